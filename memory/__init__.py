@@ -1,0 +1,37 @@
+"""What is kept, read and forgotten: memories in plain PyTorch. Start reading at ``expire_span.py``."""
+
+from expirespan.memory.core import Memory, MemoryOutput, MemoryState, Trace
+from expirespan.memory.expire_span import (
+    ExpireSpan,
+    expiration,
+    is_expired,
+    log_soft_mask,
+    soft_mask,
+    span_penalty,
+)
+from expirespan.memory.fixed_window import FixedWindow
+from expirespan.memory.recurrent import GRUMemory, LSTMMemory
+from expirespan.memory.registry import MEMORIES, make_memory
+from expirespan.memory.rule import Rule
+from expirespan.memory.transformer import TransformerMemory, TransformerState
+
+__all__ = [
+    "MEMORIES",
+    "ExpireSpan",
+    "FixedWindow",
+    "GRUMemory",
+    "LSTMMemory",
+    "Memory",
+    "MemoryOutput",
+    "MemoryState",
+    "Rule",
+    "Trace",
+    "TransformerMemory",
+    "TransformerState",
+    "expiration",
+    "is_expired",
+    "log_soft_mask",
+    "make_memory",
+    "soft_mask",
+    "span_penalty",
+]

@@ -1,0 +1,120 @@
+"""Expire-Span: every memory is given, when it is written, the number of steps it will live.
+
+Sukhbaatar et al. 2021, "Not All Memories are Created Equal: Learning to Forget by Expiring",
+arXiv 2105.06548. The mathematics is in the functions below; `ExpireSpan` joins them to the one linear map
+that it learns.
+
+    e_i  = L sigmoid((w . h_i + b) / k)          expiration
+    r_ti = e_i - (t - i)                         remaining
+    m_ti = clamp(1 + r_ti / R, 0, 1)             soft mask
+    loss = alpha mean_i e_i                      penalty (eq. 7)
+
+h_i state written at step i, t the step that reads, L ``max_span``, R ``ramp``, k ``stabilizer``.
+Attention weights multiplied by m and normalised again are a softmax over scores + log m; log m is what we add.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from expirespan.memory.rule import Rule, require
+
+
+def expiration(logit: Tensor, max_span: float, stabilizer: float = 1.0) -> Tensor:
+    """Expiration e in steps, within [0, max_span], from the predictor's output (any shape)."""
+    return max_span * torch.sigmoid(logit / stabilizer)
+
+
+def soft_mask(remaining: Tensor, ramp: float) -> Tensor:
+    """Mask m in [0, 1]: 1 while the span lasts, then falling to 0 over ``ramp`` steps."""
+    return (1 + remaining / ramp).clamp(0, 1)
+
+
+def log_soft_mask(remaining: Tensor, ramp: float) -> Tensor:
+    """log m: exactly -inf where m = 0, and there with gradient 0 rather than nan."""
+    mask = soft_mask(remaining, ramp)
+    gone = mask == 0
+    return mask.masked_fill(gone, 1.0).log().masked_fill(gone, -torch.inf)
+
+
+def is_expired(remaining: Tensor, ramp: float) -> Tensor:
+    """True where the mask is 0 now and at every later step: such a memory can be deleted."""
+    return remaining <= -ramp
+
+
+def span_penalty(
+    span_BK: Tensor, age_BTK: Tensor, visible_BTK: Tensor, ramp: float, kind: Literal["all", "ramp"] = "all"
+) -> Tensor:
+    """Mean span in steps of the T states written last (the final T keys): the price of remembering, a scalar.
+
+    ``all`` (paper, eq. 7): the mean of e_i over those states. ``ramp`` (what the authors' experiments
+    penalise): the sum over readers t of e_i / R, counted only while memory i, also one from before the block, is
+    on its ramp, per state written. A memory that passes through its whole ramp counts its e_i in both.
+    """
+    T = age_BTK.shape[1]
+    if kind == "all":
+        return span_BK[:, -T:].mean()
+    span_B1K = span_BK.unsqueeze(1)
+    remaining_BTK = span_B1K.detach() - age_BTK
+    on_ramp = visible_BTK & (remaining_BTK < 0) & (remaining_BTK > -ramp)
+    return (span_B1K * on_ramp).sum() / (ramp * T * span_BK.shape[0])
+
+
+class ExpireSpan(Rule):
+    """Each state predicts its own span, one per layer and shared by its heads.
+
+    ``max_span``: L, longest span in steps. May be raised after training: what was judged irrelevant still dies
+    soon, what was kept lives longer in proportion.
+    ``ramp``: R > 0, steps over which an expired memory fades. Every memory is read for at least R steps.
+    ``init_fraction``: spans start at this fraction of ``max_span`` for every input (w = 0), within (0, 1).
+    ``stabilizer``: k > 0, divides the predictor's output; the paper uses R for very large L.
+    ``penalty``: "all" (paper) or "ramp", see :func:`span_penalty`.
+    ``random_span``: in training, read every block as if spans were at most l ~ U(0, L) (paper, section on
+    regularisation); the agent or training loop draws l with ``TransformerMemory.shorten``.
+    """
+
+    def __init__(
+        self,
+        max_span: float,
+        ramp: float = 16,
+        init_fraction: float = 0.9,
+        stabilizer: float = 1.0,
+        penalty: Literal["all", "ramp"] = "all",
+        random_span: bool = False,
+    ) -> None:
+        super().__init__()
+        require(0 < max_span < math.inf, "max_span", max_span, "a finite number of steps > 0")
+        require(0 < ramp < math.inf, "ramp", ramp, "a finite number of steps > 0 (near 0 is a hard cut)")
+        require(0 < init_fraction < 1, "init_fraction", init_fraction, "within (0, 1), both ends excluded")
+        require(0 < stabilizer < math.inf, "stabilizer", stabilizer, "a finite number > 0")
+        require(penalty in ("all", "ramp"), "penalty", penalty, "'all' or 'ramp'")
+        self.max_span, self.ramp, self.stabilizer = float(max_span), float(ramp), float(stabilizer)
+        self.init_fraction, self.penalty_kind, self.random_span = init_fraction, penalty, random_span
+        self.predictor = nn.Linear(1, 1)  # resized by attach
+
+    def attach(self, width: int) -> None:
+        """Create w = 0 and b such that every span starts at ``init_fraction`` of ``max_span``."""
+        self.predictor = nn.Linear(width, 1)
+        nn.init.zeros_(self.predictor.weight)
+        odds = self.init_fraction / (1 - self.init_fraction)
+        nn.init.constant_(self.predictor.bias, self.stabilizer * math.log(odds))
+
+    def spans(self, h_BSD: Tensor) -> Tensor:
+        """e (B, S)."""
+        return expiration(self.predictor(h_BSD).squeeze(-1), self.max_span, self.stabilizer)
+
+    def log_mask(self, span: Tensor, age: Tensor) -> Tensor:
+        """log m."""
+        return log_soft_mask(span - age, self.ramp)
+
+    def expired(self, span: Tensor, age: Tensor) -> Tensor:
+        """Past the end of the ramp."""
+        return is_expired(span - age, self.ramp)
+
+    def penalty(self, span_BK: Tensor, age_BTK: Tensor, visible_BTK: Tensor) -> Tensor:
+        """Mean span, see :func:`span_penalty`."""
+        return span_penalty(span_BK, age_BTK, visible_BTK, self.ramp, self.penalty_kind)

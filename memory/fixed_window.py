@@ -1,0 +1,33 @@
+"""FixedWindow: the memory of Transformer-XL (Dai et al. 2019, arXiv 1901.02860). Everything lives equally long."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from expirespan.memory.rule import Rule, require
+
+
+class FixedWindow(Rule):
+    """A query reads itself and the ``window`` - 1 states before it, whatever they hold.
+
+    ``window`` counts states (int >= 1, or ``math.inf`` for the whole episode). Written as a span it is the
+    constant ``window`` - 1: `ExpireSpan` with that span and a ramp going to 0 is the same memory.
+    """
+
+    def __init__(self, window: float) -> None:
+        super().__init__()
+        require(window >= 1 and (window == float("inf") or window == int(window)), "window", window, "an integer >= 1")
+        self.max_span = float(window) - 1
+
+    def spans(self, h_BSD: Tensor) -> Tensor:
+        """The same life for all."""
+        return h_BSD.new_full(h_BSD.shape[:-1], self.max_span)
+
+    def log_mask(self, span: Tensor, age: Tensor) -> Tensor:
+        """0 within the window, -inf beyond it."""
+        return torch.zeros_like(span - age).masked_fill(self.expired(span, age), -torch.inf)
+
+    def expired(self, span: Tensor, age: Tensor) -> Tensor:
+        """Older than the window."""
+        return age > span

@@ -1,0 +1,120 @@
+"""LSTM and GRU behind the same interface: the recurrent baselines.
+
+`unroll` cuts the block at episode starts and hands the pieces to PyTorch as one packed sequence: no loop over time
+and no padding, however the episodes are staggered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from expirespan.memory.core import Memory, MemoryOutput, MemoryState, Trace
+from expirespan.memory.rule import require
+
+
+@dataclass(frozen=True)
+class RecurrentState(MemoryState):
+    """``hidden``: (B, parts * layers, D); parts are (h, c) for an LSTM, (h,) for a GRU."""
+
+    hidden: Tensor
+
+    @property
+    def batch_size(self) -> int:
+        """Number of environments."""
+        return self.hidden.shape[0]
+
+    def map(self, fn: Callable[[Tensor], Tensor]) -> Self:
+        """Apply ``fn`` to the hidden vectors."""
+        return type(self)(fn(self.hidden))
+
+    @classmethod
+    def cat(cls, states: Sequence[Self]) -> Self:
+        """Join along the environments."""
+        return cls(torch.cat([s.hidden for s in states]))
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The hidden vectors."""
+        return {"hidden": self.hidden}
+
+    @classmethod
+    def from_state_dict(cls, tensors: dict[str, Tensor]) -> Self:
+        """Inverse of :meth:`state_dict`."""
+        return cls(tensors["hidden"])
+
+
+class RecurrentMemory(Memory[RecurrentState]):
+    """What `LSTMMemory` and `GRUMemory` share."""
+
+    parts: int
+    network: type[nn.LSTM] | type[nn.GRU]
+
+    def __init__(self, width: int, layers: int = 1) -> None:
+        super().__init__()
+        require(width >= 1, "width", width, "an integer >= 1")
+        require(layers >= 1, "layers", layers, "an integer >= 1")
+        self.width = width
+        self.rnn = self.network(width, width, layers)
+
+    def initial_state(self, batch_size: int) -> RecurrentState:
+        """All zero."""
+        weight = next(self.parameters())
+        return RecurrentState(weight.new_zeros(batch_size, self.parts * self.rnn.num_layers, self.width))
+
+    def _run(self, packed: PackedSequence, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Outputs (packed data) and final hidden vectors (rows, parts * layers, D) from ``hidden`` of equal shape."""
+        parts = hidden.transpose(0, 1).contiguous().chunk(self.parts)
+        out, last = self.rnn(packed, parts if self.parts > 1 else parts[0])
+        return out.data, torch.cat(last if self.parts > 1 else (last,)).transpose(0, 1)
+
+    @torch.no_grad()
+    def step(self, x_BD: Tensor, state: RecurrentState, episode_start_B: Tensor) -> MemoryOutput[RecurrentState]:
+        """One recurrent step."""
+        out = self.unroll(x_BD[:, None], state, episode_start_B[:, None])
+        return MemoryOutput(out.y[:, 0], out.state, out.penalty, out.trace)
+
+    def unroll(
+        self, x_BTD: Tensor, state: RecurrentState, episode_start_BT: Tensor, need_attention: bool = False
+    ) -> MemoryOutput[RecurrentState]:
+        """T steps; the pieces between episode starts run side by side."""
+        self.check_input(x_BTD, state, episode_start_BT)
+        B, T, D = x_BTD.shape
+        fresh = episode_start_BT.bool().flatten()
+        cut_BT = fresh.view(B, T).clone()
+        cut_BT[:, 0] = True
+        first = cut_BT.flatten().nonzero()[:, 0]  # where each piece starts, in env-major order
+        ends = torch.cat([first[1:], first.new_tensor([B * T])])
+        lengths, order = (ends - first).sort(descending=True, stable=True)
+        first, ends = first[order], ends[order]
+        hidden = state.hidden[first // T].masked_fill(fresh[first][:, None, None], 0)
+
+        # packed layout: step j of every piece that long, longest piece first
+        offset = torch.arange(int(lengths[0]), device=x_BTD.device)
+        running = lengths[None, :] > offset[:, None]  # (longest, pieces)
+        index = (first[None, :] + offset[:, None])[running]
+        packed = PackedSequence(x_BTD.flatten(0, 1)[index], running.sum(1).cpu())
+        out, last = self._run(packed, hidden)
+
+        y = torch.empty_like(out).index_copy(0, index, out).view(B, T, D)
+        final = torch.where(ends % T == 0)[0]  # the pieces that reach the end of their row
+        final = final[(ends[final] // T).argsort()]
+        return MemoryOutput(y, RecurrentState(last[final]), y.new_zeros(0), Trace([], [], []))
+
+
+class LSTMMemory(RecurrentMemory):
+    """LSTM of the given ``width`` and number of ``layers`` (Hochreiter and Schmidhuber 1997)."""
+
+    parts = 2
+    network = nn.LSTM
+
+
+class GRUMemory(RecurrentMemory):
+    """GRU of the given ``width`` and number of ``layers`` (Cho et al. 2014, arXiv 1406.1078)."""
+
+    parts = 1
+    network = nn.GRU
