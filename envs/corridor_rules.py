@@ -1,0 +1,188 @@
+"""The rules of the corridor, once: its map, what is seen where, how an episode is drawn, how long it lasts.
+
+Both variants read this file, `Corridor` (one MiniGrid environment) and `CorridorVector` (many, in numpy).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from gymnasium import spaces
+
+__all__ = ["EAST", "KINDS", "NORTH", "SOUTH", "WEST", "CorridorRules", "Layout", "observe", "view_cells"]
+
+KINDS: Final = ("empty", "wall", "red ball", "blue ball", "red door", "blue door")
+EMPTY, WALL, RED_BALL, BLUE_BALL, RED_DOOR, BLUE_DOOR = range(len(KINDS))
+EAST, SOUTH, WEST, NORTH = range(4)
+LEFT, RIGHT, FORWARD = range(3)
+AISLE: Final = 2  # the corridor's row; the doors and the ball stand in the rows beside it
+SHORTEST: Final = 3
+STEP: Final = (
+    (1, 0),
+    (0, 1),
+    (-1, 0),
+    (0, -1),
+)  # (dx, dy) of one step in each direction; y grows to the south
+
+Observation = npt.NDArray[np.uint8]
+
+
+class Layout(NamedTuple):
+    """One corridor: its length in cells, the ball's colour, and the side of the red door seen walking in."""
+
+    length: int
+    ball: str
+    red_door: str
+
+    @classmethod
+    def parse(cls, layout: Any) -> Layout:
+        """Read ``{"length": 5, "ball": "red", "red_door": "left"}`` (all three keys) as a layout.
+
+        Raises:
+            ValueError: a key is missing or unknown, or a value is not allowed.
+        """
+        if isinstance(layout, cls):
+            layout = layout._asdict()
+        if not isinstance(layout, Mapping) or set(layout) != set(cls._fields):
+            raise ValueError(
+                f"layout={layout!r}: expected a dict with exactly the keys 'length', 'ball' and 'red_door', "
+                "such as {'length': 5, 'ball': 'red', 'red_door': 'left'}"
+            )
+        length = _integer("layout['length']", layout["length"], SHORTEST)
+        for key, allowed in (("ball", ("red", "blue")), ("red_door", ("left", "right"))):
+            if layout[key] not in allowed:
+                raise ValueError(
+                    f"layout[{key!r}]={layout[key]!r}: expected {allowed[0]!r} or {allowed[1]!r}"
+                )
+        return cls(length, str(layout["ball"]), str(layout["red_door"]))
+
+    def kind(self, x: int, y: int) -> int:
+        """Index into `KINDS` of the thing at cell (x, y); outside the grid all is wall."""
+        if y == AISLE and 1 <= x <= self.length:
+            return EMPTY
+        if y == AISLE - 1 and x == 1:
+            return RED_BALL if self.ball == "red" else BLUE_BALL
+        if x == self.length and abs(y - AISLE) == 1:
+            on_the_left = y < AISLE
+            return RED_DOOR if on_the_left == (self.red_door == "left") else BLUE_DOOR
+        return WALL
+
+    def pays(self, y: int) -> bool:
+        """Whether the door in row y has the ball's colour."""
+        return (self.kind(self.length, y) == RED_DOOR) == (self.ball == "red")
+
+
+def view_cells(x: int, y: int, direction: int) -> tuple[tuple[int, int, int, int], ...]:
+    """The nine cells seen from (x, y), each as (view row far to near, view column left to right, x, y)."""
+    return tuple((row, column, x + dx, y + dy) for row, column, dx, dy in _VIEW[direction])
+
+
+def observe(layout: Layout, x: int, y: int, direction: int) -> Observation:
+    """What an agent at (x, y) sees: one-hot (3, 3, 6) uint8, [view row far to near, view column, kind].
+
+    The agent stands in view row 2, column 1, which shows what its cell holds: empty, or the door it entered.
+    """
+    observation = np.zeros((3, 3, len(KINDS)), dtype=np.uint8)
+    for row, column, cell_x, cell_y in view_cells(x, y, direction):
+        observation[row, column, layout.kind(cell_x, cell_y)] = 1
+    return observation
+
+
+def shows_ball(observations: Observation) -> npt.NDArray[np.bool_]:
+    """Whether the ball is in view, for observations (..., 3, 3, 6)."""
+    return np.asarray(observations[..., RED_BALL : BLUE_BALL + 1].any(axis=(-3, -2, -1)))
+
+
+def observation_space() -> spaces.Box:
+    """The space of one observation."""
+    return spaces.Box(0, 1, (3, 3, len(KINDS)), np.uint8)
+
+
+@dataclass(frozen=True)
+class CorridorRules:
+    """The parameters of the corridor, checked; see the card of `Corridor` for their meaning.
+
+    Raises:
+        ValueError: a parameter is not allowed.
+    """
+
+    min_length: int = 3
+    max_length: int = 200
+    length_distribution: str = "uniform"
+    max_steps: int | None = None
+
+    def __post_init__(self) -> None:
+        _integer("min_length", self.min_length, SHORTEST)
+        _integer("max_length", self.max_length, SHORTEST)
+        if self.max_length < self.min_length:
+            raise ValueError(
+                f"max_length={self.max_length} is below min_length={self.min_length}: "
+                "raise max_length or lower min_length"
+            )
+        if self.length_distribution not in ("uniform", "log_uniform"):
+            raise ValueError(
+                f"length_distribution={self.length_distribution!r}: expected 'uniform' or 'log_uniform'"
+            )
+        if self.max_steps is not None:
+            _integer("max_steps", self.max_steps, 1, " (or None for 4 * length + 16)")
+
+    def draw(self, generator: np.random.Generator) -> Layout:
+        """Draw an episode's layout with one call of the generator.
+
+        Plain Python arithmetic on three numbers, so that both variants round alike on every machine.
+        """
+        for_length, for_ball, for_door = generator.random(3).tolist()
+        low, high = self.min_length, self.max_length
+        if self.length_distribution == "uniform":
+            length = low + int(for_length * (high - low + 1))
+        else:  # equal chance for every factor: P(length) = log((length + 1) / length) / log((high + 1) / low)
+            length = int(low * math.exp(for_length * math.log((high + 1) / low)))
+        return Layout(
+            min(max(length, low), high),
+            "red" if for_ball < 0.5 else "blue",
+            "left" if for_door < 0.5 else "right",
+        )
+
+    def step_limit(self, length: int) -> int:
+        """Steps after which an episode in a corridor of this length is truncated."""
+        return 4 * length + 16 if self.max_steps is None else self.max_steps
+
+
+def layout_option(options: Mapping[str, Any] | None) -> Any:
+    """The value of ``options["layout"]``, or None.
+
+    Raises:
+        ValueError: there are options other than ``layout``.
+    """
+    unknown = set(options or ()) - {"layout"}
+    if unknown:
+        raise ValueError(f"unknown reset options {sorted(unknown)}: the corridor knows only 'layout'")
+    return (options or {}).get("layout")
+
+
+def _integer(name: str, value: Any, least: int, else_allowed: str = "") -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{name}={value!r}: expected an integer of at least {least}{else_allowed}")
+    return int(value)
+
+
+def _view_offsets(direction: int) -> tuple[tuple[int, int, int, int], ...]:
+    (ahead_x, ahead_y), (right_x, right_y) = STEP[direction], STEP[(direction + 1) % 4]
+    return tuple(
+        (
+            row,
+            column,
+            ahead_x * (2 - row) + right_x * (column - 1),
+            ahead_y * (2 - row) + right_y * (column - 1),
+        )
+        for row in range(3)
+        for column in range(3)
+    )
+
+
+_VIEW: Final = tuple(_view_offsets(direction) for direction in range(4))

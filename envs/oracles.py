@@ -1,0 +1,52 @@
+"""Players that know the rules: from observations alone they reach the optimum on the environment's card."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from expirespan.envs.corridor_rules import BLUE_BALL, EMPTY, FORWARD, LEFT, RED_BALL, RED_DOOR, RIGHT
+
+__all__ = ["ORACLES", "CorridorOracle", "Oracle"]
+
+
+class Oracle(Protocol):
+    """A batched player; make one with the number of environments it plays."""
+
+    def __init__(self, num_envs: int) -> None: ...
+
+    def act(self, observations: Any, episode_starts: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """Choose an action for each environment.
+
+        Args:
+            observations: a batch, as the vector environment gives it.
+            episode_starts: (num_envs,) true where an episode begins; what was remembered is cleared.
+        """
+        ...
+
+
+class CorridorOracle:
+    """Remembers the last ball it saw, walks on, turns to the door of that colour and enters: return 1."""
+
+    def __init__(self, num_envs: int) -> None:
+        self._ball = np.full(num_envs, -1)  # 0 red, 1 blue, -1 not seen yet
+
+    def act(self, observations: npt.NDArray[Any], episode_starts: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """Actions (num_envs,) for observations (num_envs, 3, 3, 6); see `Oracle.act`."""
+        views: npt.NDArray[np.bool_] = np.asarray(observations, dtype=bool)
+        self._ball[np.asarray(episode_starts, dtype=bool)] = -1
+        balls: npt.NDArray[np.bool_] = np.any(views[..., RED_BALL : BLUE_BALL + 1], axis=(1, 2))
+        self._ball = np.where(balls.any(axis=1), balls.argmax(axis=1), self._ball)
+        right_door = np.take_along_axis(views, (RED_DOOR + self._ball)[:, None, None, None], axis=3)[..., 0]
+        right_door &= self._ball[:, None, None] >= 0
+        return np.select(
+            [right_door[:, 1, 1], right_door[:, 2, 0], right_door[:, 2, 2], views[:, 1, 1, EMPTY]],
+            [FORWARD, LEFT, RIGHT, FORWARD],
+            default=LEFT,
+        )
+
+
+ORACLES: dict[str, type[Oracle]] = {"ExpireSpan/Corridor-v0": CorridorOracle}
+"""The oracle of every registered environment, by id."""
