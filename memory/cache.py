@@ -86,7 +86,7 @@ class LayerCache:
 
     def without_keys(self) -> Self:
         """Only the hidden states."""
-        return replace(self, store=Store(self.store.tensors[:1], self.store.used))
+        return self.of(self.birth_BS, self.span_BS, self.h_BSD)
 
     def append(self, birth_B: Tensor, span_B: Tensor, *new: Tensor) -> Self:
         """One more memory per environment: ``new`` are h (B, D), k and v (B, H, d). Amortised O(1) columns copied."""
@@ -117,7 +117,12 @@ class LayerCache:
 
     @classmethod
     def cat(cls, caches: Sequence[Self]) -> Self:
-        """Join along the environments; narrower ones are filled up with absent columns."""
+        """Join along the environments; narrower ones are filled up with absent columns.
+
+        Keys are dropped unless all have them: a state that has not acted yet may join others that have.
+        """
+        if not all(cache.has_keys for cache in caches):
+            caches = [cache.without_keys() for cache in caches]
         S = max(cache.width for cache in caches)
         birth = torch.cat([F.pad(c.birth_BS, (0, S - c.width), value=ABSENT) for c in caches])
         span = torch.cat([F.pad(c.span_BS, (0, S - c.width)) for c in caches])

@@ -131,8 +131,13 @@ class Memory(nn.Module, Generic[StateT], ABC):
         """
         return state
 
-    def check_input(self, x: Tensor, state: StateT, episode_start: Tensor) -> None:
-        """Raise ValueError when shapes do not fit each other."""
+    def check_input(self, x: Tensor, state: StateT, episode_start: Tensor, axes: int) -> None:
+        """Raise ValueError when shapes do not fit each other; a step has 2 ``axes``, an unroll 3."""
+        if x.dim() != axes or 0 in x.shape[1:]:
+            raise ValueError(
+                f"inputs must have shape {'(B, D)' if axes == 2 else '(B, T, D) with T >= 1'}, "
+                f"got {tuple(x.shape)}; step takes one input per environment, unroll a block of them"
+            )
         if x.shape[-1] != self.width:
             raise ValueError(
                 f"the memory reads vectors of width {self.width}, got shape {tuple(x.shape)}; "

@@ -75,6 +75,7 @@ class RecurrentMemory(Memory[RecurrentState]):
     @torch.no_grad()
     def step(self, x_BD: Tensor, state: RecurrentState, episode_start_B: Tensor) -> MemoryOutput[RecurrentState]:
         """One recurrent step."""
+        self.check_input(x_BD, state, episode_start_B, axes=2)
         out = self.unroll(x_BD[:, None], state, episode_start_B[:, None])
         return MemoryOutput(out.y[:, 0], out.state, out.penalty, out.trace)
 
@@ -82,7 +83,7 @@ class RecurrentMemory(Memory[RecurrentState]):
         self, x_BTD: Tensor, state: RecurrentState, episode_start_BT: Tensor, need_attention: bool = False
     ) -> MemoryOutput[RecurrentState]:
         """T steps; the pieces between episode starts run side by side."""
-        self.check_input(x_BTD, state, episode_start_BT)
+        self.check_input(x_BTD, state, episode_start_BT, axes=3)
         B, T, D = x_BTD.shape
         fresh = episode_start_BT.bool().flatten()
         cut_BT = fresh.view(B, T).clone()

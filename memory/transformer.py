@@ -32,8 +32,8 @@ class TransformerState(MemoryState):
 
     ``time_B`` (int64): steps taken in the episode, the timestep of the next input.
     ``floor_B``, ``limit_B``, ``scale_B``: how spans are altered before they are used, per environment:
-    min(max(e, floor), limit) * scale; neutral (0, inf, 1) unless training says otherwise. Deletion heeds the
-    floor alone, so that what a limit or a scale hides for a while is not lost.
+    min(max(e, floor), limit) * scale; neutral (0, inf, 1) unless training says otherwise. Deletion heeds only
+    what lengthens, a floor or a scale above 1, so that what a limit or a scale hides for a while is not lost.
     """
 
     time_B: Tensor
@@ -66,18 +66,19 @@ class TransformerState(MemoryState):
         one = torch.ones_like(self.scale_B)
         return replace(
             self,
-            floor_B=0 * one if floor is None else floor,
-            limit_B=one * math.inf if limit is None else limit,
-            scale_B=one if scale is None else scale,
+            floor_B=0 * one if floor is None else floor.to(one),
+            limit_B=one * math.inf if limit is None else limit.to(one),
+            scale_B=one if scale is None else scale.to(one),
         )
 
     def altered(self, span_BK: Tensor) -> Tensor:
         """Spans as they are read."""
-        return torch.minimum(self.kept(span_BK), self.limit_B[:, None]) * self.scale_B[:, None]
+        longer_BK = torch.maximum(span_BK, self.floor_B[:, None])
+        return torch.minimum(longer_BK, self.limit_B[:, None]) * self.scale_B[:, None]
 
     def kept(self, span_BK: Tensor) -> Tensor:
-        """Spans as deletion sees them."""
-        return torch.maximum(span_BK, self.floor_B[:, None])
+        """Spans as deletion sees them, never shorter than `altered`."""
+        return torch.maximum(span_BK, self.floor_B[:, None]) * self.scale_B.clamp(min=1)[:, None]
 
     @classmethod
     def cat(cls, states: Sequence[Self]) -> Self:
@@ -287,7 +288,7 @@ class TransformerMemory(Memory[TransformerState]):
     @torch.no_grad()
     def step(self, x_BD: Tensor, state: TransformerState, episode_start_B: Tensor) -> MemoryOutput[TransformerState]:
         """One step on cached keys and values; what can no longer be read is deleted."""
-        self.check_input(x_BD, state, episode_start_B)
+        self.check_input(x_BD, state, episode_start_B, axes=2)
         if not all(cache.has_keys for cache in state.layers):
             state = self.refresh(state)
         forget = episode_start_B.bool()
@@ -304,7 +305,7 @@ class TransformerMemory(Memory[TransformerState]):
         self, x_BTD: Tensor, state: TransformerState, episode_start_BT: Tensor, need_attention: bool = False
     ) -> MemoryOutput[TransformerState]:
         """T steps at once, each query over all the keys that the rule lets it read."""
-        self.check_input(x_BTD, state, episode_start_BT)
+        self.check_input(x_BTD, state, episode_start_BT, axes=3)
         clock = _Clock.of(state.time_B, episode_start_BT.bool())
         outs = []
         x = x_BTD
