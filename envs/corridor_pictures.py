@@ -52,7 +52,7 @@ def map_image(layout: Layout, x: int, y: int, direction: int, tile: int = 32) ->
             facing = direction if (cell_x, row_y) == (x, y) else None
             tiles.append(Grid.render_tile(thing, facing, (cell_x, row_y) in seen, tile))
         rows.append(np.concatenate(tiles, axis=1))
-    return np.concatenate(rows, axis=0)
+    return np.concatenate(rows, axis=0).astype(np.uint8)  # MiniGrid averages its tiles into floats
 
 
 def map_text(layout: Layout, x: int, y: int, direction: int) -> str:
