@@ -1,0 +1,23 @@
+"""Agents on stable-baselines3 whose policy reads its history through a memory."""
+
+from expirespan.agents.a2c import MemoryA2C
+from expirespan.agents.forgetting import Forgetting
+from expirespan.agents.histogram import Histogram
+from expirespan.agents.penalty import AdaptivePenalty, ConstantPenalty, PenaltySchedule, WarmupPenalty
+from expirespan.agents.policies import MemoryActorCriticPolicy, PolicyStep
+from expirespan.agents.ppo import MemoryPPO
+from expirespan.agents.vec_env import SB3VecEnv
+
+__all__ = [
+    "AdaptivePenalty",
+    "ConstantPenalty",
+    "Forgetting",
+    "Histogram",
+    "MemoryA2C",
+    "MemoryActorCriticPolicy",
+    "MemoryPPO",
+    "PenaltySchedule",
+    "PolicyStep",
+    "SB3VecEnv",
+    "WarmupPenalty",
+]

@@ -1,0 +1,97 @@
+"""MemoryA2C: advantage actor-critic over a memory policy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch as th
+from stable_baselines3.common.buffers import RolloutBuffer
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.type_aliases import GymEnv, Schedule
+
+from expirespan.agents.buffer import SegmentBatch
+from expirespan.agents.forgetting import Forgetting
+from expirespan.agents.on_policy import MemoryOnPolicyAlgorithm, PolicyLoss
+from expirespan.agents.penalty import PenaltySchedule
+
+
+class MemoryA2C(MemoryOnPolicyAlgorithm):
+    """A2C (Mnih et al. 2016, arXiv 1602.01783) whose policy reads its history through a memory.
+
+    Arguments and defaults are those of SB3's `A2C`, with three more, described in `MemoryOnPolicyAlgorithm`. One
+    gradient step per rollout, on segments of ``n_steps``.
+    """
+
+    def __init__(
+        self,
+        policy: str | type[ActorCriticPolicy],
+        env: GymEnv | str,
+        learning_rate: float | Schedule = 7e-4,
+        n_steps: int = 5,
+        gamma: float = 0.99,
+        gae_lambda: float = 1.0,
+        ent_coef: float = 0.0,
+        vf_coef: float = 0.5,
+        max_grad_norm: float = 0.5,
+        rms_prop_eps: float = 1e-5,
+        use_rms_prop: bool = True,
+        use_sde: bool = False,
+        sde_sample_freq: int = -1,
+        rollout_buffer_class: type[RolloutBuffer] | None = None,
+        rollout_buffer_kwargs: dict[str, Any] | None = None,
+        normalize_advantage: bool = False,
+        stats_window_size: int = 100,
+        tensorboard_log: str | None = None,
+        policy_kwargs: dict[str, Any] | None = None,
+        verbose: int = 0,
+        seed: int | None = None,
+        device: th.device | str = "auto",
+        span_penalty: float | PenaltySchedule = 0.0,
+        forgetting: Forgetting | None = None,
+        min_advantage_std: float = 1e-8,
+        _init_setup_model: bool = True,
+    ) -> None:
+        policy_kwargs = dict(policy_kwargs or {})
+        if use_rms_prop and "optimizer_class" not in policy_kwargs:
+            policy_kwargs["optimizer_class"] = th.optim.RMSprop
+            policy_kwargs["optimizer_kwargs"] = dict(alpha=0.99, eps=rms_prop_eps, weight_decay=0)
+        super().__init__(
+            policy,
+            env,
+            learning_rate=learning_rate,
+            n_steps=n_steps,
+            batch_size=None,
+            n_epochs=1,
+            gamma=gamma,
+            gae_lambda=gae_lambda,
+            normalize_advantage=normalize_advantage,
+            ent_coef=ent_coef,
+            vf_coef=vf_coef,
+            max_grad_norm=max_grad_norm,
+            use_sde=use_sde,
+            sde_sample_freq=sde_sample_freq,
+            rollout_buffer_class=rollout_buffer_class,
+            rollout_buffer_kwargs=rollout_buffer_kwargs,
+            stats_window_size=stats_window_size,
+            tensorboard_log=tensorboard_log,
+            policy_kwargs=policy_kwargs,
+            verbose=verbose,
+            seed=seed,
+            device=device,
+            span_penalty=span_penalty,
+            forgetting=forgetting,
+            min_advantage_std=min_advantage_std,
+            _init_setup_model=_init_setup_model,
+        )
+
+    def policy_loss(self, log_prob: th.Tensor, batch: SegmentBatch, advantages: th.Tensor) -> PolicyLoss:
+        """Policy gradient."""
+        loss = -(advantages * log_prob).mean()
+        return PolicyLoss(loss, 0.0, {"train/policy_loss": loss.item()})
+
+    def learn(self, *args: Any, tb_log_name: str = "A2C", **kwargs: Any) -> MemoryA2C:
+        """SB3's ``learn``; logs every 100 rollouts unless ``log_interval`` is given."""
+        if len(args) < 3:
+            kwargs.setdefault("log_interval", 100)
+        super().learn(*args, tb_log_name=tb_log_name, **kwargs)
+        return self

@@ -1,0 +1,189 @@
+"""Rollout storage for memory agents: tensors on the policy's device, one memory snapshot per segment.
+
+A segment is a run of consecutive steps of one environment. Learning re-reads a segment in one pass from the memory
+that stood at its start, so T steps share one prefix, and whatever is written within the segment gets gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch as th
+from gymnasium import spaces
+from stable_baselines3.common.buffers import RolloutBuffer
+from stable_baselines3.common.preprocessing import get_obs_shape
+
+from expirespan.memory import MemoryState
+
+Observation = th.Tensor | dict[str, th.Tensor]
+
+
+@dataclass(frozen=True)
+class SegmentBatch:
+    """Minibatch of n segments of T steps; every tensor begins with (n, T), ``state`` has n rows."""
+
+    observations: Observation
+    actions: th.Tensor
+    old_values: th.Tensor
+    old_log_prob: th.Tensor
+    advantages: th.Tensor
+    returns: th.Tensor
+    episode_starts: th.Tensor
+    state: MemoryState
+
+
+def gae(
+    rewards: th.Tensor,
+    values: th.Tensor,
+    episode_starts: th.Tensor,
+    last_values: th.Tensor,
+    last_dones: th.Tensor,
+    gamma: float,
+    gae_lambda: float,
+) -> th.Tensor:
+    """Generalised advantage estimates (Schulman et al. 2016, arXiv 1506.02438), all (N, T); the last two (N,).
+
+    A_t = d_t + gamma lambda A_{t+1} and d_t = r_t + gamma V_{t+1} - V_t, both cut where step t + 1 starts an episode.
+    """
+    advantages = th.zeros_like(rewards)
+    alive = 1.0 - last_dones.to(rewards.dtype)
+    next_value, running = last_values, th.zeros_like(last_values)
+    for t in range(rewards.shape[1] - 1, -1, -1):
+        delta = rewards[:, t] + gamma * next_value * alive - values[:, t]
+        running = delta + gamma * gae_lambda * alive * running
+        advantages[:, t] = running
+        next_value, alive = values[:, t], 1.0 - episode_starts[:, t].to(rewards.dtype)
+    return advantages
+
+
+class MemoryRolloutBuffer(RolloutBuffer):
+    """Rollout of ``n_envs`` environments and ``buffer_size`` steps, all tensors (N, T, ...).
+
+    Takes SB3's arguments and ``segment_length``: steps per memory snapshot, by default the whole rollout.
+    """
+
+    def __init__(self, *args: Any, segment_length: int | None = None, **kwargs: Any) -> None:
+        self.segment_length = segment_length
+        super().__init__(*args, **kwargs)
+        self.segment_length = segment_length or self.buffer_size
+
+    def reset(self) -> None:
+        """Empty the buffer, keeping its memory allocated."""
+        N, T = self.n_envs, self.buffer_size
+        if not hasattr(self, "starts"):
+            self.obs = _allocate(self.observation_space, N, T, self.device)
+            self.acts = th.zeros((N, T, self.action_dim), device=self.device)
+            names = ("reward", "value", "log_prob", "advantage", "return")
+            self.data = {name: th.zeros((N, T), device=self.device) for name in names}
+            self.starts = th.zeros((N, T), dtype=th.bool, device=self.device)
+        self.snapshots: list[MemoryState] = []
+        self.pos, self.full = 0, False
+
+    def wants_snapshot(self) -> bool:
+        """Whether the next step begins a segment; then call :meth:`add_snapshot` first."""
+        return self.pos % (self.segment_length or self.buffer_size) == 0
+
+    def add_snapshot(self, state: MemoryState) -> None:
+        """Keep the memory before the next step."""
+        self.snapshots.append(state.without_cache())
+
+    def add(  # type: ignore[override]
+        self,
+        obs: Observation,
+        action: th.Tensor,
+        reward: np.ndarray,
+        episode_start: th.Tensor,
+        value: th.Tensor,
+        log_prob: th.Tensor,
+    ) -> None:
+        """Store one step of every environment."""
+        for key, store in _items(self.obs):
+            store[:, self.pos] = obs[key] if isinstance(obs, dict) else obs
+        self.acts[:, self.pos] = action.reshape(self.n_envs, self.action_dim)
+        self.data["reward"][:, self.pos] = th.as_tensor(reward, dtype=th.float32, device=self.device)
+        self.data["value"][:, self.pos] = value.flatten()
+        self.data["log_prob"][:, self.pos] = log_prob
+        self.starts[:, self.pos] = episode_start
+        self.pos += 1
+        self.full = self.pos == self.buffer_size
+
+    def compute_returns_and_advantage(self, last_values: th.Tensor, dones: np.ndarray) -> None:
+        """Fill advantages (GAE) and returns (advantage + value)."""
+        done = th.as_tensor(dones, device=self.device)
+        d = self.data
+        d["advantage"] = gae(
+            d["reward"], d["value"], self.starts, last_values.flatten(), done, self.gamma, self.gae_lambda
+        )
+        d["return"] = d["advantage"] + d["value"]
+
+    @property
+    def values(self) -> np.ndarray:
+        """Values (N, T) as numpy."""
+        return self.data["value"].cpu().numpy()
+
+    @values.setter
+    def values(self, _: Any) -> None:
+        """SB3's constructor may assign; ignored."""
+
+    @property
+    def returns(self) -> np.ndarray:
+        """Returns (N, T) as numpy."""
+        return self.data["return"].cpu().numpy()
+
+    @returns.setter
+    def returns(self, _: Any) -> None:
+        """SB3's constructor may assign; ignored."""
+
+    def get(self, batch_size: int | None = None) -> Iterator[SegmentBatch]:  # type: ignore[override]
+        """One pass over the rollout in random order, in minibatches of about ``batch_size`` steps (None: all at once).
+
+        A minibatch holds whole segments of equal length, at least one.
+        """
+        assert self.full, "the rollout buffer is read before it is full"
+        T, length = self.buffer_size, self.segment_length or self.buffer_size
+        batches = []
+        for size, segments in ((length, range(T // length)), (T % length, range(T // length, T // length + 1))):
+            if size == 0 or not segments:
+                continue
+            pairs = th.cartesian_prod(th.tensor(segments), th.arange(self.n_envs)).view(-1, 2)
+            pairs = pairs[th.randperm(len(pairs))]
+            batches += [(size, p) for p in pairs.split(max(1, (batch_size or T * self.n_envs) // size))]
+        for b in th.randperm(len(batches)).tolist():
+            yield self._batch(*batches[b])
+
+    def _batch(self, size: int, pairs: th.Tensor) -> SegmentBatch:
+        segments, envs = pairs.unbind(1)
+        parts = [(j, (segments == j).nonzero()[:, 0]) for j in segments.unique().tolist()]
+        order = th.cat([rows for _, rows in parts])
+        snapshots = [self.snapshots[j][envs[rows].to(self.device)] for j, rows in parts]
+        state = type(snapshots[0]).cat(snapshots) if len(snapshots) > 1 else snapshots[0]
+        segments, envs = segments[order].to(self.device), envs[order].to(self.device)
+        first = segments * (self.segment_length or self.buffer_size)
+        steps = first[:, None] + th.arange(size, device=self.device)
+        rows = envs[:, None]
+        picked = {key: store[rows, steps] for key, store in _items(self.obs)}
+        d = {name: store[rows, steps] for name, store in self.data.items()}
+        return SegmentBatch(
+            observations=picked if isinstance(self.obs, dict) else picked[""],
+            actions=self.acts[rows, steps],
+            old_values=d["value"],
+            old_log_prob=d["log_prob"],
+            advantages=d["advantage"],
+            returns=d["return"],
+            episode_starts=self.starts[rows, steps],
+            state=state,
+        )
+
+
+def _allocate(space: spaces.Space[Any], N: int, T: int, device: th.device) -> Observation:
+    if isinstance(space, spaces.Dict):
+        return {key: _allocate(part, N, T, device) for key, part in space.spaces.items()}  # type: ignore[misc]
+    dtype = th.as_tensor(np.zeros(0, space.dtype)).dtype
+    return th.zeros((N, T, *get_obs_shape(space)), dtype=dtype, device=device)  # type: ignore[misc]
+
+
+def _items(obs: Observation) -> list[tuple[str, th.Tensor]]:
+    return list(obs.items()) if isinstance(obs, dict) else [("", obs)]

@@ -1,0 +1,22 @@
+"""A histogram ready for the logger: binned once, where the data is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch as th
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """``counts`` (n,) of values between consecutive ``edges`` (n + 1,)."""
+
+    counts: np.ndarray
+    edges: np.ndarray
+
+    @classmethod
+    def of(cls, values: th.Tensor, low: float, high: float, bins: int = 64) -> Histogram:
+        """Count ``values`` in equal bins over [low, high]."""
+        counts = th.histc(values.float(), bins, low, high).cpu().numpy()
+        return cls(counts, np.linspace(low, high, bins + 1))

@@ -1,0 +1,87 @@
+"""How strongly memories are priced over the course of training: the coefficient alpha of the span penalty."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from expirespan.memory.rule import require
+
+
+class PenaltySchedule(Protocol):
+    """Called once per rollout, before the update.
+
+    ``num_timesteps``: environment steps so far. ``score``: mean success (or, where an environment reports no
+    success, mean return) of recent episodes acted with forgetting, None until there are any. Returns alpha >= 0,
+    per step of span.
+    """
+
+    def __call__(self, num_timesteps: int, score: float | None) -> float:
+        """Alpha for the coming update."""
+
+
+@dataclass
+class ConstantPenalty:
+    """The paper's choice: one ``coef`` from the first step."""
+
+    coef: float
+
+    def __post_init__(self) -> None:
+        require(self.coef >= 0, "coef", self.coef, "a number >= 0")
+
+    def __call__(self, num_timesteps: int, score: float | None) -> float:
+        """The coefficient."""
+        return self.coef
+
+
+@dataclass
+class WarmupPenalty:
+    """0 until ``start`` environment steps, then rising linearly to ``coef`` within ``steps``."""
+
+    coef: float
+    start: int
+    steps: int
+
+    def __post_init__(self) -> None:
+        require(self.coef >= 0, "coef", self.coef, "a number >= 0")
+        require(self.start >= 0, "start", self.start, "a number of environment steps >= 0")
+        require(self.steps >= 1, "steps", self.steps, "a number of environment steps >= 1")
+
+    def __call__(self, num_timesteps: int, score: float | None) -> float:
+        """The coefficient at this point of the ramp."""
+        return self.coef * min(max((num_timesteps - self.start) / self.steps, 0.0), 1.0)
+
+
+@dataclass
+class AdaptivePenalty:
+    """0 until the score first reaches ``target``; from then ``coef``, multiplied after every rollout.
+
+    By ``growth`` (>= 1) while the score holds the target, up to ``maximum``; by ``decay`` (<= 1) while it does not.
+    """
+
+    coef: float
+    target: float
+    growth: float = 1.02
+    decay: float = 0.8
+    maximum: float = 1e-3
+    current: float = 0.0
+
+    def __post_init__(self) -> None:
+        require(self.coef > 0, "coef", self.coef, "a number > 0")
+        require(self.growth >= 1, "growth", self.growth, "a factor >= 1")
+        require(0 < self.decay <= 1, "decay", self.decay, "a factor within (0, 1]")
+        require(self.maximum >= self.coef, "maximum", self.maximum, f"at least coef={self.coef}")
+
+    def __call__(self, num_timesteps: int, score: float | None) -> float:
+        """The coefficient after this rollout's score."""
+        good = score is not None and score >= self.target
+        if self.current == 0.0:
+            self.current = self.coef if good else 0.0
+        else:
+            self.current = min(self.current * (self.growth if good else self.decay), self.maximum)
+        return self.current
+
+
+def as_schedule(penalty: float | PenaltySchedule) -> PenaltySchedule:
+    """A number means a constant coefficient."""
+    return ConstantPenalty(float(penalty)) if isinstance(penalty, (int, float)) else penalty

@@ -1,0 +1,274 @@
+"""Actor-critic policies that read their observation history through a memory.
+
+observation -> features extractor (SB3) -> encoder -> memory -> MLP heads (SB3) -> action distribution and value.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch as th
+from gymnasium import spaces
+from stable_baselines3.common.distributions import Distribution
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.torch_layers import (
+    BaseFeaturesExtractor,
+    CombinedExtractor,
+    MlpExtractor,
+    NatureCNN,
+)
+from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
+from torch import nn
+
+from expirespan.memory import MemoryOutput, MemoryState, Trace, make_memory
+
+
+class PolicyStep(NamedTuple):
+    """One step of acting, N environments: actions (N, ...), values (N, 1), log_prob (N,), new state, trace."""
+
+    actions: th.Tensor
+    values: th.Tensor
+    log_prob: th.Tensor
+    state: MemoryState
+    trace: Trace
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Segments re-read with gradient: values, log_prob and entropy (n, T); entropy None without a closed form."""
+
+    values: th.Tensor
+    log_prob: th.Tensor
+    entropy: th.Tensor | None
+    distribution: Distribution
+    memory: MemoryOutput[Any]
+
+
+class MemoryActorCriticPolicy(ActorCriticPolicy):
+    """SB3's actor-critic policy with a memory between features and heads.
+
+    ``memory``: a name of ``expirespan.memory.MEMORIES``; ``memory_kwargs``: its arguments (``width`` defaults to 64,
+    ``max_span`` and ``window`` to 256). ``predictor_lr``: learning rate of the span predictors as a multiple
+    of the rest's. All other arguments are SB3's. With ``share_features_extractor=False`` the memory reads both
+    extractors' features side by side. Wherever SB3's methods take an observation, these also take ``state`` and
+    ``episode_start``; without a state they answer as at the start of an episode.
+    """
+
+    def __init__(
+        self,
+        observation_space: spaces.Space[Any],
+        action_space: spaces.Space[Any],
+        lr_schedule: Schedule,
+        *args: Any,
+        memory: str = "expire_span",
+        memory_kwargs: dict[str, Any] | None = None,
+        predictor_lr: float = 1.0,
+        **kwargs: Any,
+    ) -> None:
+        self.memory_name = memory
+        self.memory_kwargs = dict(memory_kwargs or {})
+        self.predictor_lr = predictor_lr
+        super().__init__(observation_space, action_space, lr_schedule, *args, **kwargs)
+
+    def _get_constructor_parameters(self) -> dict[str, Any]:
+        data = super()._get_constructor_parameters()
+        data.update(memory=self.memory_name, memory_kwargs=self.memory_kwargs, predictor_lr=self.predictor_lr)
+        return data
+
+    def _build_mlp_extractor(self) -> None:
+        """Create encoder, memory and heads (called by SB3's ``_build``)."""
+        defaults = {"expire_span": {"max_span": 256}, "fixed_window": {"window": 256}}.get(self.memory_name, {})
+        self.memory = make_memory(self.memory_name, **({"width": 64} | defaults | self.memory_kwargs))
+        features = self.features_dim * (1 if self.share_features_extractor else 2)
+        self.encoder = nn.Linear(features, self.memory.width)
+        self.mlp_extractor = MlpExtractor(
+            self.memory.width, net_arch=self.net_arch, activation_fn=self.activation_fn, device=self.device
+        )
+
+    def _build(self, lr_schedule: Schedule) -> None:
+        super()._build(lr_schedule)
+        predictors = [p for n, p in self.named_parameters() if ".predictor." in n]
+        if self.predictor_lr != 1.0 and predictors:
+            chosen = {id(p) for p in predictors}
+            rest = [p for p in self.parameters() if id(p) not in chosen]
+            lr = lr_schedule(1)
+            groups = [
+                {"params": rest, "lr": lr, "lr_scale": 1.0},
+                {"params": predictors, "lr": lr * self.predictor_lr, "lr_scale": self.predictor_lr},
+            ]
+            self.optimizer = self.optimizer_class(groups, **self.optimizer_kwargs)  # type: ignore[call-arg]
+
+    def initial_state(self, n_envs: int) -> MemoryState:
+        """Memory of ``n_envs`` environments that have seen nothing."""
+        state: MemoryState = self.memory.initial_state(n_envs)
+        return state
+
+    def _encode(self, obs: PyTorchObs) -> th.Tensor:
+        features = self.extract_features(obs)
+        if isinstance(features, tuple):
+            features = th.cat(features, -1)
+        encoded: th.Tensor = self.encoder(features)
+        return encoded
+
+    def _given(
+        self, x: th.Tensor, state: MemoryState | None, episode_start: th.Tensor | None
+    ) -> tuple[MemoryState, th.Tensor]:
+        """State and flags, with defaults filled in."""
+        if state is None:
+            state = self.initial_state(len(x))
+        elif not isinstance(state, MemoryState):
+            raise ValueError(
+                f"state must be what predict() or step() returned, a MemoryState, got {type(state).__name__}; "
+                "pass state=None to begin with an empty memory"
+            )
+        if episode_start is None:
+            episode_start = th.zeros(x.shape[:-1], dtype=th.bool, device=x.device)
+        return state, episode_start
+
+    def heads(self, y: th.Tensor) -> tuple[Distribution, th.Tensor]:
+        """Distribution and values (n, 1) for memory outputs (n, D)."""
+        latent_pi, latent_vf = self.mlp_extractor(y)
+        # SB3 refills one distribution object for ever; a copy outlives the next call
+        return copy.copy(self._get_action_dist_from_latent(latent_pi)), self.value_net(latent_vf)
+
+    def _read(
+        self, obs: PyTorchObs, state: MemoryState | None, episode_start: th.Tensor | None
+    ) -> MemoryOutput[Any]:
+        """One step of the memory, with gradient where it is enabled (then through a block of length one)."""
+        x = self._encode(obs)
+        state, episode_start = self._given(x, state, episode_start)
+        if not th.is_grad_enabled():
+            return self.memory.step(x, state, episode_start)
+        out = self.memory.unroll(x[:, None], state, episode_start[:, None])
+        return MemoryOutput(out.y[:, 0], out.state, out.penalty, out.trace)
+
+    def step(
+        self,
+        obs: PyTorchObs,
+        state: MemoryState | None = None,
+        episode_start: th.Tensor | None = None,
+        deterministic: bool = False,
+    ) -> PolicyStep:
+        """Act once in every environment. ``episode_start`` (N,) bool."""
+        out = self._read(obs, state, episode_start)
+        distribution, values = self.heads(out.y)
+        actions = distribution.get_actions(deterministic=deterministic)
+        log_prob = distribution.log_prob(actions)
+        actions = actions.reshape((-1, *self.action_space.shape))  # type: ignore[misc]
+        return PolicyStep(actions, values, log_prob, out.state, out.trace)
+
+    def unroll(
+        self, obs: PyTorchObs, actions: th.Tensor, state: MemoryState, episode_start: th.Tensor
+    ) -> Evaluation:
+        """Re-read segments (n, T, ...) in one pass. ``actions`` as the buffer keeps them, (n, T, action_dim)."""
+        n, T = episode_start.shape
+        flat = {k: v.flatten(0, 1) for k, v in obs.items()} if isinstance(obs, dict) else obs.flatten(0, 1)
+        out = self.memory.unroll(self._encode(flat).unflatten(0, (n, T)), state, episode_start)
+        distribution, values = self.heads(out.y.flatten(0, 1))
+        taken = actions.flatten(0, 1)
+        if isinstance(self.action_space, spaces.Discrete):
+            taken = taken.long().flatten()
+        entropy = distribution.entropy()
+        return Evaluation(
+            values=values.view(n, T),
+            log_prob=distribution.log_prob(taken).view(n, T),
+            entropy=None if entropy is None else entropy.view(n, T),
+            distribution=distribution,
+            memory=out,
+        )
+
+    def forward(  # type: ignore[override]
+        self,
+        obs: PyTorchObs,
+        deterministic: bool = False,
+        state: MemoryState | None = None,
+        episode_start: th.Tensor | None = None,
+    ) -> tuple[Any, ...]:
+        """Actions, values and log-probabilities as in SB3; with a ``state`` given, the new state as fourth."""
+        out = self.step(obs, state, episode_start, deterministic)
+        return out[:3] if state is None else out[:4]
+
+    def evaluate_actions(  # type: ignore[override]
+        self,
+        obs: PyTorchObs,
+        actions: th.Tensor,
+        state: MemoryState | None = None,
+        episode_start: th.Tensor | None = None,
+    ) -> tuple[th.Tensor, th.Tensor, th.Tensor | None]:
+        """Values (N, 1), log-probabilities and entropy (N,) of one step per environment."""
+        distribution, values = self.heads(self._read(obs, state, episode_start).y)
+        return values, distribution.log_prob(actions), distribution.entropy()
+
+    def get_distribution(  # type: ignore[override]
+        self, obs: PyTorchObs, state: MemoryState | None = None, episode_start: th.Tensor | None = None
+    ) -> Distribution:
+        """Action distribution."""
+        return self.heads(self._read(obs, state, episode_start).y)[0]
+
+    def predict_values(  # type: ignore[override]
+        self, obs: PyTorchObs, state: MemoryState | None = None, episode_start: th.Tensor | None = None
+    ) -> th.Tensor:
+        """Values (N, 1)."""
+        return self.heads(self._read(obs, state, episode_start).y)[1]
+
+    def predict(  # type: ignore[override]
+        self,
+        observation: np.ndarray | dict[str, np.ndarray],
+        state: MemoryState | None = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+    ) -> tuple[np.ndarray, MemoryState]:
+        """Action and next memory state, as in SB3's recurrent policies.
+
+        ``state``: what the previous call returned, None to begin with an empty memory; its size follows the batch
+        of observations. ``episode_start`` (n,): True where the observation is the first of an episode.
+        """
+        self.set_training_mode(False)
+        if isinstance(observation, tuple) and len(observation) == 2 and isinstance(observation[1], dict):
+            raise ValueError(
+                "predict() was given the tuple (observation, info) instead of an observation: you are probably mixing "
+                "Gym API with SB3 VecEnv API. Gym: `obs, info = env.reset()`; SB3 VecEnv: `obs = vec_env.reset()`. "
+                "Pass the observation alone."
+            )
+        obs, vectorized = self.obs_to_tensor(observation)
+        starts = None if episode_start is None else th.as_tensor(np.asarray(episode_start, dtype=bool))
+        with th.no_grad():
+            out = self.step(obs, state, None if starts is None else starts.to(self.device).reshape(-1), deterministic)
+        actions = self.to_env(out.actions.cpu().numpy())
+        return (actions if vectorized else actions.squeeze(axis=0)), out.state
+
+    def to_env(self, actions: np.ndarray) -> np.ndarray:
+        """Actions as the environment takes them: of its shape, Box actions rescaled or clipped to its bounds."""
+        actions = actions.reshape((-1, *self.action_space.shape))  # type: ignore[misc]
+        if not isinstance(self.action_space, spaces.Box):
+            return actions
+        if self.squash_output:
+            return np.asarray(self.unscale_action(actions))
+        return np.clip(actions, self.action_space.low, self.action_space.high)
+
+
+class MemoryActorCriticCnnPolicy(MemoryActorCriticPolicy):
+    """For image observations: NatureCNN features."""
+
+    def __init__(
+        self,
+        *args: Any,
+        features_extractor_class: type[BaseFeaturesExtractor] = NatureCNN,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, features_extractor_class=features_extractor_class, **kwargs)
+
+
+class MemoryMultiInputActorCriticPolicy(MemoryActorCriticPolicy):
+    """For Dict observations: SB3's CombinedExtractor."""
+
+    def __init__(
+        self,
+        *args: Any,
+        features_extractor_class: type[BaseFeaturesExtractor] = CombinedExtractor,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, features_extractor_class=features_extractor_class, **kwargs)

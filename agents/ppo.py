@@ -1,0 +1,159 @@
+"""MemoryPPO: proximal policy optimisation over a memory policy."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch as th
+from gymnasium import spaces
+from stable_baselines3.common.buffers import RolloutBuffer
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.type_aliases import GymEnv, Schedule
+from stable_baselines3.common.utils import FloatSchedule
+from torch.nn import functional as F
+
+from expirespan.agents.buffer import SegmentBatch
+from expirespan.agents.forgetting import Forgetting
+from expirespan.agents.on_policy import MemoryOnPolicyAlgorithm, PolicyLoss
+from expirespan.agents.penalty import PenaltySchedule
+
+
+class MemoryPPO(MemoryOnPolicyAlgorithm):
+    """PPO (Schulman et al. 2017, arXiv 1707.06347) whose policy reads its history through a memory.
+
+    Arguments and defaults are those of SB3's `PPO`, with three more, described in `MemoryOnPolicyAlgorithm`:
+    ``span_penalty``, ``forgetting``, ``min_advantage_std``. Choose the memory by
+    ``policy_kwargs=dict(memory="expire_span", memory_kwargs=dict(...))``.
+
+    ``batch_size`` counts steps, as in SB3. A minibatch consists of segments of min(n_steps, batch_size) consecutive
+    steps; gradient flows to everything written within a segment, and to keys, values and spans of what came before.
+    """
+
+    def __init__(
+        self,
+        policy: str | type[ActorCriticPolicy],
+        env: GymEnv | str,
+        learning_rate: float | Schedule = 3e-4,
+        n_steps: int = 2048,
+        batch_size: int = 64,
+        n_epochs: int = 10,
+        gamma: float = 0.99,
+        gae_lambda: float = 0.95,
+        clip_range: float | Schedule = 0.2,
+        clip_range_vf: float | Schedule | None = None,
+        normalize_advantage: bool = True,
+        ent_coef: float = 0.0,
+        vf_coef: float = 0.5,
+        max_grad_norm: float = 0.5,
+        use_sde: bool = False,
+        sde_sample_freq: int = -1,
+        rollout_buffer_class: type[RolloutBuffer] | None = None,
+        rollout_buffer_kwargs: dict[str, Any] | None = None,
+        target_kl: float | None = None,
+        stats_window_size: int = 100,
+        tensorboard_log: str | None = None,
+        policy_kwargs: dict[str, Any] | None = None,
+        verbose: int = 0,
+        seed: int | None = None,
+        device: th.device | str = "auto",
+        span_penalty: float | PenaltySchedule = 0.0,
+        forgetting: Forgetting | None = None,
+        min_advantage_std: float = 1e-8,
+        _init_setup_model: bool = True,
+    ) -> None:
+        super().__init__(
+            policy,
+            env,
+            learning_rate=learning_rate,
+            n_steps=n_steps,
+            batch_size=batch_size,
+            n_epochs=n_epochs,
+            gamma=gamma,
+            gae_lambda=gae_lambda,
+            normalize_advantage=normalize_advantage,
+            ent_coef=ent_coef,
+            vf_coef=vf_coef,
+            max_grad_norm=max_grad_norm,
+            use_sde=use_sde,
+            sde_sample_freq=sde_sample_freq,
+            rollout_buffer_class=rollout_buffer_class,
+            rollout_buffer_kwargs=rollout_buffer_kwargs,
+            target_kl=target_kl,
+            stats_window_size=stats_window_size,
+            tensorboard_log=tensorboard_log,
+            policy_kwargs=policy_kwargs,
+            verbose=verbose,
+            seed=seed,
+            device=device,
+            span_penalty=span_penalty,
+            forgetting=forgetting,
+            min_advantage_std=min_advantage_std,
+            _init_setup_model=False,
+        )
+        self.clip_range, self.clip_range_vf = clip_range, clip_range_vf
+        self._check_batch_size()
+        if _init_setup_model:
+            self._setup_model()
+
+    def _check_batch_size(self) -> None:
+        assert self.batch_size is not None
+        assert self.batch_size > 1 or not self.normalize_advantage, (
+            f"`batch_size` must be greater than 1 to normalise advantages, got {self.batch_size}"
+        )
+        if self.env is None:
+            return
+        size = self.env.num_envs * self.n_steps
+        assert size > 1 or not self.normalize_advantage, (
+            f"`n_steps * n_envs` must be greater than 1. Currently n_steps={self.n_steps} and n_envs={self.env.num_envs}"
+        )
+        if size % self.batch_size > 0:
+            warnings.warn(
+                f"You have specified a mini-batch size of {self.batch_size}, but because the `RolloutBuffer` is of size "
+                f"`n_steps * n_envs = {size}`, after every {size // self.batch_size} untruncated mini-batches, there will "
+                f"be a truncated mini-batch of size {size % self.batch_size}. We recommend a `batch_size` that is a "
+                f"factor of `n_steps * n_envs` (n_steps={self.n_steps}, n_envs={self.env.num_envs})",
+                stacklevel=3,
+            )
+
+    def _setup_model(self) -> None:
+        super()._setup_model()
+        self.clip_range = FloatSchedule(self.clip_range)
+        if self.clip_range_vf is not None:
+            if isinstance(self.clip_range_vf, (float, int)):
+                assert self.clip_range_vf > 0, "`clip_range_vf` must be positive, pass `None` to deactivate vf clipping"
+            self.clip_range_vf = FloatSchedule(self.clip_range_vf)
+
+    def _clip(self, schedule: Any) -> float:
+        return float(schedule(self._current_progress_remaining))
+
+    def policy_loss(self, log_prob: th.Tensor, batch: SegmentBatch, advantages: th.Tensor) -> PolicyLoss:
+        """Clipped surrogate; the ratio is 1 on the first minibatch after a rollout."""
+        clip = self._clip(self.clip_range)
+        log_ratio = log_prob - batch.old_log_prob
+        ratio = log_ratio.exp()
+        loss = -th.min(advantages * ratio, advantages * ratio.clamp(1 - clip, 1 + clip)).mean()
+        with th.no_grad():
+            approx_kl = (ratio - 1 - log_ratio).mean().item()
+            clipped = ((ratio - 1).abs() > clip).float().mean().item()
+        logs = {"train/policy_gradient_loss": loss.item(), "train/approx_kl": approx_kl, "train/clip_fraction": clipped}
+        return PolicyLoss(loss, approx_kl, logs)
+
+    def value_loss(self, values: th.Tensor, batch: SegmentBatch) -> th.Tensor:
+        """Mean squared error, with values clipped around the old ones if ``clip_range_vf`` is set."""
+        if self.clip_range_vf is not None:
+            clip = self._clip(self.clip_range_vf)
+            values = batch.old_values + (values - batch.old_values).clamp(-clip, clip)
+        return F.mse_loss(values, batch.returns)
+
+    def train(self) -> None:
+        """As the base class; also logs the clip ranges."""
+        super().train()
+        self.logger.record("train/clip_range", self._clip(self.clip_range))
+        if self.clip_range_vf is not None:
+            self.logger.record("train/clip_range_vf", self._clip(self.clip_range_vf))
+
+    def learn(self, *args: Any, tb_log_name: str = "PPO", **kwargs: Any) -> MemoryPPO:
+        """SB3's ``learn``: (total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar)."""
+        super().learn(*args, tb_log_name=tb_log_name, **kwargs)
+        return self
