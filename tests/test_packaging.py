@@ -1,0 +1,78 @@
+"""pyproject.toml, the changelog and the tree say the same."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = PYPROJECT["project"]
+NOT_PACKAGES = {"tests", "docs", "build", "dist", "runs", "wandb"}
+FOLDERS = {
+    folder.relative_to(ROOT).as_posix(): folder
+    for top in ROOT.iterdir()
+    if top.is_dir() and top.name not in NOT_PACKAGES and not top.name.startswith(".")
+    for folder in {file.parent for file in top.rglob("*.py")}
+}
+DEPENDENCIES = [
+    *PROJECT["dependencies"],
+    *(d for extra in PROJECT["optional-dependencies"].values() for d in extra),
+]
+
+
+def normal(distribution: str) -> str:
+    match = re.match(r"[\w.-]+", distribution)
+    assert match
+    return re.sub(r"[-_.]+", "-", match[0]).lower()
+
+
+def test_packages_are_the_folders_with_python_files() -> None:
+    setuptools = PYPROJECT["tool"]["setuptools"]
+    assert sorted(setuptools["packages"]) == sorted(
+        "expirespan." + name.replace("/", ".") for name in FOLDERS
+    )
+    assert setuptools["package-dir"].items() <= {("expirespan." + n.replace("/", "."), n) for n in FOLDERS}
+
+
+def test_every_top_level_package_is_typed() -> None:
+    assert [name for name in FOLDERS if "/" not in name and not (ROOT / name / "py.typed").is_file()] == []
+
+
+def test_the_version_is_in_the_changelog() -> None:
+    version = re.escape(PROJECT["version"])
+    assert re.search(
+        rf"^## {version} \(\d{{4}}-\d\d-\d\d\)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE
+    )
+
+
+@pytest.mark.parametrize("dependency", DEPENDENCIES)
+def test_dependencies_are_bounded(dependency: str) -> None:
+    assert re.search(r"[<>=~]=?\s*\d", dependency)
+
+
+def test_what_is_imported_is_declared() -> None:
+    origin = packages_distributions()
+    declared = {normal(dependency) for dependency in DEPENDENCIES}
+    undeclared = set()
+    for file in (file for folder in FOLDERS.values() for file in folder.glob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module or ""]
+            tops = {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"expirespan"}
+            undeclared |= {top for top in tops if not declared & {normal(d) for d in origin.get(top, [top])}}
+    assert undeclared == set()
+
+
+@pytest.mark.parametrize("module", ["torch", "stable_baselines3", "wandb", "minigrid"])
+def test_environments_are_cheap_to_import(module: str) -> None:
+    code = f"import sys, expirespan.envs; sys.exit({module!r} in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT.parent)
