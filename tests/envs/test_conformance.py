@@ -1,0 +1,250 @@
+"""What every registered environment must keep; a new one is tested by being registered."""
+
+import os
+import warnings
+from itertools import pairwise
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.utils.env_checker import check_env
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from stable_baselines3.common.env_checker import check_env as check_env_for_sb3
+
+from expirespan.envs import ENVIRONMENTS, ORACLES, Environment
+
+IDS = sorted(name for name in gym.registry if name.startswith("ExpireSpan/"))
+HEADINGS = [
+    "Description",
+    "What must be remembered",
+    "For how long",
+    "Action space",
+    "Observation space",
+    "Reward",
+    "Start",
+    "Episode end",
+    "Parameters",
+    "Optimum",
+    "Chance",
+    "Memoryless ceiling",
+    "Source",
+    "Version history",
+]
+
+pytestmark = pytest.mark.parametrize("env_id", IDS)
+
+
+def quick(env_id: str) -> dict[str, Any]:
+    return dict(ENVIRONMENTS[env_id].quick)
+
+
+def make_vector(env_id: str, num_envs: int, **kwargs: Any) -> VectorEnv[Any, Any, Any]:
+    return gym.make_vec(env_id, num_envs=num_envs, **{**quick(env_id), **kwargs})
+
+
+def make_sync(env_id: str, num_envs: int, **kwargs: Any) -> VectorEnv[Any, Any, Any]:
+    return SyncVectorEnv(
+        [lambda: gym.make(env_id, **{**quick(env_id), **kwargs})] * num_envs,
+        autoreset_mode=AutoresetMode.SAME_STEP,
+    )
+
+
+def assert_same(a: Any, b: Any, where: str) -> None:
+    """Equal in type, dtype, shape and value, through dicts and object arrays."""
+    assert type(a) is type(b), where
+    if isinstance(a, dict):
+        assert a.keys() == b.keys(), where
+        for key in a:
+            assert_same(a[key], b[key], f"{where}[{key!r}]")
+    elif isinstance(a, tuple) or (isinstance(a, np.ndarray) and a.dtype == object):
+        assert len(a) == len(b), where
+        for i, (item_a, item_b) in enumerate(zip(a, b, strict=True)):
+            assert_same(item_a, item_b, f"{where}[{i}]")
+    elif isinstance(a, np.ndarray):
+        assert a.dtype == b.dtype, where
+        np.testing.assert_array_equal(a, b, err_msg=where)
+    else:
+        assert a == b, where
+
+
+def leaves(value: Any) -> list[Any]:
+    """The arrays inside dicts and object arrays."""
+    if isinstance(value, dict):
+        return [leaf for item in value.values() for leaf in leaves(item)]
+    if isinstance(value, np.ndarray) and value.dtype == object:
+        return [value] + [leaf for item in value for leaf in leaves(item)]
+    return [value] if isinstance(value, np.ndarray) else []
+
+
+def test_is_listed_with_an_oracle(env_id: str) -> None:
+    assert set(IDS) == set(ENVIRONMENTS) == set(ORACLES)
+    listed: Environment = ENVIRONMENTS[env_id]
+    spec = gym.spec(env_id)
+    assert (spec.entry_point, spec.vector_entry_point) == (listed.entry_point, listed.vector_entry_point)
+
+
+def test_gymnasium_checker_has_nothing_to_say(env_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environ, "SDL_VIDEODRIVER", "dummy")
+    env = gym.make(env_id, render_mode="rgb_array", **quick(env_id)).unwrapped
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", ".*system font.*")  # MiniGrid's, about this machine
+        check_env(env)
+
+
+def test_stable_baselines_checker_has_nothing_to_say(env_id: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        # It takes every box of three axes for an image; what its policies test, `is_image_space`, does not.
+        warnings.filterwarnings("ignore", ".*observation space.*is an image.*")
+        warnings.filterwarnings("ignore", ".*minimal resolution for an image.*")
+        check_env_for_sb3(gym.make(env_id, **quick(env_id)))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**31])
+def test_vector_equals_scalars_in_step(env_id: str, seed: int) -> None:
+    vector, scalars = make_vector(env_id, 6), make_sync(env_id, 6)
+    assert vector.single_observation_space == scalars.single_observation_space
+    assert vector.single_action_space == scalars.single_action_space
+    assert vector.observation_space == scalars.observation_space
+    assert vector.action_space == scalars.action_space
+    assert_same(vector.reset(seed=seed), scalars.reset(seed=seed), "reset")
+    vector.action_space.seed(seed)
+    episodes = 0
+    for step in range(300):
+        actions = vector.action_space.sample()
+        ours, theirs = vector.step(actions), scalars.step(actions)
+        assert_same(ours, theirs, f"step {step}")
+        episodes += int((ours[2] | ours[3]).sum())
+    assert episodes > 12
+    assert_same(vector.reset(), scalars.reset(), "reset without a seed goes on with the generators")
+
+
+def test_vector_equals_scalars_under_the_oracle(env_id: str) -> None:
+    vector, scalars, oracle = make_vector(env_id, 6), make_sync(env_id, 6), ORACLES[env_id](6)
+    observations, _ = vector.reset(seed=5)
+    scalars.reset(seed=5)
+    starts = np.ones(6, bool)
+    for step in range(100):
+        actions = oracle.act(observations, starts)
+        ours = vector.step(actions)
+        assert_same(ours, scalars.step(actions), f"step {step}")
+        observations, starts = ours[0], ours[2] | ours[3]
+
+
+def test_results_do_not_depend_on_the_number_of_environments(env_id: str) -> None:
+    few, many = make_vector(env_id, 2), make_vector(env_id, 5)
+    few_observations, many_observations = few.reset(seed=9)[0], many.reset(seed=9)[0]
+    many.action_space.seed(0)
+    for _ in range(100):
+        for ours, theirs in zip(leaves(few_observations), leaves(many_observations), strict=True):
+            np.testing.assert_array_equal(ours, theirs[:2])
+        actions = many.action_space.sample()
+        few_observations, many_observations = few.step(actions[:2])[0], many.step(actions)[0]
+
+
+def test_same_seed_same_episodes(env_id: str) -> None:
+    runs = []
+    for _ in range(2):
+        env = gym.make(env_id, **quick(env_id))
+        env.action_space.seed(1)
+        run: list[Any] = [env.reset(seed=4)]
+        for _ in range(100):
+            run.append(env.step(env.action_space.sample()))
+            if run[-1][2] or run[-1][3]:
+                run.append(env.reset())
+        runs.append(run)
+    for first, second in zip(*runs, strict=True):
+        assert_same(first, second, "run")
+
+
+@pytest.mark.parametrize("kwargs", ["quick", "default"])
+def test_oracle_reaches_the_optimum(env_id: str, kwargs: str) -> None:
+    num_envs = 100
+    env = make_vector(env_id, num_envs) if kwargs == "quick" else gym.make_vec(env_id, num_envs=num_envs)
+    oracle = ORACLES[env_id](num_envs)
+    observations, _ = env.reset(seed=0)
+    returns, starts, playing = np.zeros(num_envs), np.ones(num_envs, bool), np.ones(num_envs, bool)
+    while playing.any():
+        observations, rewards, terminated, truncated, _ = env.step(oracle.act(observations, starts))
+        returns += rewards * playing
+        starts = terminated | truncated
+        playing &= ~starts
+    np.testing.assert_allclose(returns, ENVIRONMENTS[env_id].optimum)
+
+
+def test_card_has_every_heading_in_order(env_id: str) -> None:
+    card = type(gym.make(env_id).unwrapped).__doc__ or ""
+    lines = [
+        line[4:] for line in card.splitlines() if line.startswith("    ") and not line.startswith("     ")
+    ]
+    assert [line for line in lines if line] == HEADINGS
+    assert env_id in card
+
+
+def test_metadata(env_id: str) -> None:
+    scalar, vector = gym.make(env_id).unwrapped, gym.make_vec(env_id, num_envs=2)
+    assert vector.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
+    assert vector.metadata is not type(vector.unwrapped).metadata, "wrappers may write into it"
+    assert set(vector.metadata["render_modes"]) <= set(scalar.metadata["render_modes"])
+    assert {"rgb_array", "ansi"} <= set(vector.metadata["render_modes"])
+    assert vector.metadata["render_fps"] == scalar.metadata["render_fps"] > 0
+
+
+def test_nothing_returned_is_written_to_later(env_id: str) -> None:
+    env = make_vector(env_id, 4)
+    env.action_space.seed(0)
+    returned = [leaves(dict(enumerate(env.reset(seed=0))))]
+    for _ in range(60):
+        returned.append(leaves(dict(enumerate(env.step(env.action_space.sample())))))
+    for earlier, later in pairwise(returned):
+        for a in earlier:
+            assert not any(np.shares_memory(a, b) for b in later)
+    for arrays in returned:
+        for i, a in enumerate(arrays):
+            assert not any(np.shares_memory(a, b) for b in arrays[i + 1 :])
+
+
+@pytest.mark.parametrize("mode", ["rgb_array", "ansi"])
+def test_vector_draws_what_the_scalars_draw(env_id: str, mode: str) -> None:
+    vector, scalars = make_vector(env_id, 3, render_mode=mode), make_sync(env_id, 3, render_mode=mode)
+    vector.reset(seed=3)
+    scalars.reset(seed=3)
+    vector.action_space.seed(0)
+    for _ in range(10):
+        pictures, expected = vector.render(), scalars.render()
+        assert pictures is not None and expected is not None and len(pictures) == 3
+        for ours, theirs in zip(pictures, expected, strict=True):
+            assert_same(ours, theirs, mode)
+            assert isinstance(ours, str) if mode == "ansi" else ours.dtype == np.uint8 and ours.shape[2] == 3
+        actions = vector.action_space.sample()
+        vector.step(actions)
+        scalars.step(actions)
+
+
+@pytest.mark.filterwarnings("ignore:.*system font.*")
+def test_human_mode_draws_on_the_screen(env_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environ, "SDL_VIDEODRIVER", "dummy")
+    env = gym.make(env_id, render_mode="human", **quick(env_id))
+    env.reset(seed=0)
+    assert env.render() is None
+    env.close()
+    env.close()
+
+
+def test_spec_survives_json(env_id: str) -> None:
+    spec = gym.spec(env_id)
+    assert EnvSpec.from_json(spec.to_json()) == spec
+    again = gym.make(EnvSpec.from_json(gym.make(env_id, **quick(env_id)).spec.to_json()))
+    assert again.spec is not None and again.spec.kwargs == quick(env_id)
+    assert spec.max_episode_steps is None
+
+
+def test_step_before_reset_is_refused(env_id: str) -> None:
+    scalar, vector = gym.make(env_id).unwrapped, make_vector(env_id, 2)
+    with pytest.raises(gym.error.ResetNeeded, match="call reset"):
+        scalar.step(scalar.action_space.sample())
+    with pytest.raises(gym.error.ResetNeeded, match="call reset"):
+        vector.step(vector.action_space.sample())
