@@ -1,0 +1,106 @@
+"""A `Config` as plain YAML, and back."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, fields, is_dataclass
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import yaml
+
+from expirespan.experiments.config import KINDS, Config
+from expirespan.experiments.errors import UserError, unknown
+
+
+def to_dict(part: Any) -> dict[str, Any]:
+    """Settings as plain values; parts of several kinds begin with their ``name``."""
+    named = {"name": part.name} if hasattr(part, "name") else {}
+    values = {item.name: getattr(part, item.name) for item in fields(part)}
+    return named | {key: to_dict(value) if is_dataclass(value) else value for key, value in values.items()}
+
+
+def to_yaml(config: Config) -> str:
+    """YAML of plain values in the order of the fields."""
+    text: str = yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True)
+    return text
+
+
+def from_yaml(text: str, source: str = "the configuration") -> Config:
+    """Inverse of `to_yaml`; settings that are left out take their defaults.
+
+    Raises:
+        UserError: no YAML, or an unknown setting, kind or value; the message names it and ``source``.
+    """
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"{source} is not YAML: {' '.join(str(error).split())}") from None
+    try:
+        config: Config = _read(Config, data if data is not None else {}, "")
+    except UserError as error:
+        raise UserError(f"in {source}: {error}") from None
+    return config
+
+
+def read_config(path: Path) -> Config:
+    """The configuration in a file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read the configuration {path}: {error}") from None
+    return from_yaml(text, str(path))
+
+
+def _read(kind: Any, value: Any, where: str) -> Any:
+    """The value at ``where`` as an instance of ``kind``: a dataclass, a union, a Literal or a plain type."""
+    if get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
+    if where in KINDS:
+        return _read_part(where, value)
+    if is_dataclass(kind):
+        return _read_fields(kind, value, where)
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            raise unknown(where, value, get_args(kind))
+        return value
+    if get_origin(kind) in (Union, UnionType):
+        if value is None and NoneType in get_args(kind):
+            return None
+        kind = next(option for option in get_args(kind) if option is not NoneType)
+        return _read(kind, value, where)
+    if kind is float and isinstance(value, (int, str)) and not isinstance(value, bool):
+        try:
+            return float(value)  # YAML takes 3e-4 for a text, and 1 for an int
+        except ValueError:
+            pass
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise UserError(f"{where}={value!r}: expected {kind.__name__}, not {type(value).__name__}")
+    return value
+
+
+def _read_part(where: str, value: Any) -> Any:
+    if not isinstance(value, dict) or "name" not in value:
+        names = ", ".join(KINDS[where])
+        raise UserError(f"{where}={value!r}: expected settings with a 'name', one of {names}")
+    if value["name"] not in KINDS[where]:
+        raise unknown(where, value["name"], KINDS[where])
+    given = {key: item for key, item in value.items() if key != "name"}
+    return _read_fields(KINDS[where][value["name"]], given, where)
+
+
+def _read_fields(kind: Any, value: Any, where: str) -> Any:
+    if not isinstance(value, dict):
+        raise UserError(f"{where or 'top level'}={value!r}: expected settings by name")
+    prefix = f"{where}." if where else ""
+    hints = get_type_hints(kind, include_extras=True)
+    known = {item.name: item for item in fields(kind)}
+    for name in value:
+        if name not in known:
+            raise unknown("setting", f"{prefix}{name}", [f"{prefix}{item}" for item in known])
+    given = {name: _read(hints[name], item, f"{prefix}{name}") for name, item in value.items()}
+    missing = [name for name, item in known.items() if name not in given and item.default is MISSING]
+    missing = [name for name in missing if known[name].default_factory is MISSING]
+    if missing:
+        raise UserError(f"{prefix}{missing[0]} is missing")
+    return kind(**given)

@@ -1,0 +1,106 @@
+"""Recipes: named settings with where they come from and what to expect of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from expirespan.experiments.config import (
+    A2CAlgorithm,
+    AdaptivePenaltyPart,
+    Config,
+    ConstantPenaltyPart,
+    CorridorEnv,
+    Evaluation,
+    ExpireSpanMemory,
+    FixedWindowMemory,
+    ForgettingLesson,
+    LSTMMemory,
+    NoLesson,
+    PPOAlgorithm,
+    Target,
+)
+from expirespan.experiments.errors import unknown
+
+PAPER = "the corridor task of Sukhbaatar et al. 2021, arXiv 2105.06548"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """``summary`` and ``expected`` score are for people; ``source`` is where task and settings come from."""
+
+    summary: str
+    source: str
+    expected: str
+    config: Config
+
+
+def _recipe(
+    name: str, summary: str, expected: str, config: Config, source: str = PAPER
+) -> tuple[str, Recipe]:
+    return name, Recipe(summary, source, expected, replace(config, recipe=name))
+
+
+_CORRIDOR = Config(
+    total_timesteps=4_000_000,
+    env=CorridorEnv(3, 200, "log_uniform"),
+    eval_env=CorridorEnv(3, 200),
+    memory=ExpireSpanMemory(max_span=256, ramp=16, init_fraction=0.9),
+    algorithm=PPOAlgorithm(gamma=0.998, predictor_lr=0.2, min_advantage_std=0.05),
+    penalty=AdaptivePenaltyPart(coef=1e-6, target=0.95),
+    forgetting=ForgettingLesson(),
+    target=Target(success=0.98, alive=32),
+)
+_UNPRICED = replace(_CORRIDOR, penalty=ConstantPenaltyPart(), forgetting=NoLesson(), target=Target(0.95))
+_BASELINE = replace(_UNPRICED, target=Target())
+
+RECIPES: dict[str, Recipe] = dict(
+    (
+        _recipe(
+            "corridor",
+            "learn corridors of 3-200 cells, then to keep little but the ball",
+            "success 0.98 with at most 32 memories alive per layer",
+            _CORRIDOR,
+        ),
+        _recipe(
+            "corridor-quick",
+            "the README's: ends as soon as corridors of 3-200 cells are solved, in about five minutes",
+            "success 0.95",
+            replace(_UNPRICED, total_timesteps=2_000_000, evaluation=Evaluation(every=100_000, episodes=100)),
+        ),
+        _recipe(
+            "corridor-window",
+            "Transformer-XL on the same corridors; choose how much it reads with --memory.window",
+            "success 0.5 on corridors longer than the window reaches",
+            replace(_BASELINE, memory=FixedWindowMemory(window=64)),
+        ),
+        _recipe(
+            "corridor-lstm",
+            "LSTM on the same corridors",
+            "not yet measured",
+            replace(_BASELINE, memory=LSTMMemory()),
+        ),
+        _recipe(
+            "corridor-a2c",
+            "A2C instead of PPO, on corridors of 3-50 cells",
+            "success 0.95",
+            replace(
+                _UNPRICED,
+                env=CorridorEnv(3, 50, "log_uniform"),
+                eval_env=CorridorEnv(3, 50),
+                memory=ExpireSpanMemory(max_span=128),
+                algorithm=A2CAlgorithm(gamma=0.99, n_steps=32, gae_lambda=0.95),
+            ),
+        ),
+    )
+)
+
+
+def find_recipe(name: str) -> Recipe:
+    """The recipe of that name.
+
+    Raises:
+        UserError: there is none.
+    """
+    if name not in RECIPES:
+        raise unknown("recipe", name, RECIPES, "`expirespan train --help` describes them")
+    return RECIPES[name]

@@ -1,0 +1,66 @@
+"""Intervals: what a measured rate or a mean over seeds says about the truth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import NormalDist
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+
+class Interval(NamedTuple):
+    """Both ends included."""
+
+    low: float
+    high: float
+
+
+def wilson(successes: int, trials: int, confidence: float = 0.95) -> Interval:
+    """Wilson's score interval of a success rate (Wilson 1927); (0, 1) without trials.
+
+    Unlike p +- z sqrt(p (1 - p) / n) it stays within [0, 1] and is not empty at 0 or n successes.
+
+    Raises:
+        ValueError: successes outside 0..trials.
+    """
+    if not 0 <= successes <= trials:
+        raise ValueError(f"successes={successes!r}: expected 0 to trials={trials!r}")
+    if trials == 0:
+        return Interval(0.0, 1.0)
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    rate, scale = successes / trials, 1 + z * z / trials
+    centre = (rate + z * z / (2 * trials)) / scale
+    half = z * math.sqrt(rate * (1 - rate) / trials + z * z / (4 * trials * trials)) / scale
+    return Interval(max(0.0, centre - half), min(1.0, centre + half))
+
+
+def mean_interval(
+    values: Sequence[float],
+    confidence: float = 0.95,
+    method: Literal["t", "bootstrap"] = "t",
+    resamples: int = 10_000,
+) -> Interval:
+    """Interval of the mean of independent runs, such as one score per seed.
+
+    ``t``: Student's, right for about normal scores and the choice for a handful of seeds. ``bootstrap``:
+    percentiles of the means of ``resamples`` drawn with replacement (fixed seed); too narrow for few seeds.
+
+    Raises:
+        ValueError: fewer than two values, or another method.
+    """
+    scores = np.asarray(values, dtype=float)
+    if scores.ndim != 1 or len(scores) < 2:
+        raise ValueError(f"{len(scores)} value(s): an interval of the mean needs at least two")
+    if method == "bootstrap":
+        drawn = np.random.default_rng(0).choice(scores, (resamples, len(scores))).mean(1)
+        low, high = np.quantile(drawn, [0.5 - confidence / 2, 0.5 + confidence / 2])
+        return Interval(float(low), float(high))
+    if method != "t":
+        raise ValueError(f"method={method!r}: expected 't' or 'bootstrap'")
+    from scipy.stats import t  # half a second to import
+
+    error = float(scores.std(ddof=1)) / math.sqrt(len(scores))
+    half = float(t.ppf(0.5 + confidence / 2, len(scores) - 1)) * error
+    return Interval(float(scores.mean()) - half, float(scores.mean()) + half)

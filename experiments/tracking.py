@@ -1,0 +1,140 @@
+"""Weights & Biases: the only file that knows of it. Whatever goes wrong there, training goes on."""
+
+from __future__ import annotations
+
+import netrc
+import os
+import struct
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlparse
+
+from stable_baselines3.common.logger import Image, KVWriter
+
+from expirespan.agents import Histogram
+from expirespan.experiments.log_files import STEP
+
+Mode = Literal["auto", "offline", "off"]
+
+
+class WandbWriter(KVWriter):
+    """Sends what is logged to W&B: scalars, `Histogram` and SB3's `Image`.
+
+    Offline unless the user is logged in (or ``WANDB_MODE`` says otherwise): ``folder/wandb/offline-run-*``,
+    which ``wandb sync`` uploads. A killed run loses its last block, so W&B is not the record of truth.
+    """
+
+    def __init__(self, folder: Path, name: str, config: dict[str, Any], mode: Mode = "auto") -> None:
+        self.run: Any = None
+        if mode == "off":
+            return
+        try:
+            import wandb
+
+            chosen = os.environ.get("WANDB_MODE") or (
+                "online" if mode == "auto" and _logged_in() else "offline"
+            )
+            self.run = wandb.init(
+                project="expirespan",
+                dir=str(folder),
+                name=name,
+                id=name,
+                resume="allow" if chosen == "online" else None,
+                config=config,
+                mode=chosen,  # type: ignore[arg-type]
+                settings=wandb.Settings(silent=True, console="off", init_timeout=30),
+            )
+            self.run.define_metric(STEP)
+            self.run.define_metric("*", step_metric=STEP)
+        except Exception as error:
+            self._give_up(error)
+
+    def write(self, key_values: dict[str, Any], key_excluded: dict[str, Any], step: int = 0) -> None:
+        """Log all values under the step."""
+        if self.run is None:
+            return
+        try:
+            shown = {
+                k: _wandb(v) for k, v in key_values.items() if "wandb" not in (key_excluded.get(k) or ())
+            }
+            self.run.log(shown | {STEP: step})
+        except Exception as error:
+            self._give_up(error)
+
+    def close(self, exit_code: int = 0) -> None:
+        """Finish the run; further calls do nothing."""
+        run, self.run = self.run, None
+        if run is not None:
+            try:
+                run.finish(exit_code=exit_code)
+            except Exception as error:
+                self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        self.run = None
+        warnings.warn(
+            f"W&B failed and is off from here on; everything is in progress.csv too ({error})", stacklevel=3
+        )
+
+
+def _wandb(value: Any) -> Any:
+    import wandb
+
+    if isinstance(value, Histogram):
+        return wandb.Histogram(np_histogram=(value.counts, value.edges))
+    if isinstance(value, Image):
+        return wandb.Image(value.image)
+    return value
+
+
+def _logged_in() -> bool:
+    """Whether W&B would find a key, without asking for one or going to the network."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
+    try:
+        return netrc.netrc().authenticators(host) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
+
+
+def read_offline(folder: Path) -> list[dict[str, str]]:
+    """What an offline run under ``folder`` logged: a dict per call, with values as JSON.
+
+    Raises:
+        ValueError: there is no offline run, or its file is damaged.
+    """
+    from wandb.proto import wandb_internal_pb2
+
+    files = sorted(folder.glob("wandb/*run-*/*.wandb"))
+    if not files:
+        raise ValueError(f"{folder} holds no W&B run")
+    rows = []
+    for data in _records(files[-1].read_bytes()):
+        record = wandb_internal_pb2.Record()  # type: ignore[attr-defined]
+        record.ParseFromString(data)
+        if record.WhichOneof("record_type") == "history":
+            items = record.history.item
+            rows.append({item.key or "/".join(item.nested_key): item.value_json for item in items})
+    return rows
+
+
+def _records(data: bytes) -> Iterator[bytes]:
+    """Records of LevelDB's log format: blocks of 32 KiB with pieces of (checksum, length, type, data)."""
+    if data[:4] != b":W&B":
+        raise ValueError("not a W&B file")
+    position, block, parts = 7, 32768, b""
+    while position + 7 <= len(data):
+        if block - position % block < 7:  # too little room for a piece: padding
+            position += block - position % block
+            continue
+        _, length, kind = struct.unpack_from("<IHB", data, position)
+        piece = data[position + 7 : position + 7 + length]
+        if len(piece) < length or kind not in (1, 2, 3, 4):
+            raise ValueError(f"damaged W&B file at byte {position}")
+        position += 7 + length
+        parts = piece if kind in (1, 2) else parts + piece  # whole, first, middle, last
+        if kind in (1, 4):
+            yield parts
