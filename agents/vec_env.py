@@ -79,9 +79,12 @@ class SB3VecEnv(VecEnv):
         dones = terminated | truncated
         info_dicts = self._info_dicts(infos, self._info_keys)
         for i in np.flatnonzero(dones).tolist():
-            self.reset_infos[i] = _info_of(infos, i)
-            info_dicts[i] = _info_of(infos.get("final_info", {}), i)
-            info_dicts[i]["terminal_observation"] = _plain(_entry(infos["final_obs"], i))
+            begun = _info_of(infos, i)
+            # RecordEpisodeStatistics writes beside the new episode's info, but means the one that ended.
+            ended = {"episode": begun.pop("episode")} if "episode" in begun else {}
+            self.reset_infos[i] = begun
+            info_dicts[i] = ended | _info_of(infos.get("final_info", {}), i)
+            info_dicts[i]["terminal_observation"] = _plain(infos["final_obs"][i])
             info_dicts[i]["TimeLimit.truncated"] = bool(truncated[i] and not terminated[i])
         return _plain(observations), np.asarray(rewards, dtype=np.float32), dones, info_dicts
 
