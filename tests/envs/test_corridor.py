@@ -205,6 +205,18 @@ def test_oracle_always_succeeds_given_time(kwargs: dict[str, Any], seed: int, de
     assert ended and reward == 1.0
 
 
+def test_oracle_forgets_when_an_episode_starts() -> None:
+    oracle, doors = CorridorOracle(2), np.stack([view("### ### R.B")] * 2)
+    oracle.act(np.stack([view("#.# #.# r.#"), view("#.# #.# b.#")]), [True, True])
+    assert oracle.act(doors, [False, False]).tolist() == [LEFT, RIGHT]
+    assert oracle.act(doors, [False, True]).tolist() == [
+        LEFT,
+        LEFT,
+    ]  # the second has seen no ball: it looks on
+    in_front = np.stack([view("### #B# ..#")] * 2)
+    assert oracle.act(in_front, [False, False]).tolist() == [LEFT, LEFT], "a door that it must not enter"
+
+
 def test_draws_have_the_stated_distributions() -> None:
     generator, _ = seeding.np_random(0)
     uniform = [CorridorRules(max_length=6).draw(generator) for _ in range(8000)]
@@ -249,6 +261,8 @@ def test_a_fixed_layout_lasts_one_episode() -> None:
     fixed.reset(seed=0, options=layout(77))
     free.reset(seed=0)
     assert fixed.layout == Layout(77, "red", "left") != free.layout
+    fixed.reset(options=layout(78, "blue"))
+    assert fixed.layout == Layout(78, "blue", "left")
     fixed.reset()
     free.reset(seed=0)
     assert fixed.layout == free.layout, "a fixed layout draws nothing"
