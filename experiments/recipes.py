@@ -93,6 +93,7 @@ RECIPES: dict[str, Recipe] = dict(
         ),
     )
 )
+"""Every recipe by name."""
 
 
 def find_recipe(name: str) -> Recipe:

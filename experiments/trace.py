@@ -95,10 +95,12 @@ class EpisodeTrace:
                 "`expirespan evaluate RUN`"
             ) from None
         if "format" not in data or str(data["format"]) != FORMAT:
-            raise UserError(f"{path} is an .npz file but no trace of an episode; give one from a run's traces/")
+            raise UserError(
+                f"{path} is an .npz file but no trace of an episode; give one from a run's traces/"
+            )
         if int(data["version"]) != VERSION:
             raise UserError(
-                f"{path} is a trace of version {int(data['version'])} and this program reads version {VERSION}; "
+                f"{path} is a trace of version {int(data['version'])} and this program reads {VERSION}; "
                 "record it again, or install the version that made it"
             )
         missing = [item.name for item in fields(cls) if item.name not in data]

@@ -1,0 +1,124 @@
+"""From settings to objects: environments and agents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import torch
+from gymnasium.vector import VectorEnv
+from gymnasium.wrappers.vector import RecordEpisodeStatistics
+
+import expirespan.envs  # noqa: F401  registers the environments
+from expirespan.agents import (
+    AdaptivePenalty,
+    ConstantPenalty,
+    Forgetting,
+    MemoryA2C,
+    MemoryPPO,
+    PenaltySchedule,
+    SB3VecEnv,
+    WarmupPenalty,
+)
+from expirespan.experiments.config import (
+    A2CAlgorithm,
+    AdaptivePenaltyPart,
+    Config,
+    Env,
+    Lesson,
+    NoLesson,
+    Penalty,
+    WarmupPenaltyPart,
+    settings,
+)
+from expirespan.experiments.errors import UserError
+
+Agent = MemoryPPO | MemoryA2C
+
+
+@contextmanager
+def _checked(what: str) -> Iterator[None]:
+    """Report what constructors say of their arguments as the user's error."""
+    try:
+        yield
+    except (ValueError, TypeError, AssertionError) as error:
+        raise UserError(f"{what}: {error}") from error
+
+
+def make_envs(env: Env, num_envs: int) -> VectorEnv[Any, Any, Any]:
+    """Environments side by side, which restart within the step that ends an episode."""
+    with _checked(f"environment {env.name}"):
+        return gym.make_vec(env.name, num_envs=num_envs, **settings(env))
+
+
+def make_training_env(config: Config) -> SB3VecEnv:
+    """The training environments, with returns and lengths of episodes, for an agent."""
+    return SB3VecEnv(RecordEpisodeStatistics(make_envs(config.env, config.num_envs)), info_keys=())
+
+
+def make_agent(config: Config, env: SB3VecEnv) -> Agent:
+    """A new agent. Its constructor seeds python, numpy, torch and ``env`` with ``config.seed``."""
+    given = settings(config.algorithm)
+    policy = {"memory": config.memory.name, "memory_kwargs": settings(config.memory)}
+    policy["predictor_lr"] = given.pop("predictor_lr")
+    kind = MemoryA2C if isinstance(config.algorithm, A2CAlgorithm) else MemoryPPO
+    with _checked(f"{config.algorithm.name} with memory {config.memory.name}"):
+        return kind(
+            "MlpPolicy",
+            env,
+            policy_kwargs=policy,
+            span_penalty=_penalty(config.penalty),
+            forgetting=_forgetting(config.forgetting),
+            seed=config.seed,
+            device=check_device(config.device),
+            **given,
+        )
+
+
+def load_agent(
+    config: Config, checkpoint: Path, env: SB3VecEnv | None = None, device: str | None = None
+) -> Agent:
+    """The agent in a checkpoint of a run with these settings.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    kind = MemoryA2C if isinstance(config.algorithm, A2CAlgorithm) else MemoryPPO
+    try:
+        return kind.load(checkpoint, env=env, device=check_device(device or config.device))
+    except Exception as error:  # zipfile, pickle and torch each have their own
+        raise UserError(f"cannot load the checkpoint {checkpoint}: {error}") from error
+
+
+def check_device(device: str) -> str:
+    """The device, if there is one of that name.
+
+    Raises:
+        UserError: it is unknown or not on this machine.
+    """
+    try:
+        kind = "cpu" if device == "auto" else torch.device(device).type
+    except RuntimeError:
+        raise UserError(f"device={device!r}: expected auto, cpu, cuda or cuda:N") from None
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise UserError(f"device={device!r}: PyTorch finds no GPU here; use --device cpu or auto")
+    return device
+
+
+def _penalty(part: Penalty) -> PenaltySchedule:
+    with _checked(f"penalty {part.name}"):
+        if isinstance(part, AdaptivePenaltyPart):
+            return AdaptivePenalty(**settings(part))
+        return (
+            WarmupPenalty(**settings(part))
+            if isinstance(part, WarmupPenaltyPart)
+            else ConstantPenalty(part.coef)
+        )
+
+
+def _forgetting(part: Lesson) -> Forgetting | None:
+    with _checked("forgetting"):
+        return None if isinstance(part, NoLesson) else Forgetting(**settings(part))

@@ -1,0 +1,129 @@
+"""What happens during training beside learning: evaluation, checkpoints, and the decision to end."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict, replace
+
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import Image
+
+from expirespan.experiments.build import Agent
+from expirespan.experiments.config import Config, Env, Target
+from expirespan.experiments.episodes import PolicyPlayer
+from expirespan.experiments.evaluate import Score, score
+from expirespan.experiments.files import atomically
+from expirespan.experiments.heatmap import draw_heatmap
+from expirespan.experiments.interrupt import StopOnSignal
+from expirespan.experiments.log_files import NOT_TEXT, STEP
+from expirespan.experiments.progress import describe, say
+from expirespan.experiments.record import record_episode
+from expirespan.experiments.run import Run
+from expirespan.experiments.trace import EpisodeTrace
+
+
+class TrainingCallback(BaseCallback):
+    """Evaluates at intervals, between an update and the next rollout, and saves the agent that was evaluated.
+
+    Learning stops when the target is held, or soon after ``signal`` asks for it. Evaluation has environments
+    and seeds of its own and takes no random number, so that training is the same with and without it.
+    """
+
+    model: Agent
+
+    def __init__(self, config: Config, run: Run, signal: StopOnSignal) -> None:
+        super().__init__()
+        self.config, self.run, self.signal = config, run, signal
+        self.reached_target = False
+        self.score: Score | None = None
+        self.trace: EpisodeTrace | None = None
+        self._best = max((rank(entry, config.target) for entry in run.evaluations()), default=None)
+        self._held = 0
+        self._next = 0
+        self._updates = -1
+
+    def _on_training_start(self) -> None:
+        self._schedule()
+
+    def _on_rollout_start(self) -> None:
+        if self.num_timesteps >= self._next and not self.signal.requested:
+            self.evaluate()
+            self._schedule()
+
+    def _on_step(self) -> bool:
+        return not (self.reached_target or self.signal.requested)
+
+    def _on_training_end(self) -> None:
+        if not self.signal.requested and self.model._n_updates != self._updates:
+            self.evaluate()
+
+    def _schedule(self) -> None:
+        every = self.config.evaluation.every
+        self._next = (self.num_timesteps // every + 1) * every
+
+    def evaluate(self) -> None:
+        """Evaluate, log, save, and judge whether the target is held."""
+        config, model, step = self.config, self.model, self.num_timesteps
+        model.policy.set_training_mode(False)
+        self._updates = model._n_updates
+        self.score = evaluation_score(model, config)
+        self.trace = record_episode(model, longest(config.eval_env), config.evaluation.seed, config.recipe)
+        self.trace.save(self.run.traces / f"step-{step:010d}.npz")
+        self._log(self.score)
+        entry = {"step": step, **asdict(self.score)}
+        self.run.add_evaluation(entry)
+        checkpoint = self.run.save_checkpoint(model, config.checkpoints)
+        if self._best is None or rank(entry, config.target) >= self._best:
+            self._best = rank(entry, config.target)
+            with atomically(self.run.best) as temporary:
+                shutil.copyfile(checkpoint, temporary)
+        self._held = self._held + 1 if meets(entry, config.target) else 0
+        self.reached_target = self._held >= config.target.evaluations
+        say(f"evaluation after {step:,} steps: {describe(self.score)}{', target met' if self._held else ''}")
+
+    def _log(self, score: Score) -> None:
+        values = {
+            "success_rate": score.success,
+            "longest_success_rate": score.longest_success,
+            "mean_return": score.mean_return,
+            "mean_steps": score.mean_steps,
+            **{f"layer{i}/alive": alive for i, alive in enumerate(score.alive)},
+            **{f"layer{i}/alive_at_end": alive for i, alive in enumerate(score.alive_at_end or [])},
+        }
+        for key, value in values.items():
+            if value is not None:
+                self.logger.record(f"eval/{key}", value)
+        if self.trace is not None and self.trace.layers:
+            self.logger.record("eval/spans", Image(draw_heatmap(self.trace), "HWC"), exclude=NOT_TEXT)
+        self.logger.record(STEP, self.num_timesteps)
+        self.logger.dump(self.num_timesteps)
+
+
+def evaluation_score(agent: Agent, config: Config) -> Score:
+    """The evaluation that the settings ask for."""
+    chosen = config.evaluation
+    num_envs = min(chosen.num_envs, chosen.episodes)
+    return score(PolicyPlayer(agent, num_envs), config.eval_env, chosen.episodes, num_envs, chosen.seed)
+
+
+def longest(env: Env) -> Env:
+    """The environment with its longest episodes only."""
+    return replace(env, min_length=env.max_length)
+
+
+def rank(entry: dict[str, object], target: Target) -> tuple[float, float]:
+    """Order of evaluations: by success (or return), as far as the target goes; then by how little is kept."""
+    success = entry["mean_return"] if entry["success"] is None else entry["success"]
+    alive = entry["alive_at_end"]
+    reached = float(success) if target.success is None else min(float(success), target.success)  # type: ignore[arg-type]
+    return reached, -max(alive) if isinstance(alive, list) and alive else 0.0
+
+
+def meets(entry: dict[str, object], target: Target) -> bool:
+    """Whether an evaluation meets the target; never without one."""
+    success, alive = entry["success"], entry["alive_at_end"]
+    if target.success is None or not isinstance(success, float) or success < target.success:
+        return False
+    return (
+        target.alive is None or not isinstance(alive, list) or all(count <= target.alive for count in alive)
+    )

@@ -1,0 +1,185 @@
+"""The command ``expirespan``: train, evaluate."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from expirespan.experiments.config import Config, Env
+from expirespan.experiments.config_file import read_config
+from expirespan.experiments.errors import UserError, unknown
+from expirespan.experiments.options import PARTS, parse, parse_config
+from expirespan.experiments.recipes import RECIPES, find_recipe
+
+USAGE, STOPPED = 2, 130
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """What to evaluate, and on what."""
+
+    env: Annotated[Env, tyro.conf.arg(name="")]
+    """Environment; by default the run's evaluation environment."""
+    episodes: int = 1000
+    """Fresh episodes."""
+    num_envs: int = 100
+    """Environments they are spread over."""
+    seed: int = 2_000_000
+    """Environment i is seeded seed + i; training and its evaluations use other seeds."""
+    checkpoint: str = "best"
+    """best, last, or the path of a checkpoint file."""
+    max_span: float | None = None
+    """Longest span to use instead of the trained one: what is kept is kept longer in proportion."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N."""
+    output: Path | None = None
+    """JSON file; by default evaluation.json in the run's folder."""
+
+
+def train_command(args: Sequence[str]) -> int:
+    """``expirespan train``."""
+    prog = "expirespan train"
+    if not args or args[0] in ("-h", "--help"):
+        print(_train_help())
+        return 0 if args else USAGE
+    resume = None
+    first, *rest = args
+    source, equals, path = first.partition("=")
+    if source in ("--resume", "--config"):
+        if not equals and not rest:
+            raise UserError(
+                f"{source} needs a path: {'a run folder' if source == '--resume' else 'a YAML file'}"
+            )
+        path = path if equals else rest.pop(0)
+        if source == "--resume":
+            from expirespan.experiments.run import Run
+
+            resume = Run.open(path)
+        default, about = resume.config if resume else read_config(Path(path)), f"settings of {path}"
+        prog = f"{prog} {source} {path}"
+    elif first.startswith("-"):
+        raise UserError(f"{first!r} is no recipe: the recipe comes first, one of {', '.join(RECIPES)}")
+    else:
+        recipe = find_recipe(first)
+        default, prog = recipe.config, f"{prog} {first}"
+        about = f"{recipe.summary}.\nSource: {recipe.source}. Expected: {recipe.expected}."
+    config = parse_config(default, rest, prog, about)
+    return _train(config, resume)
+
+
+def _train(config: Config, resume: object) -> int:
+    from expirespan.experiments.progress import describe
+    from expirespan.experiments.run import Run
+    from expirespan.experiments.train import train
+
+    assert resume is None or isinstance(resume, Run)
+    result = train(config, resume)
+    print(f"{result.steps:,} environment steps, {result.seconds:.0f} s, run folder {result.run.folder}")
+    if result.interrupted:
+        print(f"stopped; to go on: expirespan train --resume {result.run.folder}")
+        return STOPPED
+    if config.target.success is not None:
+        print("target reached" if result.reached_target else "target not reached within the steps allowed")
+    if result.score is not None:
+        print(f"last evaluation: {describe(result.score)}")
+    print(result.picture)
+    return 0
+
+
+def evaluate_command(args: Sequence[str]) -> int:
+    """``expirespan evaluate``."""
+    prog = "expirespan evaluate RUN"
+    if not args or args[0] in ("-h", "--help"):
+        parse(EvaluateOptions(Env()), ["--help"], prog, EVALUATE)
+        return 0 if args else USAGE
+    if args[0].startswith("-"):
+        raise UserError(f"{args[0]!r} is no run: the run's folder comes first, then options")
+    from expirespan.experiments.build import load_agent
+    from expirespan.experiments.callbacks import longest
+    from expirespan.experiments.evaluate import evaluate, override_max_span
+    from expirespan.experiments.files import write_text
+    from expirespan.experiments.progress import show_result
+    from expirespan.experiments.record import image_of, record_episode
+    from expirespan.experiments.retention import draw_retention
+    from expirespan.experiments.run import Run
+
+    run = Run.open(args[0])
+    config = run.config
+    options = parse(EvaluateOptions(config.eval_env, device=config.device), args[1:], prog, EVALUATE)
+    if options.episodes < 1 or options.num_envs < 1:
+        raise UserError(
+            f"episodes={options.episodes}, num-envs={options.num_envs}: expected at least 1 of each"
+        )
+    agent = load_agent(config, run.find_checkpoint(options.checkpoint), device=options.device)
+    if options.max_span is not None:
+        override_max_span(agent, options.max_span)
+    result = evaluate(agent, options.env, options.episodes, options.num_envs, options.seed)
+    output = options.output or run.folder / "evaluation.json"
+    write_text(output, result.to_json() + "\n")
+    trace = record_episode(agent, longest(options.env), options.seed, config.recipe)
+    trace.save(run.traces / "evaluation.npz")
+    picture = draw_retention(trace, run.pictures / "evaluation.png", image_of(options.env))
+    show_result(result)
+    print(output)
+    print(picture)
+    return 0
+
+
+EVALUATE = (
+    "Play fresh episodes with the most likely actions, beside chance and the oracle; write scores, one episode "
+    "step by step and its picture into the run's folder."
+)
+
+COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
+    "train": (train_command, "train an agent by a recipe"),
+    "evaluate": (evaluate_command, "score a trained agent on fresh episodes"),
+}
+"""What ``expirespan`` can do, by name."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; 0 if all went well, 2 for an error that the message explains, 130 if stopped."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if not args or args[0] in ("-h", "--help"):
+            print(_help())
+            return 0 if args else USAGE
+        if args[0] not in COMMANDS:
+            raise unknown("command", args[0], COMMANDS)
+        return COMMANDS[args[0]][0](args[1:])
+    except UserError as error:
+        print(f"expirespan: error: {error}", file=sys.stderr)
+        return USAGE
+    except KeyboardInterrupt:
+        print("expirespan: interrupted", file=sys.stderr)
+        return STOPPED
+
+
+def _help() -> str:
+    rows = [f"  {name:<10}{summary}" for name, (_, summary) in COMMANDS.items()]
+    return "\n".join(
+        ["usage: expirespan COMMAND ...", "", *rows, "", "expirespan COMMAND --help tells more."]
+    )
+
+
+def _train_help() -> str:
+    lines = [
+        "usage: expirespan train RECIPE [--setting VALUE ...]",
+        "       expirespan train --config FILE.yaml [--setting VALUE ...]",
+        "       expirespan train --resume RUN [--total-timesteps N]",
+        "",
+        "recipes (`expirespan train RECIPE --help` lists its settings):",
+    ]
+    for name, recipe in RECIPES.items():
+        text = f"{recipe.summary}; expected: {recipe.expected}"
+        lines += textwrap.wrap(text, 100, initial_indent=f"  {name:<17}", subsequent_indent=" " * 19)
+    example = (
+        "expirespan train corridor --seed 3 --total-timesteps 1e6 --env.max-length 50 --memory.max-span 512"
+    )
+    return "\n".join([*lines, "", PARTS, "", f"example: {example}"])

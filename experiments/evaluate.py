@@ -1,0 +1,181 @@
+"""How good an agent is: scores of fresh episodes, beside those of chance and of the oracle."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from expirespan.envs import ORACLES
+from expirespan.experiments.build import Agent
+from expirespan.experiments.config import Env
+from expirespan.experiments.episodes import (
+    Episodes,
+    Flags,
+    OraclePlayer,
+    Player,
+    PolicyPlayer,
+    RandomPlayer,
+    play,
+)
+from expirespan.experiments.provenance import provenance
+from expirespan.experiments.stats import Interval, wilson
+
+LONG = 0.95
+"""Episodes of at least this fraction of the longest length count as the longest."""
+
+TIMED_STEPS = (500, 9000)
+"""Timesteps around which the time per step is reported."""
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """Success among the episodes with lengths of ``low`` to ``high`` cells, both included."""
+
+    low: int
+    high: int
+    episodes: int
+    success: float | None
+    interval: Interval
+
+
+@dataclass(frozen=True)
+class StepTime:
+    """Median milliseconds that one step of ``envs`` environments takes around timestep ``step``."""
+
+    step: int
+    milliseconds: float
+    envs: int
+
+
+@dataclass(frozen=True)
+class Score:
+    """What one player reached.
+
+    ``success`` (with Wilson's 95% ``interval``) and lengths are None where the environment does not tell.
+    ``alive``: memories alive per layer, mean over episodes of their mean; ``alive_at_end``: at the last step
+    of the longest episodes (`LONG`), None without any.
+    """
+
+    episodes: int
+    success: float | None
+    interval: Interval | None
+    mean_return: float
+    mean_steps: float
+    alive: list[float]
+    alive_at_end: list[float] | None
+    longest_success: float | None
+    by_length: list[Bucket]
+    steps_per_second: float
+    step_times: list[StepTime] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """Scores on the same episodes of the agent, of random actions, and of the oracle where there is one."""
+
+    env: str
+    settings: dict[str, Any]
+    seed: int
+    trained_steps: int
+    max_span: list[float | None]
+    agent: Score
+    random: Score
+    oracle: Score | None
+    provenance: dict[str, Any] = field(default_factory=provenance)
+
+    def to_json(self) -> str:
+        """Everything, as JSON text."""
+        return json.dumps(asdict(self), indent=2)
+
+
+def score(player: Player, env: Env, episodes: int, num_envs: int, seed: int) -> Score:
+    """Play episodes and summarise them."""
+    return summarise(play(player, env, episodes, min(num_envs, episodes), seed), env)
+
+
+def evaluate(agent: Agent, env: Env, episodes: int, num_envs: int, seed: int) -> EvaluationResult:
+    """Score an agent that takes its most likely actions, and on the same episodes chance and the oracle."""
+    num_envs = min(num_envs, episodes)
+    training = agent.policy.training
+    agent.policy.set_training_mode(False)
+    ours = score(PolicyPlayer(agent, num_envs), env, episodes, num_envs, seed)
+    agent.policy.set_training_mode(training)
+    chance = score(RandomPlayer(agent.action_space, num_envs, seed), env, episodes, num_envs, seed)
+    best = OraclePlayer(env, num_envs) if env.name in ORACLES else None
+    return EvaluationResult(
+        env=env.name,
+        settings=asdict(env),
+        seed=seed,
+        trained_steps=agent.num_timesteps,
+        max_span=max_spans(agent),
+        agent=ours,
+        random=chance,
+        oracle=score(best, env, episodes, num_envs, seed) if best else None,
+    )
+
+
+def rules(agent: Agent) -> list[Any]:
+    """The rules for forgetting of the agent's layers; none for recurrent memories."""
+    return list(getattr(agent.policy.memory, "rules", []))
+
+
+def max_spans(agent: Agent) -> list[float | None]:
+    """Longest span of each layer; None for no limit."""
+    return [rule.max_span if math.isfinite(rule.max_span) else None for rule in rules(agent)]
+
+
+def override_max_span(agent: Agent, max_span: float) -> None:
+    """Give every layer another longest span: what was kept lives longer in proportion, the rest dies soon."""
+    for rule in rules(agent):
+        rule.max_span = float(max_span)
+
+
+def summarise(episodes: Episodes, env: Env) -> Score:
+    """Scores of episodes played in ``env``."""
+    told = ~np.isnan(episodes.success)
+    success = episodes.success[told] > 0.5
+    size = np.where(np.isnan(episodes.length), episodes.steps, episodes.length)
+    longest = size >= LONG * getattr(env, "max_length", float(size.max()))
+    known = ~np.isnan(episodes.length)
+    return Score(
+        episodes=len(episodes.steps),
+        success=float(success.mean()) if told.any() else None,
+        interval=wilson(int(success.sum()), len(success)) if told.any() else None,
+        mean_return=float(episodes.returns.mean()),
+        mean_steps=float(episodes.steps.mean()),
+        alive=episodes.alive.mean(1).tolist(),
+        alive_at_end=episodes.alive_at_end[:, longest].mean(1).tolist() if longest.any() else None,
+        longest_success=float(episodes.success[longest & told].mean()) if (longest & told).any() else None,
+        by_length=list(_buckets(episodes, known & told)),
+        steps_per_second=float(episodes.steps.sum() / episodes.seconds),
+        step_times=list(_step_times(episodes)),
+    )
+
+
+def _buckets(episodes: Episodes, counted: Flags, most: int = 5) -> Iterator[Bucket]:
+    """Up to five ranges of length, equally wide, that cover all episodes."""
+    if not counted.any():
+        return
+    length = episodes.length[counted].astype(int)
+    success = episodes.success[counted] > 0.5
+    low, end = int(length.min()), int(length.max()) + 1
+    width = math.ceil((end - low) / most)
+    for first in range(low, end, width):
+        last = min(first + width, end) - 1
+        here = (first <= length) & (length <= last)
+        good, total = int(success[here].sum()), int(here.sum())
+        yield Bucket(first, last, total, good / total if total else None, wilson(good, total))
+
+
+def _step_times(episodes: Episodes, around: int = 50) -> Iterator[StepTime]:
+    """Times while every environment is still in its first episode, so that its timestep is that of all."""
+    for step in TIMED_STEPS:
+        if step + around < min(episodes.first_end, len(episodes.step_seconds)):
+            window = slice(step - around, step + around)
+            envs = int(episodes.step_envs[step])
+            yield StepTime(step, float(np.median(episodes.step_seconds[window])) * 1000, envs)

@@ -1,0 +1,123 @@
+"""Reading the command line into typed settings; what does not fit is an error of one paragraph."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import io
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import Any, TypeVar
+
+import tyro
+
+from expirespan.experiments.config import KINDS, Config, choose, settings
+from expirespan.experiments.errors import UserError, unknown
+
+T = TypeVar("T")
+
+PARTS = """Parts come in kinds. --memory NAME chooses one, --memory.FIELD VALUE sets its fields:
+""" + "\n".join(f"  --{part.replace('_', '-')} {{{','.join(kinds)}}}" for part, kinds in KINDS.items())
+"""Help on how to choose the kinds of parts."""
+
+
+def parse(default: T, args: Sequence[str], prog: str, description: str) -> T:
+    """The settings in ``args`` on top of ``default``; ``--help`` prints them and exits.
+
+    Raises:
+        UserError: a flag is unknown or its value does not fit.
+    """
+    message = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(message):
+            found, rest = tyro.cli(
+                tyro.conf.AvoidSubcommands[type(default)],  # type: ignore[misc]
+                default=default,
+                args=list(args),
+                prog=prog,
+                description=description,
+                return_unknown_args=True,
+            )
+    except SystemExit as end:
+        if end.code in (0, None):
+            raise
+        raise UserError(f"{_sentence(message.getvalue())}; see `{prog} --help`") from None
+    if rest:
+        raise _unknown_flag(rest[0], default, prog)
+    parsed: T = found
+    return parsed
+
+
+def parse_config(default: Config, args: Sequence[str], prog: str, description: str) -> Config:
+    """As `parse`, for a `Config`: chooses kinds of parts, and lets ``eval_env`` follow overrides of ``env``."""
+    base, rest = _choose_kinds(default, list(args))
+    return _follow(base, parse(base, rest, prog, f"{description}\n\n{PARTS}"))
+
+
+def _choose_kinds(config: Config, args: list[str]) -> tuple[Config, list[str]]:
+    """Take ``--memory NAME`` and its like out of ``args``."""
+    rest: list[str] = []
+    chosen: dict[str, str] = {}
+    while args:
+        flag, equals, name = args.pop(0).partition("=")
+        part = flag.removeprefix("--").replace("-", "_")
+        if not flag.startswith("--") or part not in KINDS:
+            rest.append(flag + equals + name)
+            continue
+        if not equals and (not args or args[0].startswith("--")):
+            raise UserError(f"{flag} needs a name, one of {', '.join(KINDS[part])}")
+        chosen[part] = name if equals else args.pop(0)
+    if "env" in chosen:
+        chosen.setdefault("eval_env", chosen["env"])
+    for part, name in chosen.items():
+        if name not in KINDS[part]:
+            raise unknown(part.replace("_", "-"), name, KINDS[part])
+        if name != getattr(config, part).name:
+            config = replace(config, **{part: choose(KINDS[part][name], getattr(config, part))})
+    return config, rest
+
+
+def _follow(base: Config, config: Config) -> Config:
+    """Give evaluation those overrides of the training environment that it was not given itself."""
+    same = {name: value for name, value in settings(config.env).items() if value != getattr(base.env, name)}
+    own = settings(base.eval_env)
+    free = {
+        name: value for name, value in same.items() if getattr(config.eval_env, name, None) == own.get(name)
+    }
+    return replace(config, eval_env=replace(config.eval_env, **free)) if free else config
+
+
+def _sentence(box: str) -> str:
+    """The text of one of tyro's framed messages, without frame, in one line."""
+    lines = [line.strip("│╭╮╰╯─ \t") for line in box.splitlines()]
+    wanted: list[str] = []
+    for line in lines[1:]:  # the first is the frame's title
+        if line.startswith(("For full helptext", "Argument helptext")):
+            continue
+        if line:
+            wanted.append(line)
+    return " ".join(wanted).replace(" .", ".").rstrip(".")
+
+
+def _unknown_flag(flag: str, default: Any, prog: str) -> UserError:
+    known = list(_flags(default, ""))
+    name = flag.partition("=")[0]
+    close = difflib.get_close_matches(name, known, 3, 0.6)
+    group = name.rpartition(".")[0]
+    same = [other for other in known if group and other.startswith(f"{group}.")]
+    if close:
+        hint = f"did you mean {' or '.join(close)}?"
+    elif same:
+        hint = f"expected one of {', '.join(same)}"
+    else:
+        hint = "settings are written --name value or --part.name value"
+    return UserError(f"unknown option {flag!r}: {hint}; see `{prog} --help`")
+
+
+def _flags(part: Any, prefix: str) -> Any:
+    for item in fields(part):
+        value, name = getattr(part, item.name), f"{prefix}{item.name.replace('_', '-')}"
+        if hasattr(value, "__dataclass_fields__"):
+            yield from _flags(value, f"{name}.")
+        else:
+            yield f"--{name}"

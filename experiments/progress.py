@@ -1,0 +1,76 @@
+"""What training shows on the terminal: a bar, and a line for each evaluation."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from stable_baselines3.common.logger import KVWriter
+from tqdm import tqdm
+
+from expirespan.experiments.evaluate import EvaluationResult, Score
+
+
+class ProgressBar(KVWriter):
+    """A bar over environment steps, with steps per second, success rate and memories alive."""
+
+    def __init__(self, total: int, done: int, shown: bool) -> None:
+        self._bar = tqdm(
+            total=total, initial=done, unit=" steps", unit_scale=True, dynamic_ncols=True, disable=not shown,
+            smoothing=0.05, file=sys.stderr,
+        )  # fmt: skip
+        self._facts: dict[str, str] = {}
+
+    def write(self, key_values: dict[str, Any], key_excluded: dict[str, Any], step: int = 0) -> None:
+        """Move to the step and show what is logged with it."""
+        if "rollout/success_rate" in key_values:
+            self._facts["success"] = f"{key_values['rollout/success_rate']:.2f}"
+        alive = [
+            v for k, v in sorted(key_values.items()) if k.startswith("expire/layer") and k.endswith("/alive")
+        ]
+        if alive:
+            self._facts["alive"] = "/".join(f"{count:.0f}" for count in alive)
+        self._bar.set_postfix(self._facts, refresh=False)
+        self._bar.update(step - self._bar.n)
+
+    def close(self) -> None:
+        """Leave the bar as it is."""
+        self._bar.close()
+
+
+def say(text: str) -> None:
+    """Print a line above the bar."""
+    tqdm.write(text, file=sys.stdout)
+    sys.stdout.flush()
+
+
+def describe(score: Score) -> str:
+    """A score in one line."""
+    parts = []
+    if score.success is not None and score.interval is not None:
+        parts.append(f"success {score.success:.3f} ({score.interval.low:.3f}-{score.interval.high:.3f})")
+    else:
+        parts.append(f"return {score.mean_return:.3f}")
+    if score.longest_success is not None:
+        parts.append(f"longest {score.longest_success:.2f}")
+    if score.alive:
+        parts.append(f"alive {'/'.join(f'{count:.0f}' for count in score.alive)}")
+    if score.alive_at_end:
+        parts.append(f"at the longest's end {'/'.join(f'{count:.0f}' for count in score.alive_at_end)}")
+    return ", ".join(parts)
+
+
+def show_result(result: EvaluationResult) -> None:
+    """Print an evaluation as a table."""
+    print(f"{result.env} {result.settings}, trained for {result.trained_steps:,} steps")
+    for name, score in (("agent", result.agent), ("random", result.random), ("oracle", result.oracle)):
+        if score is not None:
+            print(f"{name:>8}: {describe(score)}; {score.steps_per_second:,.0f} steps/s")
+    for bucket in result.agent.by_length:
+        low, high = bucket.interval
+        rate = "-" if bucket.success is None else f"{bucket.success:.3f} ({low:.3f}-{high:.3f})"
+        print(f"  length {bucket.low:>6,}-{bucket.high:<6,} success {rate} in {bucket.episodes:,} episodes")
+    for time in result.agent.step_times:
+        print(
+            f"  {time.milliseconds:.2f} ms per step of {time.envs} environments around timestep {time.step:,}"
+        )
