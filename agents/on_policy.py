@@ -188,6 +188,16 @@ class MemoryOnPolicyAlgorithm(OnPolicyAlgorithm):
                 if score is not None:
                     self._scores.append(float(score))
 
+    def _update_learning_rate(self, optimizers: list[th.optim.Optimizer] | th.optim.Optimizer) -> None:
+        """Set the schedule's learning rate, times ``lr_scale`` in the parameter groups that have one.
+
+        SB3 gives every group the same rate, which would undo ``predictor_lr`` (`policies.py`).
+        """
+        super()._update_learning_rate(optimizers)
+        for optimizer in optimizers if isinstance(optimizers, list) else [optimizers]:
+            for group in optimizer.param_groups:
+                group["lr"] *= group.get("lr_scale", 1.0)
+
     def policy_loss(self, log_prob: th.Tensor, batch: SegmentBatch, advantages: th.Tensor) -> PolicyLoss:
         """Loss to be minimised for the actor."""
         raise NotImplementedError
