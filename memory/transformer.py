@@ -23,6 +23,7 @@ from torch.nn import functional as F
 from expirespan.memory.cache import ABSENT, LayerCache
 from expirespan.memory.core import Memory, MemoryOutput, MemoryState, Trace
 from expirespan.memory.gates import GATES
+from expirespan.memory.grouping import join, width_groups
 from expirespan.memory.rule import Rule, require
 
 
@@ -60,6 +61,15 @@ class TransformerState(MemoryState):
     def without_cache(self) -> Self:
         """Hidden states only."""
         return replace(self, layers=tuple(layer.without_keys() for layer in self.layers))
+
+    def compact(self) -> Self:
+        """Same memories, columns that hold none removed."""
+        return replace(self, layers=tuple(layer.compact() for layer in self.layers))
+
+    def widest(self) -> Tensor:
+        """(B,) memories kept in the fullest layer."""
+        counts = [(layer.birth_BS != ABSENT).sum(1) for layer in self.layers]
+        return torch.stack(counts).amax(0)
 
     def with_spans(self, floor: Tensor | None = None, limit: Tensor | None = None, scale: Tensor | None = None) -> Self:
         """Same memories, spans altered anew (arguments of shape (B,); None is neutral)."""
@@ -280,7 +290,7 @@ class TransformerMemory(Memory[TransformerState]):
     def refresh(self, state: TransformerState) -> TransformerState:
         """Project keys, values and spans of the kept states under the present weights."""
         fresh = []
-        for layer, cache in zip(self._layers, state.layers, strict=True):
+        for layer, cache in zip(self._layers, state.compact().layers, strict=True):
             _, k, v, span_BS = layer.project(cache.h_BSD)
             fresh.append(LayerCache.of(cache.birth_BS, span_BS, cache.h_BSD, k.contiguous(), v.contiguous()))
         return replace(state, layers=tuple(fresh))
@@ -306,6 +316,15 @@ class TransformerMemory(Memory[TransformerState]):
     ) -> MemoryOutput[TransformerState]:
         """T steps at once, each query over all the keys that the rule lets it read."""
         self.check_input(x_BTD, state, episode_start_BT, axes=3)
+        groups = [] if need_attention else width_groups(state.widest(), x_BTD.shape[1])
+        if len(groups) < 2:
+            return self._unroll(x_BTD, state, episode_start_BT, need_attention)
+        outs = [self._unroll(x_BTD[rows], state[rows].compact(), episode_start_BT[rows], False) for rows in groups]
+        return join(outs, groups)
+
+    def _unroll(
+        self, x_BTD: Tensor, state: TransformerState, episode_start_BT: Tensor, need_attention: bool
+    ) -> MemoryOutput[TransformerState]:
         clock = _Clock.of(state.time_B, episode_start_BT.bool())
         outs = []
         x = x_BTD

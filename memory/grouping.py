@@ -1,0 +1,59 @@
+"""Rows of similar width side by side, so that learning costs what is remembered and not what the fullest row does.
+
+Environments keep very different numbers of memories, and a block of rows is padded to its fullest. `unroll` therefore
+runs a batch as a few groups of rows of similar width where that saves enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from expirespan.memory.core import MemoryOutput, Trace
+
+WORTH = 0.85
+"""Group only if the padded area falls below this share of the ungrouped one."""
+
+
+def width_groups(width_B: Tensor, T: int, most: int = 4, least_rows: int = 4) -> list[Tensor]:
+    """Row indices of up to ``most`` groups of at least ``least_rows`` rows, by the memories each row keeps.
+
+    ``width_B`` (B,): memories per row; each row has T keys more. One group, of all rows in order, if grouping saves little.
+    """
+    B = len(width_B)
+    count = min(most, B // least_rows)
+    if count < 2:
+        return [torch.arange(B, device=width_B.device)]
+    ordered, order = width_B.sort(stable=True)
+    groups = list(order.tensor_split(count))
+    fullest = [int(w[-1]) for w in ordered.tensor_split(count)]
+    area = sum(len(group) * (width + T) for group, width in zip(groups, fullest, strict=True))
+    if area > WORTH * B * (fullest[-1] + T):
+        return [torch.arange(B, device=width_B.device)]
+    return groups
+
+
+def join(outputs: Sequence[MemoryOutput[Any]], groups: Sequence[Tensor]) -> MemoryOutput[Any]:
+    """Outputs of the groups as one, rows in their original order."""
+    back = torch.cat(list(groups)).argsort()
+    rows = torch.tensor([len(group) for group in groups], device=back.device)
+    penalty = torch.stack([out.penalty for out in outputs])
+    state = type(outputs[0].state).cat([out.state for out in outputs])[back]
+    traces = [out.trace for out in outputs]
+
+    def rejoin(parts: Sequence[list[Tensor]]) -> list[Tensor]:
+        return [torch.cat(layer)[back] for layer in zip(*parts, strict=True)]
+
+    return MemoryOutput(
+        y=torch.cat([out.y for out in outputs])[back],
+        state=state,
+        penalty=(penalty * (rows / rows.sum()).to(penalty)[:, None]).sum(0),
+        trace=Trace(
+            spans=rejoin([t.spans for t in traces]),
+            alive=rejoin([t.alive for t in traces]),
+            births=[layer.birth_BS for layer in state.layers],
+        ),
+    )
