@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from expirespan.experiments import RECIPES
+
 ROOT = Path(__file__).parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = PYPROJECT["project"]
@@ -70,6 +72,17 @@ def test_what_is_imported_is_declared() -> None:
             tops = {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"expirespan"}
             undeclared |= {top for top in tops if not declared & {normal(d) for d in origin.get(top, [top])}}
     assert undeclared == set()
+
+
+@pytest.mark.parametrize("page", [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")], ids=lambda page: page.name)
+def test_links_lead_to_files(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text())
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_demo_is_a_recipe() -> None:
+    match = re.search(r"/expirespan train (\S+)$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert match and match[1] in RECIPES
 
 
 @pytest.mark.parametrize("module", ["torch", "stable_baselines3", "wandb", "minigrid"])
