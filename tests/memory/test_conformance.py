@@ -1,0 +1,167 @@
+"""The invariants of every registered memory, in float64, with episodes that begin at different steps.
+
+What relates particular rules, and compares with attention written out in full, is in `test_transformer.py`.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any
+
+import pytest
+import torch
+from memory_harness import (
+    RULE_CASES,
+    STARTS,
+    B,
+    Case,
+    Runner,
+    assert_close,
+    assert_same,
+    build,
+    inputs,
+    stepped,
+    unrolled,
+    warm,
+)
+from torch import Tensor
+
+from expirespan.memory import Memory, Rule, TransformerMemory
+
+# Steps, one unroll and several unrolls agree -----------------------------------------------------
+
+
+@pytest.mark.parametrize("cuts", [(), (12,), (1, 7, 23)], ids=["one", "two", "uneven"])
+def test_steps_equal_unrolls(memory: Memory[Any], cuts: tuple[int, ...]) -> None:
+    x, after, state = inputs(), inputs(), warm(memory)
+    acted = stepped(memory, x, state, STARTS)
+    learned = unrolled(memory, x, state, STARTS, *cuts)
+    assert_same(acted, learned)
+    # what was kept is equal too, for the next block, either way round, depends on all of it
+    none = torch.zeros_like(STARTS)
+    assert_same(stepped(memory, after, learned.state, none), unrolled(memory, after, acted.state, none))
+
+
+def test_penalty_of_a_block_is_the_mean_over_its_parts(memory: Memory[Any]) -> None:
+    x, state = inputs(), warm(memory)
+    assert_close(
+        unrolled(memory, x, state, STARTS).penalty, unrolled(memory, x, state, STARTS, 5, 12).penalty
+    )
+
+
+def test_gradients_of_chained_unrolls_equal_those_of_one(memory: Memory[Any]) -> None:
+    x, state, weight = inputs().requires_grad_(), warm(memory), inputs()
+
+    def gradients(*cuts: int) -> tuple[Tensor, ...]:
+        run = unrolled(memory, x, state, STARTS, *cuts)
+        loss = (run.y * weight).sum() + run.penalty.sum()
+        return torch.autograd.grad(loss, (x, *memory.parameters()), allow_unused=True, materialize_grads=True)
+
+    whole = gradients()
+    assert whole[0].abs().sum(-1).all(), "every input is used"
+    torch.testing.assert_close(gradients(5, 12), whole, rtol=1e-9, atol=1e-10)
+
+
+# Deleting what is expired changes nothing ---------------------------------------------------------
+
+
+class Hoarder(Rule):
+    """Reads like another rule, but never lets anything be deleted."""
+
+    def __init__(self, inner: Rule) -> None:
+        super().__init__()
+        self.inner, self.max_span = inner, inner.max_span
+
+    def spans(self, h_BSD: Tensor) -> Tensor:
+        return self.inner.spans(h_BSD)
+
+    def log_mask(self, span: Tensor, age: Tensor) -> Tensor:
+        return self.inner.log_mask(span, age)
+
+    def penalty(self, span_BK: Tensor, age_BTK: Tensor, visible_BTK: Tensor) -> Tensor:
+        return self.inner.penalty(span_BK, age_BTK, visible_BTK)
+
+    def expired(self, span: Tensor, age: Tensor) -> Tensor:
+        return torch.zeros_like(span - age, dtype=torch.bool)
+
+
+@pytest.mark.parametrize("run", [stepped, unrolled])
+@pytest.mark.parametrize("case", RULE_CASES, indirect=True)
+def test_deletion_changes_no_output(memory: TransformerMemory, case: Case, run: Runner) -> None:
+    hoarder = copy.deepcopy(memory)
+    for layer in hoarder.layers:
+        layer.rule = Hoarder(layer.rule)  # type: ignore[arg-type]
+    x, first = inputs(), memory.initial_state(B)
+    lean, full = run(memory, x, first, STARTS), run(hoarder, x, first, STARTS)
+    assert_close(lean.y, full.y)
+    assert_close(lean.penalty, full.penalty)
+    assert all(map(torch.equal, lean.alive, full.alive))
+    assert full.births == [[list(range(t)) for t in full.state.time_B.tolist()]] * len(memory.layers)
+    assert lean.births != full.births or case[1].get("window") == math.inf
+
+
+# Samples are independent --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("run", [stepped, unrolled])
+def test_a_sample_alone_gives_the_same(memory: Memory[Any], run: Runner) -> None:
+    x, state = inputs(), warm(memory)
+    together = run(memory, x, state, STARTS)
+    for env in range(B):
+        alone = run(memory, x[[env]], state[[env]], STARTS[[env]])
+        assert_close(alone.y, together.y[[env]])
+        assert alone.births == [[layer[env]] for layer in together.births]
+
+
+def test_no_gradient_between_samples(memory: Memory[Any]) -> None:
+    x = inputs().requires_grad_()
+    memory.unroll(x, warm(memory), STARTS).y[1].square().sum().backward()
+    assert x.grad is not None
+    assert x.grad.abs().sum((1, 2)).bool().tolist() == [False, True, False, False]
+
+
+# An episode start forgets everything --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("run", [stepped, unrolled])
+def test_episode_start_equals_a_fresh_state(memory: Memory[Any], case: Case, run: Runner) -> None:
+    x, state, start = inputs(), warm(memory), STARTS.clone()
+    remembered = run(memory, x, state, start)
+    start[:, 0] = True
+    forgot = run(memory, x, state, start)
+    assert_same(forgot, run(memory, x, memory.initial_state(B), start))
+    assert_same(forgot, run(memory, x, memory.initial_state(B), STARTS))
+    changed = (remembered.y[:, 0] != forgot.y[:, 0]).any(1).tolist()
+    assert changed == [True, False, True, True] or case[1].get("window") == 1  # environment 1 forgot in both
+
+
+@pytest.mark.parametrize("run", [stepped, unrolled])
+def test_episode_start_within_a_block(memory: Memory[Any], run: Runner) -> None:
+    x = inputs()
+    whole = run(memory, x, warm(memory), STARTS)
+    for env, step in STARTS.nonzero().tolist():
+        rest = run(memory, x[[env], step:], memory.initial_state(1), STARTS[[env], step:])
+        assert_close(rest.y, whole.y[[env], step:])
+
+
+# Gradients ----------------------------------------------------------------------------------------
+
+
+def test_gradcheck(case: Case) -> None:
+    """Of outputs, penalty and next state, with respect to inputs, all weights and the incoming state."""
+    memory = build(case, width=4)
+    state = warm(memory)
+    kept = state.state_dict()
+    moving = [n for n, v in kept.items() if v.is_floating_point() and v.isfinite().all()]
+
+    def results(x: Tensor, *tensors: Tensor) -> list[Tensor]:
+        values = kept | dict(zip(moving, tensors[: len(moving)], strict=True))
+        out = memory.unroll(x, type(state).from_state_dict(values), STARTS[:, 4:8])
+        return [v for v in (out.y, out.penalty, *out.state.state_dict().values()) if v.requires_grad]
+
+    # a window that is a whole number is a kink of the tensor that scales it: move off it
+    points = [inputs(4, 4), *(kept[n] + 0.03 for n in moving)]
+    for point in points:
+        point.requires_grad_()
+    assert torch.autograd.gradcheck(results, (*points, *memory.parameters()), fast_mode=True)
