@@ -50,7 +50,7 @@ def join(outputs: Sequence[MemoryOutput[Any]], groups: Sequence[Tensor]) -> Memo
     return MemoryOutput(
         y=torch.cat([out.y for out in outputs])[back],
         state=state,
-        penalty=(penalty * (rows / rows.sum()).to(penalty)[:, None]).sum(0),
+        penalty=(penalty * (rows.to(penalty) / rows.sum())[:, None]).sum(0),
         trace=Trace(
             spans=rejoin([t.spans for t in traces]),
             alive=rejoin([t.alive for t in traces]),

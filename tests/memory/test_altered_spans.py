@@ -1,0 +1,154 @@
+"""Spans altered for a while by what the state says, and for good by a longer ``max_span``."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from memory_harness import D, Runner, assert_close, assert_same, shake, stepped, unrolled
+from torch import Tensor
+
+from expirespan.memory import ExpireSpan, TransformerMemory
+
+BOTH = pytest.mark.parametrize("run", [stepped, unrolled])
+EVERY = torch.ones(2)
+NO_START = torch.zeros(2, 14, dtype=torch.bool)
+START = NO_START.clone()
+START[1, 5] = True  # an unbroken episode of 14 steps, and one that begins again nine steps before the end
+
+
+class Constant(ExpireSpan):
+    """Every span is ``max_span``, whatever the state."""
+
+    def spans(self, h_BSD: Tensor) -> Tensor:
+        return h_BSD.new_full(h_BSD.shape[:-1], self.max_span)
+
+
+def build(rule: ExpireSpan, layers: int = 2) -> TransformerMemory:
+    memory = TransformerMemory(width=D, layers=layers, heads=2, rule=rule).double()
+    shake(memory)
+    return memory
+
+
+def stream() -> Tensor:
+    return torch.randn(2, 14, D, dtype=torch.float64)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("floor", "limit", "scale", "span"),
+    [
+        (None, None, None, 4),
+        (6, None, None, 6),
+        (2, None, None, 4),
+        (None, 3, None, 3),
+        (None, 5, None, 4),
+        (None, None, 0.5, 2),
+        (None, None, 1.75, 7),
+        (6, 5, 2, 10),
+        (3, 2, 0.25, 0.5),
+        (math.inf, 8, 0.5, 4),
+    ],
+)
+def test_spans_are_read_as_min_max_scale(
+    run: Runner, floor: float | None, limit: float | None, scale: float | None, span: float
+) -> None:
+    """Spans of 4 are read as min(max(4, floor), limit) * scale in environment 0, and as 4 in the other."""
+    memory, x = build(Constant(4, ramp=1.5)), stream()
+    fresh = memory.initial_state(2)
+    altered = fresh.with_spans(
+        floor=None if floor is None else torch.tensor([floor, 0.0]),
+        limit=None if limit is None else torch.tensor([limit, math.inf]),
+        scale=None if scale is None else torch.tensor([scale, 1.0]),
+    )
+    found, untouched = run(memory, x, altered, START).y, run(memory, x, fresh, START).y
+    for rule in memory.rules:
+        rule.max_span = span
+    assert_close(found[0], run(memory, x, fresh, START).y[0])
+    assert_close(found[1], untouched[1])
+    assert torch.allclose(found[0], untouched[0]) == (span == 4)
+
+
+@BOTH
+@pytest.mark.parametrize("alter", [{"limit": 0 * EVERY}, {"scale": 0.01 * EVERY}], ids=["limit", "scale"])
+def test_what_is_hidden_for_a_while_comes_back(run: Runner, alter: dict[str, Tensor]) -> None:
+    """One layer: its memories are the inputs, so that later it answers as if they had never been hidden."""
+    memory = build(ExpireSpan(max_span=200, ramp=1), layers=1)
+    x, more = stream(), stream()
+    plain = run(memory, x, memory.initial_state(2), START)
+    hidden = run(memory, x, memory.initial_state(2).with_spans(**alter), START)
+    assert not torch.allclose(hidden.y, plain.y)
+    assert hidden.births == plain.births == [[list(range(14)), list(range(9))]]
+
+    later = run(memory, more, plain.state, NO_START)
+    assert_same(run(memory, more, hidden.state.with_spans(), NO_START), later)
+    assert not torch.allclose(run(memory, more, hidden.state, NO_START).y[:, 0], later.y[:, 0])
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("alter", "kept"),
+    [({"floor": math.inf * EVERY}, 9), ({"floor": 7 * EVERY}, 7), ({"scale": 1.5 * EVERY}, 5), ({}, 3)],
+    ids=["infinite floor", "floor", "scale", "neutral"],
+)
+def test_what_lengthens_spans_keeps_memories(run: Runner, alter: dict[str, Tensor], kept: int) -> None:
+    """Spans of 3, ramp 1: kept while younger than span + 1. When the change ends, the old ones go."""
+    memory, x = build(Constant(3, ramp=1)), stream()
+    after = run(memory, x, memory.initial_state(2).with_spans(**alter), START)
+    assert [births[1] for births in after.births] == [list(range(9 - kept, 9))] * 2
+    ended = run(memory, x[:, :1], after.state.with_spans(), NO_START[:, :1])
+    assert [births[1] for births in ended.births] == [[7, 8, 9]] * 2
+
+
+def test_shorten_hides_alike_in_acting_and_learning_and_deletes_nothing() -> None:
+    memory = build(ExpireSpan(max_span=40, ramp=1, random_span=True), layers=1)
+    x, fresh = stream(), memory.initial_state(2)
+    short = memory.shorten(fresh, torch.Generator().manual_seed(3))
+    acted = stepped(memory, x, short, START)
+    assert_same(acted, unrolled(memory, x, short, START))
+    plain = unrolled(memory, x, fresh, START)
+    assert not torch.allclose(acted.y, plain.y)
+    assert acted.births == plain.births
+
+
+def test_shorten_draws_uniformly_per_environment_for_rules_that_ask() -> None:
+    """U(0, 20): mean 10; of 4,000 the standard error is 0.09."""
+    memory = build(ExpireSpan(max_span=20, random_span=True))
+    limit = memory.shorten(memory.initial_state(4000), torch.Generator().manual_seed(0)).limit_B
+    assert 0 <= limit.min() < 0.1
+    assert 19.9 < limit.max() <= 20
+    assert abs(limit.mean().item() - 10) < 0.3
+    plain = build(ExpireSpan(max_span=20))
+    state = plain.initial_state(2)
+    assert plain.shorten(state) is state
+
+
+def test_raising_max_span_after_training() -> None:
+    """Spans grow in proportion and more is kept; acting after ``refresh`` equals learning."""
+    memory = build(ExpireSpan(max_span=4, ramp=1, init_fraction=0.5))
+    x, fresh = stream(), memory.initial_state(2)
+    before = unrolled(memory, x, fresh, START)
+    for rule in memory.rules:
+        rule.max_span = 400.0
+    after = unrolled(memory, x, fresh, START)
+    assert_close(after.spans[0], 100 * before.spans[0])
+    assert after.births[0] == [list(range(14)), list(range(9))] != before.births[0]
+    assert_same(
+        stepped(memory, x, memory.refresh(before.state), NO_START),
+        unrolled(memory, x, before.state, NO_START),
+    )
+
+
+def test_bytes_follow_what_is_alive() -> None:
+    """Spans of 18.5 with a ramp of 1.5 hold 19 or 20 columns and 16 spare, however long the episode."""
+    memory = build(Constant(18.5, ramp=1.5))
+    state, start = memory.initial_state(2), NO_START[:, 0]
+    column = 2 * (3 * D * 8 + 8 + 8)  # two environments; h, k and v in float64; birth and span
+    for _ in range(200):
+        state = memory.step(stream()[:, 0], state, start).state
+        assert state.nbytes <= 2 * (20 + 16) * column
+    assert state.nbytes >= 2 * 19 * column
+    assert state.without_cache().nbytes < state.nbytes / 2
+    forgot = memory.unroll(stream()[:, :1], state, ~NO_START[:, :1]).state
+    assert forgot.nbytes == 2 * 2 * (D * 8 + 8 + 8), "one memory in each layer and environment"
