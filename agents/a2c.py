@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import torch as th
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.policies import ActorCriticPolicy
-from stable_baselines3.common.type_aliases import GymEnv, Schedule
+from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
 
 from expirespan.agents.buffer import SegmentBatch
 from expirespan.agents.forgetting import Forgetting
@@ -18,8 +18,8 @@ from expirespan.agents.penalty import PenaltySchedule
 class MemoryA2C(MemoryOnPolicyAlgorithm):
     """A2C (Mnih et al. 2016, arXiv 1602.01783) whose policy reads its history through a memory.
 
-    Arguments and defaults are those of SB3's `A2C`, with three more, described in `MemoryOnPolicyAlgorithm`. One
-    gradient step per rollout, on segments of ``n_steps``.
+    Arguments and defaults are those of SB3's `A2C`, with three more, described in `MemoryOnPolicyAlgorithm`.
+    One gradient step per rollout, on segments of ``n_steps``.
     """
 
     def __init__(
@@ -89,9 +89,16 @@ class MemoryA2C(MemoryOnPolicyAlgorithm):
         loss = -(advantages * log_prob).mean()
         return PolicyLoss(loss, 0.0, {"train/policy_loss": loss.item()})
 
-    def learn(self, *args: Any, tb_log_name: str = "A2C", **kwargs: Any) -> MemoryA2C:
-        """SB3's ``learn``; logs every 100 rollouts unless ``log_interval`` is given."""
-        if len(args) < 3:
-            kwargs.setdefault("log_interval", 100)
-        super().learn(*args, tb_log_name=tb_log_name, **kwargs)
-        return self
+    def learn(
+        self,
+        total_timesteps: int,
+        callback: MaybeCallback = None,
+        log_interval: int = 100,
+        tb_log_name: str = "A2C",
+        reset_num_timesteps: bool = True,
+        progress_bar: bool = False,
+    ) -> Self:
+        """Train for ``total_timesteps`` steps, rounded up to whole rollouts, as SB3 does."""
+        return super().learn(
+            total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar
+        )

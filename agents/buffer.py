@@ -1,7 +1,7 @@
 """Rollout storage for memory agents: tensors on the policy's device, one memory snapshot per segment.
 
-A segment is a run of consecutive steps of one environment. Learning re-reads a segment in one pass from the memory
-that stood at its start, so T steps share one prefix, and whatever is written within the segment gets gradient.
+A segment is a run of consecutive steps of one environment. Learning re-reads a segment in one pass from the
+memory that stood at its start, so T steps share one prefix, and what is written within it gets gradient.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from gymnasium import spaces
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.preprocessing import get_obs_shape
 
+from expirespan.agents.checks import check_count
 from expirespan.memory import MemoryState
 
 Observation = th.Tensor | dict[str, th.Tensor]
@@ -44,9 +45,10 @@ def gae(
     gamma: float,
     gae_lambda: float,
 ) -> th.Tensor:
-    """Generalised advantage estimates (Schulman et al. 2016, arXiv 1506.02438), all (N, T); the last two (N,).
+    """Generalised advantage estimates (Schulman et al. 2016, arXiv 1506.02438), all (N, T); ``last_`` (N,).
 
-    A_t = d_t + gamma lambda A_{t+1} and d_t = r_t + gamma V_{t+1} - V_t, both cut where step t + 1 starts an episode.
+    A_t = d_t + gamma lambda A_{t+1} with d_t = r_t + gamma V_{t+1} - V_t; what has index t + 1 counts as 0
+    where step t + 1 starts an episode.
     """
     advantages = th.zeros_like(rewards)
     alive = 1.0 - last_dones.to(rewards.dtype)
@@ -66,6 +68,8 @@ class MemoryRolloutBuffer(RolloutBuffer):
     """
 
     def __init__(self, *args: Any, segment_length: int | None = None, **kwargs: Any) -> None:
+        if segment_length is not None:
+            check_count("segment_length", segment_length)
         self.segment_length = segment_length
         super().__init__(*args, **kwargs)
         self.segment_length = segment_length or self.buffer_size
@@ -101,7 +105,8 @@ class MemoryRolloutBuffer(RolloutBuffer):
     ) -> None:
         """Store one step of every environment."""
         for key, store in _items(self.obs):
-            store[:, self.pos] = obs[key] if isinstance(obs, dict) else obs
+            new = obs[key] if isinstance(obs, dict) else obs
+            store[:, self.pos] = new.reshape(store[:, self.pos].shape)  # a Discrete one comes as (N,)
         self.acts[:, self.pos] = action.reshape(self.n_envs, self.action_dim)
         self.data["reward"][:, self.pos] = th.as_tensor(reward, dtype=th.float32, device=self.device)
         self.data["value"][:, self.pos] = value.flatten()
@@ -138,19 +143,19 @@ class MemoryRolloutBuffer(RolloutBuffer):
         """SB3's constructor may assign; ignored."""
 
     def get(self, batch_size: int | None = None) -> Iterator[SegmentBatch]:  # type: ignore[override]
-        """One pass over the rollout in random order, in minibatches of about ``batch_size`` steps (None: all at once).
+        """One pass over the rollout in random order, in minibatches of about ``batch_size`` steps.
 
-        A minibatch holds whole segments of equal length, at least one.
+        None: all at once, or in two if the last segments are shorter. A minibatch holds whole segments of
+        equal length, at least one.
         """
         assert self.full, "the rollout buffer is read before it is full"
         T, length = self.buffer_size, self.segment_length or self.buffer_size
         batches = []
-        for size, segments in ((length, range(T // length)), (T % length, range(T // length, T // length + 1))):
-            if size == 0 or not segments:
-                continue
-            pairs = th.cartesian_prod(th.tensor(segments), th.arange(self.n_envs)).view(-1, 2)
+        for size, first, count in _segments(T, length):
+            numbers = th.arange(first, first + count)
+            pairs = th.cartesian_prod(numbers, th.arange(self.n_envs)).view(-1, 2)
             pairs = pairs[th.randperm(len(pairs))]
-            batches += [(size, p) for p in pairs.split(max(1, (batch_size or T * self.n_envs) // size))]
+            batches += [(size, p) for p in pairs.split(_rows(size, batch_size or T * self.n_envs))]
         for b in th.randperm(len(batches)).tolist():
             yield self._batch(*batches[b])
 
@@ -178,11 +183,32 @@ class MemoryRolloutBuffer(RolloutBuffer):
         )
 
 
+def _segments(T: int, length: int) -> list[tuple[int, int, int]]:
+    """Segments of a rollout of T steps, by their size: (size, number of the first, how many)."""
+    kinds = [(length, 0, T // length), (T % length, T // length, 1)]
+    return [(size, first, count) for size, first, count in kinds if size and count]
+
+
+def _rows(size: int, batch_size: int) -> int:
+    """Segments per minibatch."""
+    return max(1, batch_size // size)
+
+
+def minibatch_sizes(n_steps: int, n_envs: int, segment_length: int, batch_size: int) -> set[int]:
+    """Steps in the minibatches of a rollout, the different sizes that occur."""
+    sizes = set()
+    for size, _, count in _segments(n_steps, segment_length):
+        rows = _rows(size, batch_size)
+        whole, rest = divmod(count * n_envs, rows)
+        sizes |= ({rows * size} if whole else set()) | ({rest * size} if rest else set())
+    return sizes
+
+
 def _allocate(space: spaces.Space[Any], N: int, T: int, device: th.device) -> Observation:
     if isinstance(space, spaces.Dict):
         return {key: _allocate(part, N, T, device) for key, part in space.spaces.items()}  # type: ignore[misc]
     dtype = th.as_tensor(np.zeros(0, space.dtype)).dtype
-    return th.zeros((N, T, *get_obs_shape(space)), dtype=dtype, device=device)  # type: ignore[misc]
+    return th.zeros((N, T, *get_obs_shape(space)), dtype=dtype, device=device)
 
 
 def _items(obs: Observation) -> list[tuple[str, th.Tensor]]:

@@ -1,23 +1,130 @@
-"""Checks on what environments hand over."""
+"""Early errors: about arguments before training, about environments before their data is used."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any
+
 import numpy as np
+import torch as th
+from gymnasium import spaces
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs
 
+from expirespan.memory import Memory, MemoryState, TransformerMemory, TransformerState
+from expirespan.memory.rule import require
 
-def check_finite(obs: VecEnvObs, rewards: np.ndarray, num_timesteps: int) -> None:
-    """Raise ValueError if an environment returned NaN or infinity."""
-    parts = {"reward": rewards}
-    if isinstance(obs, dict):
-        parts |= {f"observation[{key!r}]": value for key, value in obs.items()}
-    else:
-        parts["observation"] = np.asarray(obs)
-    for name, value in parts.items():
-        if np.issubdtype(value.dtype, np.floating) and not np.isfinite(value).all():
-            env, *_ = np.argwhere(~np.isfinite(value))[0]
+OBSERVATIONS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
+
+
+def check_count(name: str, value: Any) -> None:
+    """Raise ValueError unless ``value`` is an integer >= 1."""
+    ok = not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= 1
+    require(ok, name, value, "an integer >= 1")
+
+
+def check_number(name: str, value: Any, low: float, high: float = math.inf) -> None:
+    """Raise ValueError unless ``value`` is a number within [low, high]; nan is none."""
+    ok = not isinstance(value, bool) and isinstance(value, Real) and low <= float(value) <= high
+    expected = f"a number >= {low:g}" if high == math.inf else f"a number within [{low:g}, {high:g}]"
+    require(ok, name, value, expected)
+
+
+def check_observation_space(space: Any) -> None:
+    """Raise ValueError for a Gymnasium space that no policy here can read."""
+    parts = {"": space} if not isinstance(space, spaces.Dict) else dict(space.spaces)
+    for key, part in parts.items():
+        if isinstance(part, spaces.Space) and not isinstance(part, OBSERVATIONS):
+            where = f"observation_space[{key!r}]" if key else "observation_space"
             raise ValueError(
-                f"environment {env} returned a non-finite {name} ({value[env]}) after {num_timesteps} steps; "
-                "every observation and reward must be finite. Check the environment, for instance with "
-                "stable_baselines3.common.vec_env.VecCheckNan"
+                f"{where} is {part}, which policies cannot read: expected Box, Discrete, MultiDiscrete, "
+                "MultiBinary or one Dict of these; turn it into one of them with a "
+                "gymnasium.ObservationWrapper (FlattenObservation, or numbers for words)"
             )
+
+
+def check_finite(
+    obs: VecEnvObs, rewards: np.ndarray, num_timesteps: int, infos: Sequence[dict[str, Any]] = ()
+) -> None:
+    """Raise ValueError if an environment returned NaN or infinity, also in an episode's last observation."""
+    _check_finite("observation", obs, num_timesteps)
+    _check_finite("reward", rewards, num_timesteps)
+    for env, info in enumerate(infos):
+        if "terminal_observation" in info:
+            _check_finite("terminal observation", info["terminal_observation"], num_timesteps, env)
+
+
+def _check_finite(name: str, value: Any, num_timesteps: int, env: int | None = None) -> None:
+    if isinstance(value, dict):
+        for key, part in value.items():
+            _check_finite(f"{name}[{key!r}]", part, num_timesteps, env)
+        return
+    array = np.asarray(value)
+    if not np.issubdtype(array.dtype, np.floating) or np.isfinite(array).all():
+        return
+    place, *_ = np.argwhere(~np.isfinite(array))
+    number = int(place[0]) if env is None else env
+    raise ValueError(
+        f"environment {number} returned a non-finite {name} ({array[tuple(place)]}) after {num_timesteps} "
+        "steps; every observation and reward must be finite. Check the environment, for instance with "
+        "stable_baselines3.common.vec_env.VecCheckNan"
+    )
+
+
+def signature(state: MemoryState) -> str:
+    """What a state must have in common with those of a memory for that memory to continue it, in words."""
+    if isinstance(state, TransformerState):
+        widths = sorted({layer.h_BSD.shape[-1] for layer in state.layers})
+        return f"{type(state).__name__} of {len(state.layers)} layers of width {', '.join(map(str, widths))}"
+    hidden = getattr(state, "hidden", None)
+    shape = f" of shape {tuple(hidden.shape[1:])}" if isinstance(hidden, th.Tensor) else ""
+    return f"{type(state).__name__}{shape}"
+
+
+def check_state(state: object, expected: str, batch_size: int) -> MemoryState:
+    """Raise ValueError unless ``state`` has the signature ``expected`` and a row for each observation."""
+    remedy = "pass what the previous call returned, or state=None to begin with an empty memory"
+    if not isinstance(state, MemoryState):
+        raise ValueError(f"state must be a MemoryState, got {type(state).__name__}; {remedy}")
+    if signature(state) != expected:
+        raise ValueError(f"this policy's memory needs a {expected}, got a {signature(state)}; {remedy}")
+    if state.batch_size != batch_size:
+        raise ValueError(
+            f"the state holds {state.batch_size} environments, but there are {batch_size} observations; "
+            f"{remedy}, or choose the environments with state[indices]"
+        )
+    return state
+
+
+def check_learns_spans(memory: Memory[Any], name: str) -> None:
+    """Raise ValueError if there is no span that a lesson in forgetting could shorten."""
+    learned = isinstance(memory, TransformerMemory) and any(
+        True for r in memory.rules for _ in r.parameters()
+    )
+    if not learned:
+        raise ValueError(
+            f"forgetting needs a memory that learns spans, and {name!r} has none to learn; "
+            "leave forgetting=None or choose memory='expire_span'"
+        )
+
+
+def check_class(name: str, given: Any, base: type[Any], otherwise: str) -> None:
+    """Raise ValueError unless ``given`` is a subclass of ``base``."""
+    if not (isinstance(given, type) and issubclass(given, base)):
+        raise ValueError(
+            f"{name} is {getattr(given, '__name__', repr(given))}, which knows no memory: expected "
+            f"{otherwise} or a subclass of {base.__module__}.{base.__name__}; agents without memory are in "
+            "stable_baselines3"
+        )
+
+
+def check_episode_start(episode_start: Any, batch_size: int) -> np.ndarray:
+    """The flags as an array (batch_size,) of bool; ValueError if there is not one for each observation."""
+    flags = np.asarray(episode_start)
+    if flags.size != batch_size or not (flags.dtype == bool or np.isin(flags, (0, 1)).all()):
+        raise ValueError(
+            f"episode_start must have a flag (True, False, 1, 0) for each of the {batch_size} observations, "
+            f"got {episode_start!r}; pass dones of the step before, all True after a reset"
+        )
+    return flags.astype(bool).reshape(-1)

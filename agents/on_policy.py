@@ -1,36 +1,45 @@
-"""The rollout and update loop that memory agents share; what they optimise is theirs (`ppo.py`, `a2c.py`).
+"""The algorithm that memory agents share: settings and update. The objectives are in `ppo.py` and `a2c.py`.
 
-SB3's `OnPolicyAlgorithm` with three differences. The policy is stepped with an explicit memory state. A minibatch
-consists of segments re-read from the memory at their start, so ratios are exact and writers get gradient. The loss
-carries the price of memory, and, if asked for, a lesson in forgetting (`forgetting.py`).
+Acting is in `rollout.py`. An update differs from SB3's in that a minibatch consists of segments, re-read from
+the memory at their start, so ratios are exact and writers get gradient. The loss carries the price of memory,
+and, if asked for, a lesson in forgetting (`forgetting.py`).
 """
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch as th
 from gymnasium import spaces
-from stable_baselines3.common.buffers import RolloutBuffer
-from stable_baselines3.common.callbacks import BaseCallback
+from gymnasium.vector import VectorEnv
+from gymnasium.wrappers.vector import RecordEpisodeStatistics
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
-from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.utils import explained_variance, obs_as_tensor
-from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
+from stable_baselines3.common.type_aliases import GymEnv
+from stable_baselines3.common.utils import explained_variance
+from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 from torch.nn import functional as F
 
-from expirespan.agents.checks import check_finite
 from expirespan.agents.buffer import MemoryRolloutBuffer, SegmentBatch
-from expirespan.agents.forgetting import Forgetting, RolloutSpans
+from expirespan.agents.checks import (
+    check_class,
+    check_count,
+    check_learns_spans,
+    check_number,
+    check_observation_space,
+)
+from expirespan.agents.forgetting import Forgetting
 from expirespan.agents.penalty import PenaltySchedule, as_schedule
 from expirespan.agents.policies import (
     MemoryActorCriticCnnPolicy,
     MemoryActorCriticPolicy,
     MemoryMultiInputActorCriticPolicy,
 )
+from expirespan.agents.rollout import RolloutAlgorithm
+from expirespan.agents.vec_env import SB3VecEnv
 from expirespan.memory import TransformerMemory
+
 
 class PolicyLoss(NamedTuple):
     """What an objective returns: the loss, its value for early stopping, and scalars to log."""
@@ -40,16 +49,16 @@ class PolicyLoss(NamedTuple):
     logs: dict[str, float]
 
 
-class MemoryOnPolicyAlgorithm(OnPolicyAlgorithm):
+class MemoryOnPolicyAlgorithm(RolloutAlgorithm):
     """On-policy actor-critic over a memory policy. Subclasses give `policy_loss` and `value_loss`.
 
     Beyond SB3's arguments: ``span_penalty``, alpha or a schedule of it (`penalty.py`); ``forgetting``, a
-    `Forgetting` lesson or None; ``min_advantage_std``, lower bound of the divisor that normalises advantages (SB3's
-    1e-8 blows up noise where a minibatch holds no reward).
+    `Forgetting` lesson or None; ``min_advantage_std``, lower bound of the divisor that normalises advantages
+    (SB3's 1e-8 blows up noise where a minibatch holds no reward). ``env`` may also be a Gymnasium `VectorEnv`
+    that resets in the same step; it is wrapped in `SB3VecEnv` and, unless it has `RecordEpisodeStatistics`,
+    in `VecMonitor`.
     """
 
-    policy: MemoryActorCriticPolicy
-    rollout_buffer: MemoryRolloutBuffer
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
         "MlpPolicy": MemoryActorCriticPolicy,
         "CnnPolicy": MemoryActorCriticCnnPolicy,
@@ -58,7 +67,9 @@ class MemoryOnPolicyAlgorithm(OnPolicyAlgorithm):
 
     def __init__(
         self,
-        *args: Any,
+        policy: str | type[ActorCriticPolicy],
+        env: GymEnv | str,
+        *,
         batch_size: int | None,
         n_epochs: int,
         normalize_advantage: bool,
@@ -75,118 +86,60 @@ class MemoryOnPolicyAlgorithm(OnPolicyAlgorithm):
             spaces.MultiDiscrete,
             spaces.MultiBinary,
         )
-        super().__init__(*args, _init_setup_model=False, **kwargs)
+        super().__init__(policy, env, _init_setup_model=False, **kwargs)
         self.batch_size, self.n_epochs = batch_size, n_epochs
         self.normalize_advantage, self.min_advantage_std = normalize_advantage, min_advantage_std
         self.target_kl = target_kl
         self.span_penalty = as_schedule(span_penalty)
         self.forgetting = forgetting
+        self._check_settings()
+        if env is not None:
+            self._check_students()
         if _init_setup_model:
             self._setup_model()
 
-    def _setup_model(self) -> None:
-        if self.rollout_buffer_class is None:
-            self.rollout_buffer_class = MemoryRolloutBuffer
-            length = min(self.n_steps, self.batch_size or self.n_steps)
-            self.rollout_buffer_kwargs = {"segment_length": length} | self.rollout_buffer_kwargs
-        super()._setup_model()
-        if self.forgetting is not None and not isinstance(self.policy.memory, TransformerMemory):
+    def _check_settings(self) -> None:
+        """Raise ValueError for settings with which training could not go well; also called after loading."""
+        names = ", ".join(map(repr, self.policy_aliases))
+        check_class("policy", self.policy_class, MemoryActorCriticPolicy, names)
+        if self.rollout_buffer_class is not None:
+            check_class("rollout_buffer_class", self.rollout_buffer_class, MemoryRolloutBuffer, "None")
+        check_count("n_steps", self.n_steps)
+        check_count("n_epochs", self.n_epochs)
+        if self.batch_size is not None:
+            check_count("batch_size", self.batch_size)
+        check_number("gamma", self.gamma, 0, 1)
+        check_number("gae_lambda", self.gae_lambda, 0, 1)
+        check_number("min_advantage_std", self.min_advantage_std, 0)
+
+    @staticmethod
+    def _wrap_env(env: GymEnv, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
+        given: Any = env
+        if isinstance(given, VectorEnv):
+            bridge = SB3VecEnv(given)
+            recorded = bridge.env_is_wrapped(RecordEpisodeStatistics)[0]
+            env = VecMonitor(bridge) if monitor_wrapper and not recorded else bridge
+        check_observation_space(env.observation_space)
+        return OnPolicyAlgorithm._wrap_env(env, verbose, monitor_wrapper)
+
+    def _get_policy_from_name(self, policy_name: str) -> type[BasePolicy]:
+        if policy_name not in self.policy_aliases:
             raise ValueError(
-                f"forgetting needs a memory with spans, and {self.policy.memory_name!r} has none; "
-                "leave forgetting=None or choose memory='expire_span'"
+                f"policy {policy_name!r} is unknown; choose one of {', '.join(self.policy_aliases)}"
             )
-        self._memory_state = self.policy.initial_state(self.n_envs)
-        self._scores: deque[float] = deque(maxlen=self._stats_window_size)
-        self._rollout_spans = RolloutSpans(self._forgetful())
+        return super()._get_policy_from_name(policy_name)
 
-    def _forgetful(self) -> th.Tensor:
-        """(N,) bool: environments that act with the memory's own spans."""
-        if self.forgetting is None:
-            return th.ones(self.n_envs, dtype=th.bool, device=self.device)
-        return ~self.forgetting.teachers(self.n_envs, self.device)
-
-    def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_memory_state", "_rollout_spans", "_scores"]
-
-    def _begin_rollout(self) -> None:
-        """Bring the memory up to date with the weights, and draw what this rollout does to its spans."""
-        memory = self.policy.memory
-        self._memory_state = memory.refresh(self._memory_state)
-        if isinstance(memory, TransformerMemory):
-            self._memory_state = memory.shorten(self._memory_state)
-            if self.forgetting is not None:
-                self._memory_state = self.forgetting.begin(memory, self._memory_state)
-        self._rollout_spans = RolloutSpans(self._forgetful())
-
-    def collect_rollouts(
-        self, env: VecEnv, callback: BaseCallback, rollout_buffer: RolloutBuffer, n_rollout_steps: int
-    ) -> bool:
-        """Act for ``n_rollout_steps`` in every environment and fill the buffer; False if the callback says stop."""
-        assert self._last_obs is not None, "no previous observation: call learn(), which resets the environment"
-        assert isinstance(rollout_buffer, MemoryRolloutBuffer)
-        self.policy.set_training_mode(False)
-        rollout_buffer.reset()
-        if self.use_sde:
-            self.policy.reset_noise(env.num_envs)
-        callback.on_rollout_start()
-        self._begin_rollout()
-
-        for n_steps in range(n_rollout_steps):
-            if self.use_sde and self.sde_sample_freq > 0 and n_steps % self.sde_sample_freq == 0:
-                self.policy.reset_noise(env.num_envs)
-            if rollout_buffer.wants_snapshot():
-                rollout_buffer.add_snapshot(self._memory_state)
-            with th.no_grad():
-                obs = obs_as_tensor(self._last_obs, self.device)  # type: ignore[arg-type]
-                starts = th.as_tensor(self._last_episode_starts, dtype=th.bool, device=self.device)
-                out = self.policy.step(obs, self._memory_state, starts)
-            actions = out.actions.cpu().numpy()
-            new_obs, rewards, dones, infos = env.step(self.policy.to_env(actions))
-            check_finite(new_obs, rewards, self.num_timesteps)
-            self.num_timesteps += env.num_envs
-
-            callback.update_locals(locals())
-            if not callback.on_step():
-                return False
-
-            self._update_info_buffer(infos, dones)
-            self._keep_scores(infos, dones)
-            self._rollout_spans.add(out.trace)
-            rewards = rewards + self.gamma * self._values_at_timeout(infos, dones, out.state)
-            rollout_buffer.add(obs, out.actions, rewards, starts, out.values, out.log_prob)
-            self._last_obs, self._last_episode_starts, self._memory_state = new_obs, dones, out.state  # type: ignore[assignment]
-
-        with th.no_grad():
-            obs = obs_as_tensor(new_obs, self.device)  # type: ignore[arg-type]
-            values = self.policy.predict_values(obs, out.state, th.as_tensor(dones, device=self.device))
-        rollout_buffer.compute_returns_and_advantage(last_values=values, dones=dones)
-        callback.update_locals(locals())
-        callback.on_rollout_end()
-        return True
-
-    def _values_at_timeout(self, infos: list[dict[str, Any]], dones: np.ndarray, state: Any) -> np.ndarray:
-        """(N,) V(terminal observation | memory after the last step) where a time limit cut an episode, else 0.
-
-        A time limit is no end of the task (Pardo et al. 2018, arXiv 1712.00378).
-        """
-        values = np.zeros(len(dones), dtype=np.float32)
-        cut = [i for i in np.flatnonzero(dones) if infos[i].get("TimeLimit.truncated", False)]
-        if cut:
-            last = [infos[i]["terminal_observation"] for i in cut]
-            stacked = {k: np.stack([o[k] for o in last]) for k in last[0]} if isinstance(last[0], dict) else np.stack(last)
-            with th.no_grad():
-                obs = self.policy.obs_to_tensor(stacked)[0]
-                values[cut] = self.policy.predict_values(obs, state[cut]).flatten().cpu().numpy()
-        return values
-
-    def _keep_scores(self, infos: list[dict[str, Any]], dones: np.ndarray) -> None:
-        """Score the episodes that ended where memories expire: success if the environment tells, else return."""
-        counted = self._rollout_spans.counted
-        for i in np.flatnonzero(dones):
-            if counted[i]:
-                score = infos[i].get("is_success", infos[i].get("episode", {}).get("r"))
-                if score is not None:
-                    self._scores.append(float(score))
+    def _setup_model(self) -> None:
+        self._check_settings()
+        given = self.rollout_buffer_class, self.rollout_buffer_kwargs
+        length = min(self.n_steps, self.batch_size or self.n_steps)
+        self.rollout_buffer_class = given[0] or MemoryRolloutBuffer
+        self.rollout_buffer_kwargs = {"segment_length": length} | given[1]
+        super()._setup_model()
+        self.rollout_buffer_class, self.rollout_buffer_kwargs = given  # as given, for a file that is loaded
+        if self.forgetting is not None:
+            check_learns_spans(self.policy.memory, self.policy.memory_name)
+        self._setup_memory()
 
     def _update_learning_rate(self, optimizers: list[th.optim.Optimizer] | th.optim.Optimizer) -> None:
         """Set the schedule's learning rate, times ``lr_scale`` in the parameter groups that have one.
@@ -222,21 +175,36 @@ class MemoryOnPolicyAlgorithm(OnPolicyAlgorithm):
                     if self.verbose >= 1:
                         print(f"Early stopping at step {epoch} due to reaching max kl: {approx_kl:.2f}")
                     break
-                self.policy.optimizer.zero_grad()
-                loss.backward()
-                th.nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
-                self.policy.optimizer.step()
+                self._descend(loss)
             self._n_updates += 1
             if stop:
                 break
         self._log_update(logs, alpha, score)
 
-    def _loss(self, batch: SegmentBatch, alpha: float, logs: dict[str, list[float]]) -> tuple[th.Tensor, float]:
+    def _descend(self, loss: th.Tensor) -> None:
+        """One step of the optimiser, unless the gradient is not finite."""
+        self.policy.optimizer.zero_grad()
+        loss.backward()
+        norm = th.nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
+        self._check_update("the norm of the gradient", norm.item())
+        self.policy.optimizer.step()
+
+    def _check_update(self, what: str, value: float, parts: str = "") -> None:
+        if not np.isfinite(value):
+            raise ValueError(
+                f"{what} became {value} after {self.num_timesteps} steps{parts}; the weights are those "
+                "before this minibatch. Lower learning_rate or max_grad_norm, or scale the reward"
+            )
+
+    def _loss(
+        self, batch: SegmentBatch, alpha: float, logs: dict[str, list[float]]
+    ) -> tuple[th.Tensor, float]:
         """Whole loss of a minibatch, and its approximate KL from the policy that acted."""
         ev = self.policy.unroll(batch.observations, batch.actions, batch.state, batch.episode_starts)
         advantages = batch.advantages
         if self.normalize_advantage and advantages.numel() > 1:
-            advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8).clamp_min(self.min_advantage_std)
+            std = (advantages.std() + 1e-8).clamp_min(self.min_advantage_std)
+            advantages = (advantages - advantages.mean()) / std
         actor = self.policy_loss(ev.log_prob, batch, advantages)
         critic = self.value_loss(ev.values, batch)
         entropy_loss = -th.mean(-ev.log_prob if ev.entropy is None else ev.entropy)
@@ -250,11 +218,7 @@ class MemoryOnPolicyAlgorithm(OnPolicyAlgorithm):
             loss = loss + lesson
         parts["train/loss"] = loss
         values = actor.logs | {key: part.item() for key, part in parts.items()}
-        if not np.isfinite(values["train/loss"]):
-            raise ValueError(
-                f"the loss became {values['train/loss']} after {self.num_timesteps} steps (parts: {values}); "
-                "the weights are as before this update. Lower learning_rate or max_grad_norm, or scale the reward"
-            )
+        self._check_update("the loss", values["train/loss"], f" (parts: {values})")
         for key, value in values.items():
             logs.setdefault(key, []).append(value)
         return loss, actor.approx_kl

@@ -12,8 +12,8 @@ class PenaltySchedule(Protocol):
     """Called once per rollout, before the update.
 
     ``num_timesteps``: environment steps so far. ``score``: mean success (or, where an environment reports no
-    success, mean return) of recent episodes acted with forgetting, None until there are any. Returns alpha >= 0,
-    per step of span.
+    success, mean return) of recent episodes acted with forgetting, None until there are any. Returns
+    alpha >= 0, per step of span.
     """
 
     def __call__(self, num_timesteps: int, score: float | None) -> float:
@@ -56,7 +56,8 @@ class WarmupPenalty:
 class AdaptivePenalty:
     """0 until the score first reaches ``target``; from then ``coef``, multiplied after every rollout.
 
-    By ``growth`` (>= 1) while the score holds the target, up to ``maximum``; by ``decay`` (<= 1) while it does not.
+    By ``growth`` (>= 1) while the score holds the target, up to ``maximum``; by ``decay`` (<= 1) while it
+    does not.
     """
 
     coef: float

@@ -1,6 +1,6 @@
 """Actor-critic policies that read their observation history through a memory.
 
-observation -> features extractor (SB3) -> encoder -> memory -> MLP heads (SB3) -> action distribution and value.
+observation -> features extractor (SB3) -> encoder -> memory -> MLP heads (SB3) -> action distribution, value.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from stable_baselines3.common.torch_layers import (
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import nn
 
+from expirespan.agents.checks import check_episode_start, check_number, check_state, signature
 from expirespan.memory import MemoryOutput, MemoryState, Trace, make_memory
 
 
 class PolicyStep(NamedTuple):
-    """One step of acting, N environments: actions (N, ...), values (N, 1), log_prob (N,), new state, trace."""
+    """One step of acting in N environments: actions (N, ...), values (N, 1), log_prob (N,), state, trace."""
 
     actions: th.Tensor
     values: th.Tensor
@@ -38,7 +39,7 @@ class PolicyStep(NamedTuple):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Segments re-read with gradient: values, log_prob and entropy (n, T); entropy None without a closed form."""
+    """Segments re-read with gradient: values, log_prob, entropy (n, T); entropy may have no formula: None."""
 
     values: th.Tensor
     log_prob: th.Tensor
@@ -50,11 +51,11 @@ class Evaluation:
 class MemoryActorCriticPolicy(ActorCriticPolicy):
     """SB3's actor-critic policy with a memory between features and heads.
 
-    ``memory``: a name of ``expirespan.memory.MEMORIES``; ``memory_kwargs``: its arguments (``width`` defaults to 64,
-    ``max_span`` and ``window`` to 256). ``predictor_lr``: learning rate of the span predictors as a multiple
-    of the rest's. All other arguments are SB3's. With ``share_features_extractor=False`` the memory reads both
-    extractors' features side by side. Wherever SB3's methods take an observation, these also take ``state`` and
-    ``episode_start``; without a state they answer as at the start of an episode.
+    ``memory``: a name of ``expirespan.memory.MEMORIES``; ``memory_kwargs``: its arguments (``width`` defaults
+    to 64, ``max_span`` and ``window`` to 256). ``predictor_lr``: learning rate of the span predictors as a
+    multiple of the rest's. All other arguments are SB3's. With ``share_features_extractor=False`` the memory
+    reads both extractors' features side by side. Wherever SB3's methods take an observation, these also take
+    ``state`` and ``episode_start``; without a state they answer as at the start of an episode.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class MemoryActorCriticPolicy(ActorCriticPolicy):
         self.memory_name = memory
         self.memory_kwargs = dict(memory_kwargs or {})
         self.predictor_lr = predictor_lr
+        check_number("predictor_lr", predictor_lr, 0)
         super().__init__(observation_space, action_space, lr_schedule, *args, **kwargs)
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
@@ -80,8 +82,16 @@ class MemoryActorCriticPolicy(ActorCriticPolicy):
 
     def _build_mlp_extractor(self) -> None:
         """Create encoder, memory and heads (called by SB3's ``_build``)."""
-        defaults = {"expire_span": {"max_span": 256}, "fixed_window": {"window": 256}}.get(self.memory_name, {})
-        self.memory = make_memory(self.memory_name, **({"width": 64} | defaults | self.memory_kwargs))
+        defaults = {"expire_span": {"max_span": 256}, "fixed_window": {"window": 256}}.get(
+            self.memory_name, {}
+        )
+        try:
+            self.memory = make_memory(self.memory_name, **({"width": 64} | defaults | self.memory_kwargs))
+        except TypeError as error:
+            raise TypeError(
+                f"memory_kwargs={self.memory_kwargs} do not fit memory {self.memory_name!r}: {error}"
+            ) from error
+        self._state_signature = signature(self.memory.initial_state(1))
         features = self.features_dim * (1 if self.share_features_extractor else 2)
         self.encoder = nn.Linear(features, self.memory.width)
         self.mlp_extractor = MlpExtractor(
@@ -99,7 +109,7 @@ class MemoryActorCriticPolicy(ActorCriticPolicy):
                 {"params": rest, "lr": lr, "lr_scale": 1.0},
                 {"params": predictors, "lr": lr * self.predictor_lr, "lr_scale": self.predictor_lr},
             ]
-            self.optimizer = self.optimizer_class(groups, **self.optimizer_kwargs)  # type: ignore[call-arg]
+            self.optimizer = self.optimizer_class(groups, **self.optimizer_kwargs)
 
     def initial_state(self, n_envs: int) -> MemoryState:
         """Memory of ``n_envs`` environments that have seen nothing."""
@@ -119,11 +129,8 @@ class MemoryActorCriticPolicy(ActorCriticPolicy):
         """State and flags, with defaults filled in."""
         if state is None:
             state = self.initial_state(len(x))
-        elif not isinstance(state, MemoryState):
-            raise ValueError(
-                f"state must be what predict() or step() returned, a MemoryState, got {type(state).__name__}; "
-                "pass state=None to begin with an empty memory"
-            )
+        else:
+            state = check_state(state, self._state_signature, len(x))
         if episode_start is None:
             episode_start = th.zeros(x.shape[:-1], dtype=th.bool, device=x.device)
         return state, episode_start
@@ -163,7 +170,7 @@ class MemoryActorCriticPolicy(ActorCriticPolicy):
     def unroll(
         self, obs: PyTorchObs, actions: th.Tensor, state: MemoryState, episode_start: th.Tensor
     ) -> Evaluation:
-        """Re-read segments (n, T, ...) in one pass. ``actions`` as the buffer keeps them, (n, T, action_dim)."""
+        """Re-read segments (n, T, ...) in one pass. ``actions`` (n, T, action_dim), as in the buffer."""
         n, T = episode_start.shape
         flat = {k: v.flatten(0, 1) for k, v in obs.items()} if isinstance(obs, dict) else obs.flatten(0, 1)
         out = self.memory.unroll(self._encode(flat).unflatten(0, (n, T)), state, episode_start)
@@ -180,18 +187,18 @@ class MemoryActorCriticPolicy(ActorCriticPolicy):
             memory=out,
         )
 
-    def forward(  # type: ignore[override]
+    def forward(
         self,
         obs: PyTorchObs,
         deterministic: bool = False,
         state: MemoryState | None = None,
         episode_start: th.Tensor | None = None,
     ) -> tuple[Any, ...]:
-        """Actions, values and log-probabilities as in SB3; with a ``state`` given, the new state as fourth."""
+        """Actions, values and log-probabilities as in SB3; given a ``state``, the new one as fourth."""
         out = self.step(obs, state, episode_start, deterministic)
         return out[:3] if state is None else out[:4]
 
-    def evaluate_actions(  # type: ignore[override]
+    def evaluate_actions(
         self,
         obs: PyTorchObs,
         actions: th.Tensor,
@@ -202,13 +209,13 @@ class MemoryActorCriticPolicy(ActorCriticPolicy):
         distribution, values = self.heads(self._read(obs, state, episode_start).y)
         return values, distribution.log_prob(actions), distribution.entropy()
 
-    def get_distribution(  # type: ignore[override]
+    def get_distribution(
         self, obs: PyTorchObs, state: MemoryState | None = None, episode_start: th.Tensor | None = None
     ) -> Distribution:
         """Action distribution."""
         return self.heads(self._read(obs, state, episode_start).y)[0]
 
-    def predict_values(  # type: ignore[override]
+    def predict_values(
         self, obs: PyTorchObs, state: MemoryState | None = None, episode_start: th.Tensor | None = None
     ) -> th.Tensor:
         """Values (N, 1)."""
@@ -223,31 +230,38 @@ class MemoryActorCriticPolicy(ActorCriticPolicy):
     ) -> tuple[np.ndarray, MemoryState]:
         """Action and next memory state, as in SB3's recurrent policies.
 
-        ``state``: what the previous call returned, None to begin with an empty memory; its size follows the batch
-        of observations. ``episode_start`` (n,): True where the observation is the first of an episode.
+        ``state``: what the previous call returned, None to begin with an empty memory; its size follows the
+        batch of observations. ``episode_start`` (n,): True where the observation is the first of an episode.
         """
         self.set_training_mode(False)
-        if isinstance(observation, tuple) and len(observation) == 2 and isinstance(observation[1], dict):
+        given: Any = observation
+        if isinstance(given, tuple) and len(given) == 2 and isinstance(given[1], dict):
             raise ValueError(
-                "predict() was given the tuple (observation, info) instead of an observation: you are probably mixing "
-                "Gym API with SB3 VecEnv API. Gym: `obs, info = env.reset()`; SB3 VecEnv: `obs = vec_env.reset()`. "
-                "Pass the observation alone."
+                "predict() was given the tuple (observation, info) instead of an observation: you are "
+                "probably mixing Gym API with SB3 VecEnv API. Gym: `obs, info = env.reset()`; "
+                "SB3 VecEnv: `obs = vec_env.reset()`. Pass the observation alone."
             )
         obs, vectorized = self.obs_to_tensor(observation)
-        starts = None if episode_start is None else th.as_tensor(np.asarray(episode_start, dtype=bool))
+        starts = None
+        if episode_start is not None:
+            rows = len(next(iter(obs.values()))) if isinstance(obs, dict) else len(obs)
+            flags = check_episode_start(episode_start, rows)
+            starts = th.as_tensor(flags, device=self.device)
         with th.no_grad():
-            out = self.step(obs, state, None if starts is None else starts.to(self.device).reshape(-1), deterministic)
+            out = self.step(obs, state, starts, deterministic)
         actions = self.to_env(out.actions.cpu().numpy())
         return (actions if vectorized else actions.squeeze(axis=0)), out.state
 
     def to_env(self, actions: np.ndarray) -> np.ndarray:
-        """Actions as the environment takes them: of its shape, Box actions rescaled or clipped to its bounds."""
-        actions = actions.reshape((-1, *self.action_space.shape))  # type: ignore[misc]
+        """Actions as the environment takes them: of its shape, Box ones rescaled or clipped to its bounds."""
+        shape: tuple[int, ...] = self.action_space.shape or ()
+        actions = actions.reshape((-1, *shape))
         if not isinstance(self.action_space, spaces.Box):
             return actions
         if self.squash_output:
             return np.asarray(self.unscale_action(actions))
-        return np.clip(actions, self.action_space.low, self.action_space.high)
+        clipped: np.ndarray = np.clip(actions, self.action_space.low, self.action_space.high)
+        return clipped
 
 
 class MemoryActorCriticCnnPolicy(MemoryActorCriticPolicy):
@@ -267,8 +281,16 @@ class MemoryMultiInputActorCriticPolicy(MemoryActorCriticPolicy):
 
     def __init__(
         self,
+        observation_space: spaces.Space[Any],
         *args: Any,
         features_extractor_class: type[BaseFeaturesExtractor] = CombinedExtractor,
         **kwargs: Any,
     ) -> None:
-        super().__init__(*args, features_extractor_class=features_extractor_class, **kwargs)
+        if features_extractor_class is CombinedExtractor and not isinstance(observation_space, spaces.Dict):
+            raise ValueError(
+                f"MultiInputPolicy is for Dict observations, and observation_space is {observation_space}; "
+                "use MlpPolicy or CnnPolicy"
+            )
+        super().__init__(
+            observation_space, *args, features_extractor_class=features_extractor_class, **kwargs
+        )

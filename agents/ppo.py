@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, Self
 
 import torch as th
-from gymnasium import spaces
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.policies import ActorCriticPolicy
-from stable_baselines3.common.type_aliases import GymEnv, Schedule
+from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
 from stable_baselines3.common.utils import FloatSchedule
 from torch.nn import functional as F
 
-from expirespan.agents.buffer import SegmentBatch
+from expirespan.agents.buffer import SegmentBatch, minibatch_sizes
+from expirespan.agents.checks import check_count
 from expirespan.agents.forgetting import Forgetting
 from expirespan.agents.on_policy import MemoryOnPolicyAlgorithm, PolicyLoss
 from expirespan.agents.penalty import PenaltySchedule
@@ -26,8 +26,9 @@ class MemoryPPO(MemoryOnPolicyAlgorithm):
     ``span_penalty``, ``forgetting``, ``min_advantage_std``. Choose the memory by
     ``policy_kwargs=dict(memory="expire_span", memory_kwargs=dict(...))``.
 
-    ``batch_size`` counts steps, as in SB3. A minibatch consists of segments of min(n_steps, batch_size) consecutive
-    steps; gradient flows to everything written within a segment, and to keys, values and spans of what came before.
+    ``batch_size`` counts steps, as in SB3. A minibatch consists of segments of min(n_steps, batch_size)
+    consecutive steps; gradient flows to everything written within a segment, and to keys, values and spans of
+    what came before.
     """
 
     def __init__(
@@ -97,22 +98,26 @@ class MemoryPPO(MemoryOnPolicyAlgorithm):
             self._setup_model()
 
     def _check_batch_size(self) -> None:
+        check_count("batch_size", self.batch_size)
         assert self.batch_size is not None
         assert self.batch_size > 1 or not self.normalize_advantage, (
-            f"`batch_size` must be greater than 1 to normalise advantages, got {self.batch_size}"
+            f"batch_size={self.batch_size}: advantages are normalised within a minibatch, which takes at "
+            "least 2 steps; choose a larger batch_size or normalize_advantage=False"
         )
         if self.env is None:
             return
-        size = self.env.num_envs * self.n_steps
-        assert size > 1 or not self.normalize_advantage, (
-            f"`n_steps * n_envs` must be greater than 1. Currently n_steps={self.n_steps} and n_envs={self.env.num_envs}"
+        assert self.n_steps * self.n_envs > 1 or not self.normalize_advantage, (
+            f"n_steps={self.n_steps} and n_envs={self.n_envs}: advantages are normalised, which takes a "
+            "rollout of at least 2 steps; choose a larger n_steps or normalize_advantage=False"
         )
-        if size % self.batch_size > 0:
+        length = min(self.n_steps, self.batch_size)
+        sizes = minibatch_sizes(self.n_steps, self.n_envs, length, self.batch_size)
+        if min(sizes) < max(sizes):
             warnings.warn(
-                f"You have specified a mini-batch size of {self.batch_size}, but because the `RolloutBuffer` is of size "
-                f"`n_steps * n_envs = {size}`, after every {size // self.batch_size} untruncated mini-batches, there will "
-                f"be a truncated mini-batch of size {size % self.batch_size}. We recommend a `batch_size` that is a "
-                f"factor of `n_steps * n_envs` (n_steps={self.n_steps}, n_envs={self.env.num_envs})",
+                f"batch_size={self.batch_size} divides a rollout of n_steps={self.n_steps} in "
+                f"n_envs={self.n_envs} unequally: beside minibatches of {max(sizes)} steps there will be a "
+                f"truncated mini-batch of size {min(sizes)}. Choose a batch_size that divides n_steps, or "
+                "n_steps times a divisor of n_envs",
                 stacklevel=3,
             )
 
@@ -121,7 +126,9 @@ class MemoryPPO(MemoryOnPolicyAlgorithm):
         self.clip_range = FloatSchedule(self.clip_range)
         if self.clip_range_vf is not None:
             if isinstance(self.clip_range_vf, (float, int)):
-                assert self.clip_range_vf > 0, "`clip_range_vf` must be positive, pass `None` to deactivate vf clipping"
+                assert self.clip_range_vf > 0, (
+                    f"clip_range_vf={self.clip_range_vf}: expected a number > 0, or None not to clip values"
+                )
             self.clip_range_vf = FloatSchedule(self.clip_range_vf)
 
     def _clip(self, schedule: Any) -> float:
@@ -136,7 +143,11 @@ class MemoryPPO(MemoryOnPolicyAlgorithm):
         with th.no_grad():
             approx_kl = (ratio - 1 - log_ratio).mean().item()
             clipped = ((ratio - 1).abs() > clip).float().mean().item()
-        logs = {"train/policy_gradient_loss": loss.item(), "train/approx_kl": approx_kl, "train/clip_fraction": clipped}
+        logs = {
+            "train/policy_gradient_loss": loss.item(),
+            "train/approx_kl": approx_kl,
+            "train/clip_fraction": clipped,
+        }
         return PolicyLoss(loss, approx_kl, logs)
 
     def value_loss(self, values: th.Tensor, batch: SegmentBatch) -> th.Tensor:
@@ -153,7 +164,16 @@ class MemoryPPO(MemoryOnPolicyAlgorithm):
         if self.clip_range_vf is not None:
             self.logger.record("train/clip_range_vf", self._clip(self.clip_range_vf))
 
-    def learn(self, *args: Any, tb_log_name: str = "PPO", **kwargs: Any) -> MemoryPPO:
-        """SB3's ``learn``: (total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar)."""
-        super().learn(*args, tb_log_name=tb_log_name, **kwargs)
-        return self
+    def learn(
+        self,
+        total_timesteps: int,
+        callback: MaybeCallback = None,
+        log_interval: int = 1,
+        tb_log_name: str = "PPO",
+        reset_num_timesteps: bool = True,
+        progress_bar: bool = False,
+    ) -> Self:
+        """Train for ``total_timesteps`` steps, rounded up to whole rollouts, as SB3 does."""
+        return super().learn(
+            total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar
+        )

@@ -1,0 +1,170 @@
+"""Acting: fill the buffer with a rollout, stepping the policy with an explicit memory.
+
+SB3's ``collect_rollouts`` with three differences. The memory goes from step to step, and the buffer keeps it
+where a segment begins. Spans are altered for a rollout at a time: shortened at random, or held long in the
+environments that teach forgetting (`forgetting.py`). A time limit bootstraps from what is remembered then.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch as th
+from stable_baselines3.common.buffers import RolloutBuffer
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.utils import obs_as_tensor
+from stable_baselines3.common.vec_env import VecEnv
+
+from expirespan.agents.buffer import MemoryRolloutBuffer
+from expirespan.agents.checkpoint import CheckpointedAlgorithm, Source
+from expirespan.agents.checks import check_finite
+from expirespan.agents.forgetting import Forgetting, RolloutSpans
+from expirespan.agents.policies import MemoryActorCriticPolicy
+from expirespan.memory import MemoryState, TransformerMemory, TransformerState
+
+
+class RolloutAlgorithm(CheckpointedAlgorithm):
+    """`OnPolicyAlgorithm` whose rollouts carry a memory."""
+
+    policy: MemoryActorCriticPolicy
+    rollout_buffer: MemoryRolloutBuffer
+    forgetting: Forgetting | None
+    _memory_state: MemoryState | None = None
+    _scores: deque[float] | None = None
+
+    def _setup_memory(self) -> None:
+        """Begin with empty memories, unless loading brought those of the same number of environments."""
+        state = self._memory_state
+        if state is None or state.batch_size != self.n_envs:
+            state = self.policy.initial_state(self.n_envs)
+        self._memory_state = state.to(self.device)
+        if self._scores is None:
+            self._scores = deque(maxlen=self._stats_window_size)
+        self._rollout_spans = RolloutSpans(self._forgetful())
+
+    def _forgetful(self) -> th.Tensor:
+        """(N,) bool: environments that act with the memory's own spans."""
+        if self.forgetting is None:
+            return th.ones(self.n_envs, dtype=th.bool, device=self.device)
+        return ~self.forgetting.teachers(self.n_envs, self.device)
+
+    def _check_students(self) -> None:
+        """Raise ValueError if every environment teaches, so that none acts as the agent will."""
+        if self.forgetting is not None and not self._forgetful().any():
+            raise ValueError(
+                f"{self.forgetting} makes teachers of all environments (there are {self.n_envs}): expected "
+                "at least one that forgets; train with more environments or a smaller fraction"
+            )
+
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), "_memory_state", "_rollout_spans"]
+
+    def save(
+        self, path: Source, exclude: Iterable[str] | None = None, include: Iterable[str] | None = None
+    ) -> None:
+        """As `CheckpointedAlgorithm.save`; of a memory only what cannot be recomputed, for any device."""
+        memory = self._memory_state
+        try:
+            self._memory_state = None if memory is None else memory.without_cache().to("cpu")
+            super().save(path, exclude, include)
+        finally:
+            self._memory_state = memory
+
+    def _begin_rollout(self) -> MemoryState:
+        """Memory under the present weights, with what this rollout does to its spans."""
+        memory, state = self.policy.memory, self._memory_state
+        assert state is not None
+        state = memory.refresh(state)
+        if isinstance(memory, TransformerMemory):
+            assert isinstance(state, TransformerState)
+            state = memory.shorten(state)
+            if self.forgetting is not None:
+                state = self.forgetting.begin(memory, state)
+        self._check_students()
+        self._rollout_spans = RolloutSpans(self._forgetful())
+        return state
+
+    def collect_rollouts(
+        self, env: VecEnv, callback: BaseCallback, rollout_buffer: RolloutBuffer, n_rollout_steps: int
+    ) -> bool:
+        """Act for ``n_rollout_steps`` in every environment to fill the buffer; False if the callback ends it.
+
+        The names of local variables are SB3's, because callbacks read them.
+        """
+        assert self._last_obs is not None, "nothing observed yet: call learn(), which resets the environment"
+        assert isinstance(rollout_buffer, MemoryRolloutBuffer)
+        self.policy.set_training_mode(False)
+        rollout_buffer.reset()
+        if self.use_sde:
+            self.policy.reset_noise(env.num_envs)
+        callback.on_rollout_start()
+        self._memory_state = self._begin_rollout()
+
+        for n_steps in range(n_rollout_steps):
+            if self.use_sde and self.sde_sample_freq > 0 and n_steps % self.sde_sample_freq == 0:
+                self.policy.reset_noise(env.num_envs)
+            if rollout_buffer.wants_snapshot():
+                rollout_buffer.add_snapshot(self._memory_state)
+            with th.no_grad():
+                obs_tensor = obs_as_tensor(self._last_obs, self.device)  # type: ignore[arg-type]
+                starts = th.as_tensor(self._last_episode_starts, dtype=th.bool, device=self.device)
+                out = self.policy.step(obs_tensor, self._memory_state, starts)
+            values, log_probs = out.values, out.log_prob
+            actions = out.actions.cpu().numpy()
+            clipped_actions = self.policy.to_env(actions)
+            new_obs, rewards, dones, infos = env.step(clipped_actions)
+            check_finite(new_obs, rewards, self.num_timesteps, infos)
+            self.num_timesteps += env.num_envs
+
+            callback.update_locals(locals())
+            if not callback.on_step():
+                return False
+
+            self._update_info_buffer(infos, dones)
+            self._keep_scores(infos, dones)
+            self._rollout_spans.add(out.trace)
+            rewards = rewards + self.gamma * self._values_at_timeout(infos, dones, out.state)
+            rollout_buffer.add(obs_tensor, out.actions, rewards, starts, values, log_probs)
+            self._last_obs, self._last_episode_starts = new_obs, dones  # type: ignore[assignment]
+            self._memory_state = out.state
+
+        with th.no_grad():
+            obs_tensor = obs_as_tensor(new_obs, self.device)  # type: ignore[arg-type]
+            starts = th.as_tensor(dones, dtype=th.bool, device=self.device)
+            values = self.policy.predict_values(obs_tensor, out.state, starts)
+        rollout_buffer.compute_returns_and_advantage(last_values=values, dones=dones)
+        callback.update_locals(locals())
+        callback.on_rollout_end()
+        return True
+
+    def _values_at_timeout(
+        self, infos: list[dict[str, Any]], dones: np.ndarray, state: MemoryState
+    ) -> np.ndarray:
+        """(N,) V(terminal observation | memory after the last step) after a time limit, 0 elsewhere.
+
+        A time limit is no end of the task (Pardo et al. 2018, arXiv 1712.00378).
+        """
+        values = np.zeros(len(dones), dtype=np.float32)
+        cut = [i for i in np.flatnonzero(dones).tolist() if infos[i].get("TimeLimit.truncated", False)]
+        if cut:
+            last = [infos[i]["terminal_observation"] for i in cut]
+            is_dict = isinstance(last[0], dict)
+            with th.no_grad():
+                obs, _ = self.policy.obs_to_tensor(
+                    {k: np.stack([o[k] for o in last]) for k in last[0]} if is_dict else np.stack(last)
+                )
+                values[cut] = self.policy.predict_values(obs, state[cut]).flatten().cpu().numpy()
+        return values
+
+    def _keep_scores(self, infos: list[dict[str, Any]], dones: np.ndarray) -> None:
+        """Keep the success, or else the return, of episodes that ended in environments that forget."""
+        assert self._scores is not None
+        counted = self._rollout_spans.counted
+        for i in np.flatnonzero(dones):
+            if counted[i]:
+                score = infos[i].get("is_success", infos[i].get("episode", {}).get("r"))
+                if score is not None:
+                    self._scores.append(float(score))
