@@ -1,4 +1,4 @@
-"""The command ``expirespan``: train, evaluate."""
+"""The command ``expirespan``. What is slow to import is imported by the command that needs it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
@@ -16,6 +16,9 @@ from expirespan.experiments.config_file import read_config
 from expirespan.experiments.errors import UserError, unknown
 from expirespan.experiments.options import PARTS, parse, parse_config
 from expirespan.experiments.recipes import RECIPES, find_recipe
+
+if TYPE_CHECKING:
+    from expirespan.experiments.run import Run
 
 USAGE, STOPPED = 2, 130
 
@@ -38,6 +41,8 @@ class EvaluateOptions:
     """Longest span to use instead of the trained one: what is kept is kept longer in proportion."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
+    threads: int = 1
+    """Threads of PyTorch on the CPU."""
     output: Path | None = None
     """JSON file; by default evaluation.json in the run's folder."""
 
@@ -73,12 +78,10 @@ def train_command(args: Sequence[str]) -> int:
     return _train(config, resume)
 
 
-def _train(config: Config, resume: object) -> int:
+def _train(config: Config, resume: Run | None) -> int:
     from expirespan.experiments.progress import describe
-    from expirespan.experiments.run import Run
     from expirespan.experiments.train import train
 
-    assert resume is None or isinstance(resume, Run)
     result = train(config, resume)
     print(f"{result.steps:,} environment steps, {result.seconds:.0f} s, run folder {result.run.folder}")
     if result.interrupted:
@@ -100,6 +103,8 @@ def evaluate_command(args: Sequence[str]) -> int:
         return 0 if args else USAGE
     if args[0].startswith("-"):
         raise UserError(f"{args[0]!r} is no run: the run's folder comes first, then options")
+    import torch
+
     from expirespan.experiments.build import load_agent
     from expirespan.experiments.callbacks import longest
     from expirespan.experiments.evaluate import evaluate, override_max_span
@@ -116,6 +121,7 @@ def evaluate_command(args: Sequence[str]) -> int:
         raise UserError(
             f"episodes={options.episodes}, num-envs={options.num_envs}: expected at least 1 of each"
         )
+    torch.set_num_threads(options.threads)
     agent = load_agent(config, run.find_checkpoint(options.checkpoint), device=options.device)
     if options.max_span is not None:
         override_max_span(agent, options.max_span)
@@ -132,8 +138,8 @@ def evaluate_command(args: Sequence[str]) -> int:
 
 
 EVALUATE = (
-    "Play fresh episodes with the most likely actions, beside chance and the oracle; write scores, one episode "
-    "step by step and its picture into the run's folder."
+    "Play fresh episodes with the most likely actions, beside chance and the oracle; write scores, one "
+    "episode step by step and its picture into the run's folder."
 )
 
 COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
@@ -155,6 +161,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return COMMANDS[args[0]][0](args[1:])
     except UserError as error:
         print(f"expirespan: error: {error}", file=sys.stderr)
+        return USAGE
+    except OSError as error:
+        print(f"expirespan: error: {error}; check the path, its permissions and the disk", file=sys.stderr)
         return USAGE
     except KeyboardInterrupt:
         print("expirespan: interrupted", file=sys.stderr)

@@ -293,6 +293,8 @@ class Config:
     """Newest checkpoints to keep, besides the best."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
+    threads: int = 1
+    """Threads of PyTorch on the CPU; another number may change the last digits of results."""
     runs: str = "runs"
     """Folder for run folders."""
     wandb: Literal["auto", "offline", "off"] = "auto"

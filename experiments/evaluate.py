@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from expirespan.experiments.episodes import (
     RandomPlayer,
     play,
 )
+from expirespan.experiments.errors import UserError
 from expirespan.experiments.provenance import provenance
 from expirespan.experiments.stats import Interval, wilson
 
@@ -130,7 +132,16 @@ def max_spans(agent: Agent) -> list[float | None]:
 
 
 def override_max_span(agent: Agent, max_span: float) -> None:
-    """Give every layer another longest span: what was kept lives longer in proportion, the rest dies soon."""
+    """Give every layer another longest span: what was kept lives longer in proportion, the rest dies soon.
+
+    Raises:
+        UserError: it is no number of steps, or the memory has no spans to lengthen.
+    """
+    if not 0 < max_span < math.inf or not rules(agent):
+        raise UserError(
+            f"max-span={max_span}: expected a number of steps > 0, and an agent whose memory has spans "
+            f"(this one's is {agent.policy.memory_name})"
+        )
     for rule in rules(agent):
         rule.max_span = float(max_span)
 
@@ -163,13 +174,11 @@ def _buckets(episodes: Episodes, counted: Flags, most: int = 5) -> Iterator[Buck
         return
     length = episodes.length[counted].astype(int)
     success = episodes.success[counted] > 0.5
-    low, end = int(length.min()), int(length.max()) + 1
-    width = math.ceil((end - low) / most)
-    for first in range(low, end, width):
-        last = min(first + width, end) - 1
-        here = (first <= length) & (length <= last)
+    edges = np.unique(np.linspace(length.min(), length.max() + 1, most + 1).round().astype(int)).tolist()
+    for first, after in itertools.pairwise(edges):
+        here = (first <= length) & (length < after)
         good, total = int(success[here].sum()), int(here.sum())
-        yield Bucket(first, last, total, good / total if total else None, wilson(good, total))
+        yield Bucket(first, after - 1, total, good / total if total else None, wilson(good, total))
 
 
 def _step_times(episodes: Episodes, around: int = 50) -> Iterator[StepTime]:

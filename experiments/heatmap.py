@@ -34,6 +34,8 @@ def draw_heatmap(trace: EpisodeTrace) -> npt.NDArray[np.uint8]:
             (first + last) / 2, 1.0, "v", color=CUE, transform=axes.get_xaxis_transform(), clip_on=False, ms=9
         )
     axes.set(ylim=(rows[-1], rows[0]), yticks=range(1, trace.layers + 1), xlabel="timestep", ylabel="layer")
-    axes.set_title(f"spans in an episode of {trace.steps:,} steps; ▼ cue in view", fontsize=10, loc="left")
+    axes.set_title(
+        f"spans in an episode of {trace.steps:,} steps; ▼ cue in view", fontsize=10, loc="left", pad=9
+    )
     canvas.draw()  # type: ignore[no-untyped-call]
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()  # type: ignore[no-untyped-call]

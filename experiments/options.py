@@ -49,7 +49,7 @@ def parse(default: T, args: Sequence[str], prog: str, description: str) -> T:
 
 
 def parse_config(default: Config, args: Sequence[str], prog: str, description: str) -> Config:
-    """As `parse`, for a `Config`: chooses kinds of parts, and lets ``eval_env`` follow overrides of ``env``."""
+    """As `parse`, for a `Config`: chooses kinds of parts, and ``eval_env`` follows overrides of ``env``."""
     base, rest = _choose_kinds(default, list(args))
     return _follow(base, parse(base, rest, prog, f"{description}\n\n{PARTS}"))
 
@@ -73,7 +73,8 @@ def _choose_kinds(config: Config, args: list[str]) -> tuple[Config, list[str]]:
         if name not in KINDS[part]:
             raise unknown(part.replace("_", "-"), name, KINDS[part])
         if name != getattr(config, part).name:
-            config = replace(config, **{part: choose(KINDS[part][name], getattr(config, part))})
+            changed: Any = {part: choose(KINDS[part][name], getattr(config, part))}
+            config = replace(config, **changed)
     return config, rest
 
 
@@ -88,29 +89,32 @@ def _follow(base: Config, config: Config) -> Config:
 
 
 def _sentence(box: str) -> str:
-    """The text of one of tyro's framed messages, without frame, in one line."""
-    lines = [line.strip("│╭╮╰╯─ \t") for line in box.splitlines()]
-    wanted: list[str] = []
-    for line in lines[1:]:  # the first is the frame's title
-        if line.startswith(("For full helptext", "Argument helptext")):
-            continue
-        if line:
-            wanted.append(line)
-    return " ".join(wanted).replace(" .", ".").rstrip(".")
+    """The text of one of tyro's framed messages in one line, with semicolons between its sections."""
+    sections: list[list[str]] = [[]]
+    for row in box.splitlines()[1:]:  # the first is the frame's title
+        line = row.strip("│╭╮╰╯─ \t")
+        if not line:
+            sections.append([])
+        elif not line.startswith(("For full helptext", "Argument helptext")):
+            sections[-1].append(line)
+    return "; ".join(" ".join(lines).replace(" .", ".").rstrip(".") for lines in sections if lines)
 
 
 def _unknown_flag(flag: str, default: Any, prog: str) -> UserError:
     known = list(_flags(default, ""))
     name = flag.partition("=")[0]
-    close = difflib.get_close_matches(name, known, 3, 0.6)
-    group = name.rpartition(".")[0]
-    same = [other for other in known if group and other.startswith(f"{group}.")]
+    part, _, item = (text.replace("-", "_") for text in name.removeprefix("--").partition("."))
+    close = difflib.get_close_matches(name, known, 1, 0.85)
     if close:
-        hint = f"did you mean {' or '.join(close)}?"
-    elif same:
-        hint = f"expected one of {', '.join(same)}"
+        hint = f"did you mean {close[0]}?"
+    elif item and hasattr(default, part):
+        same = [other.partition(".")[2] for other in known if other.startswith(name.partition(".")[0] + ".")]
+        hint = f"here {part} has {', '.join(same)}"
+        others = [kind for kind, cls in KINDS.get(part, {}).items() if item in cls.__dataclass_fields__]
+        hint += f"; --{part} {' or '.join(others)} has it" if others else ""
     else:
-        hint = "settings are written --name value or --part.name value"
+        close = difflib.get_close_matches(name, known, 3, 0.6)
+        hint = f"did you mean {' or '.join(close)}?" if close else "write --name value or --part.name value"
     return UserError(f"unknown option {flag!r}: {hint}; see `{prog} --help`")
 
 

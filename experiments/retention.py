@@ -27,7 +27,7 @@ LAYERS = ("#0072b2", "#e69f00", "#cc79a7", "#56b4e9", "#000000")
 STYLES = ("-", "--", "-.", ":")
 LEFT = 0.085
 MOST_THUMBNAILS = 12
-MOST_COLUMNS = 1600
+MOST_GAPS, MOST_COLUMNS = 120, 1600
 LOG_FROM = 500  # steps from which spans are drawn on a logarithmic axis, lest short ones vanish
 
 
@@ -84,9 +84,7 @@ def _draw_spans(axes: Axes, trace: EpisodeTrace, layer: int) -> None:
     T, ramp = trace.steps, float(trace.about.get("ramp") or 0)
     span, kept = np.nan_to_num(trace.span[layer], posinf=T), trace.kept[layer]
     top = (1.12 if T <= LOG_FROM else 2) * max(float(span.max(initial=0)), ramp, 1)
-    left, right, tallest = _columns(np.where(kept, 0, span))
-    middle = (left + right) / 2
-    axes.bar(middle, tallest, width=(right - left) * (0.72 if T <= 120 else 1), color=FORGOTTEN, linewidth=0)
+    axes.stairs(*_bars(np.where(kept, 0, span)), fill=True, color=FORGOTTEN, linewidth=0)
     at = np.flatnonzero(kept)
     axes.vlines(at, 0, span[at], color=ALIVE, linewidth=np.clip(500 / T, 0.8, 5))
     axes.plot(at, span[at], ".", color=ALIVE, markersize=5 if T <= 400 else 3.5, clip_on=False)
@@ -214,10 +212,15 @@ def _which_layers(kept: Bools) -> str:
     return ("layer " if len(numbers) == 1 else "layers ") + ", ".join(map(str, numbers))
 
 
-def _columns(values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
-    """Left and right ends and highest value of at most `MOST_COLUMNS` bars, so that no peak is lost."""
-    edges = np.unique(np.linspace(0, len(values), min(len(values), MOST_COLUMNS) + 1).astype(int))
-    return edges[:-1] - 0.5, edges[1:] - 0.5, np.maximum.reduceat(values, edges[:-1])
+def _bars(values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Heights and edges of bars: one for each value with gaps between, or the highest of several, without."""
+    if len(values) <= MOST_GAPS:
+        at = np.arange(len(values))
+        edges = np.stack([at - 0.36, at + 0.36], 1).ravel()
+        return np.stack([values, np.zeros_like(values)], 1).ravel()[:-1], edges
+    columns = min(len(values), MOST_COLUMNS)
+    edges = np.unique(np.linspace(0, len(values), columns + 1).astype(int))
+    return np.maximum.reduceat(values, edges[:-1]), edges - 0.5
 
 
 def runs(flags: Bools) -> list[tuple[int, int]]:

@@ -7,6 +7,7 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from stable_baselines3.common.logger import KVWriter, Logger
 
 from expirespan.experiments.build import Agent, load_agent, make_agent, make_training_env
@@ -25,7 +26,7 @@ from expirespan.experiments.run import Run
 from expirespan.experiments.tracking import WandbWriter
 
 ROW_STEPS = 8192
-"""At least as many environment steps lie between two rows of the log."""
+"""About as many environment steps lie between two rows of the log."""
 
 FIXED = ("seed", "num_envs", "env", "memory", "algorithm", "penalty", "forgetting", "recipe")
 """Settings that a run cannot change when it is resumed."""
@@ -57,6 +58,7 @@ def train(config: Config, resume: Run | None = None) -> TrainingResult:
             gives no finite numbers; checkpoints saved before stay.
     """
     begin = time.perf_counter()
+    torch.set_num_threads(config.threads)
     env = make_training_env(config)
     if resume is None:
         agent = make_agent(config, env)  # seeds everything with config.seed
@@ -89,7 +91,7 @@ def train(config: Config, resume: Run | None = None) -> TrainingResult:
             agent.learn(
                 config.total_timesteps - start,
                 callback,
-                log_interval=max(1, ROW_STEPS // rollout),
+                log_interval=max(1, min(ROW_STEPS, config.evaluation.every) // rollout),
                 reset_num_timesteps=resume is None,
             )
             if signal.requested:

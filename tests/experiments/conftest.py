@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from expirespan.experiments import callbacks, train
+from expirespan.experiments.config import Config, CorridorEnv, Evaluation, ExpireSpanMemory, PPOAlgorithm
+from expirespan.experiments.trace import EpisodeTrace
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Config:
+    """Trains for a second or two and learns nothing."""
+    return Config(
+        recipe="tiny",
+        total_timesteps=1024,
+        num_envs=8,
+        env=CorridorEnv(3, 4),
+        eval_env=CorridorEnv(3, 4),
+        memory=ExpireSpanMemory(width=16, heads=2, max_span=32, ramp=4),
+        algorithm=PPOAlgorithm(n_steps=16, batch_size=64, n_epochs=1),
+        evaluation=Evaluation(every=512, episodes=8, num_envs=4),
+        checkpoints=2,
+        runs=str(tmp_path / "runs"),
+        wandb="off",
+        tensorboard=False,
+        progress=False,
+    )
+
+
+@pytest.fixture
+def no_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves out the pictures, which take half of the time of such short training."""
+
+    def draw(trace: EpisodeTrace, path: Path, image_of: Any = None) -> Path:
+        path.write_text("a picture")
+        return path
+
+    monkeypatch.setattr(train, "draw_retention", draw)
+    monkeypatch.setattr(callbacks, "draw_heatmap", lambda trace: np.zeros((4, 4, 3), np.uint8))
+
+
+@pytest.fixture
+def make_trace() -> Any:
+    """Traces of any size: layer 1 keeps its first two states, the cues; all others die in three steps."""
+
+    def make(steps: int, layers: int = 2) -> EpisodeTrace:
+        span = np.full((layers, steps), 2.0)
+        span[:1, :2] = steps
+        death = np.minimum(np.arange(steps) + 3, steps) + np.zeros((layers, 1))
+        death[:1, :2] = steps
+        return EpisodeTrace(
+            observation=np.eye(6, dtype=np.uint8)[np.zeros((steps, 3, 3), int)],
+            action=np.zeros(steps, np.int64),
+            reward=np.zeros(steps, np.float32),
+            value=np.zeros(steps, np.float32),
+            cue=np.arange(steps) < 2,
+            span=span.astype(np.float32),
+            alive=np.minimum(np.arange(steps) + 1, 5).astype(np.int32) + np.zeros((layers, 1), np.int32),
+            death=death.astype(np.int32),
+            about={"env": "ExpireSpan/Corridor-v0", "success": True, "ramp": 1, "trained_steps": 10},
+        )
+
+    return make

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from expirespan.experiments.cli import main
+from expirespan.experiments.config import Config, CorridorEnv
+from expirespan.experiments.config_file import read_config, to_yaml
+from expirespan.experiments.recipes import RECIPES
+from expirespan.experiments.run import Run
+from expirespan.experiments.trace import EpisodeTrace
+
+
+def test_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    assert "train" in capsys.readouterr().out
+    assert main(["train", "--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    for name, recipe in RECIPES.items():
+        assert f"{name} {recipe.summary}" in shown
+    for args, words in (
+        (
+            ["train", "corridor", "--help"],
+            ["Longest corridor, in cells.", "Source:", "--memory {expire_span,"],
+        ),
+        (["evaluate", "--help"], ["--episodes", "--max-length", "--max-span"]),
+    ):
+        with pytest.raises(SystemExit) as end:
+            main(args)
+        assert end.value.code == 0
+        text = capsys.readouterr().out
+        assert all(word in text for word in words)
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("trian corridor", ["'trian'", "did you mean 'train'"]),
+        ("train coridor", ["'coridor'", "did you mean 'corridor'", "corridor-lstm", "train --help"]),
+        ("train --seed 3", ["'--seed'", "the recipe comes first", "corridor-quick"]),
+        ("train corridor --memory lst", ["'lst'", "did you mean 'lstm'", "fixed_window"]),
+        ("train corridor --memory", ["--memory needs a name", "gru"]),
+        (
+            "train corridor --memory.window 3",
+            ["'--memory.window'", "max-span", "--memory fixed_window has it"],
+        ),
+        ("train corridor --memory.max-spn 3", ["did you mean --memory.max-span"]),
+        ("train corridor --env Foo-v0", ["'Foo-v0'", "ExpireSpan/Corridor-v0"]),
+        ("train corridor --seed three", ["--seed", "'three'", "INT"]),
+        ("train corridor --total-timesteps 1.5", ["--total-timesteps", "'1.5'", "whole number"]),
+        ("train corridor --wandb maybe", ["'maybe'", "offline"]),
+        ("train corridor --env.max-length 2", ["max_length=2", "at least 3"]),
+        ("train corridor --memory.max-span -5", ["max_span", "-5"]),
+        ("train --resume nowhere", ["'nowhere'", "config.yaml"]),
+        ("train --resume", ["--resume needs a path"]),
+        ("train --config none.yaml", ["none.yaml"]),
+        ("evaluate nowhere", ["'nowhere'"]),
+        ("evaluate --episodes 3", ["'--episodes'", "run's folder comes first"]),
+    ],
+)
+def test_mistakes_are_explained_in_one_paragraph(
+    command: str,
+    words: list[str],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(command.split()) == 2
+    captured = capsys.readouterr()
+    for word in words:
+        assert word in captured.err
+    assert captured.err.startswith("expirespan: error: ")
+    assert captured.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == [], "nothing was begun"
+
+
+def test_train_evaluate_resume(tiny: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = tmp_path / "tiny.yaml"
+    recipe.write_text(to_yaml(tiny))
+    assert main(["train", "--config", str(recipe), "--seed", "3", "--env.max-length", "5"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    run = Run.open(Path(tiny.runs) / "tiny")
+    assert lines[-1] == str(run.pictures / "retention.png")
+    assert Path(lines[-1]).stat().st_size > 10_000
+    config = read_config(run.folder / "config.yaml")
+    assert config.seed == 3
+    assert config.eval_env == CorridorEnv(3, 5)
+    assert run.folder.name.endswith("-3")
+
+    evaluated = ["evaluate", str(run.folder), "--episodes", "20", "--max-length", "8", "--max-span", "64"]
+    assert main(evaluated) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2:] == [str(run.folder / "evaluation.json"), str(run.pictures / "evaluation.png")]
+    result = json.loads((run.folder / "evaluation.json").read_text())
+    assert result["settings"]["max_length"] == 8
+    assert result["max_span"] == [64.0, 64.0]
+    assert result["agent"]["episodes"] == 20
+    assert result["oracle"]["success"] == 1.0
+    assert result["trained_steps"] > 0
+    assert {"command", "commit", "machine", "versions"} <= set(result["provenance"])
+    trace = EpisodeTrace.load(run.traces / "evaluation.npz")
+    assert trace.about["settings"]["min_length"] == trace.about["settings"]["max_length"] == 8
+
+    assert main(["train", "--resume", str(run.folder)]) == 2
+    assert "already has 1,024 of 1,024 steps" in capsys.readouterr().err
+    assert main(["train", "--resume", str(run.folder), "--memory.width", "8"]) == 2
+    assert "memory cannot change" in capsys.readouterr().err
+    assert main(["train", "--resume", str(run.folder), "--total-timesteps", "1500"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == str(run.pictures / "retention.png")
+    assert run.newest_checkpoint().name == "step-0000001536.zip"
+    assert main(["evaluate", str(run.folder), "--checkpoint", "third"]) == 2
+    assert "checkpoint='third'" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_written(
+    tiny: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe, blocked = tmp_path / "tiny.yaml", tmp_path / "file"
+    recipe.write_text(to_yaml(tiny))
+    blocked.write_text("")
+    assert main(["train", "--config", str(recipe), "--runs", str(blocked / "runs")]) == 2
+    message = capsys.readouterr().err
+    assert "cannot write the run folder" in message
+    assert str(blocked) in message
+    assert "--runs" in message

@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import json
+import signal
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from gymnasium.vector import VectorWrapper
+
+from expirespan.agents import SB3VecEnv
+from expirespan.experiments import build
+from expirespan.experiments import train as module
+from expirespan.experiments.callbacks import TrainingCallback, meets, rank
+from expirespan.experiments.config import A2CAlgorithm, Config, LSTMMemory, Target
+from expirespan.experiments.errors import UserError
+from expirespan.experiments.log_files import read_csv
+from expirespan.experiments.run import Run
+from expirespan.experiments.trace import EpisodeTrace
+from expirespan.experiments.train import train
+
+pytestmark = pytest.mark.usefixtures("no_drawing")
+
+
+def test_what_a_run_leaves_behind(tiny: Config) -> None:
+    result = train(tiny)
+    run = result.run
+    assert result.steps == 1024
+    assert not result.reached_target and not result.interrupted
+    assert run.config == tiny
+    assert [path.name for path in run.step_checkpoints()] == ["step-0000000512.zip", "step-0000001024.zip"]
+    assert all(zipfile.is_zipfile(path) for path in (*run.step_checkpoints(), run.best))
+    assert [entry["step"] for entry in run.evaluations()] == [512, 1024]
+    assert result.picture == run.pictures / "retention.png"
+    rows = read_csv(run.progress)
+    assert {"rollout/success_rate", "expire/layer1/alive", "eval/success_rate", "train/loss"} <= set(rows[0])
+    assert [row["time/total_timesteps"] for row in rows if row["eval/success_rate"]] == ["512", "1024"]
+    assert json.loads((run.folder / "about.json").read_text())["machine"]["torch_threads"] == 1
+    trace = EpisodeTrace.load(run.traces / "step-0000001024.npz")
+    assert trace.layers == 2
+    assert trace.cue[0] and trace.about["trained_steps"] == 1024
+    assert (trace.alive <= np.arange(trace.steps) + 1).all()
+    late = min(20, trace.steps - 1)
+    on_time = np.minimum(late + np.ceil(trace.span[:, late] + 4), trace.steps)
+    assert trace.death[:, late].tolist() == pytest.approx(on_time.tolist(), abs=1)
+
+
+def test_the_same_seed_gives_the_same_weights_and_logs(tiny: Config) -> None:
+    def facts(config: Config) -> tuple[dict[str, torch.Tensor], list[dict[str, Any]], list[dict[str, Any]]]:
+        result = train(config)
+        rows: list[dict[str, Any]] = [
+            {k: v for k, v in row.items() if not k.startswith("time/") or k == "time/total_timesteps"}
+            for row in read_csv(result.run.progress)
+        ]
+        timed = ("steps_per_second", "step_times")
+        entries = [{k: v for k, v in entry.items() if k not in timed} for entry in result.run.evaluations()]
+        return dict(result.agent.policy.state_dict()), rows, entries
+
+    weights, rows, entries = facts(tiny)
+    again, rows_again, entries_again = facts(tiny)
+    assert list(rows[0]) == list(rows_again[0])
+    assert rows == rows_again
+    assert entries == entries_again
+    assert all(torch.equal(weights[name], again[name]) for name in weights)
+    other, _, _ = facts(replace(tiny, seed=1))
+    assert any(not torch.equal(weights[name], other[name]) for name in weights)
+
+
+def test_evaluation_does_not_change_training(tiny: Config) -> None:
+    often = train(tiny).agent.policy.state_dict()
+    never = train(replace(tiny, evaluation=replace(tiny.evaluation, every=10**9))).agent.policy.state_dict()
+    assert all(torch.equal(often[name], never[name]) for name in often)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"memory": LSTMMemory(width=16)}, {"algorithm": A2CAlgorithm(n_steps=16)}],
+    ids=["lstm", "a2c"],
+)
+def test_other_memories_and_algorithms(tiny: Config, changes: dict[str, Any]) -> None:
+    result = train(replace(tiny, **changes))
+    assert result.picture is not None and result.picture.exists()
+    assert result.run.evaluations()[-1]["step"] == 1024
+
+
+def test_training_ends_when_the_target_is_held(tiny: Config) -> None:
+    easy = replace(tiny, total_timesteps=10_000, target=Target(success=0.0, evaluations=3))
+    result = train(easy)
+    assert result.reached_target
+    assert len(result.run.evaluations()) == 3
+    assert result.steps == 3 * 512 + tiny.num_envs, "one step of the next rollout shows that it is over"
+    assert not train(replace(tiny, target=Target(success=0.0, alive=0.5, evaluations=1))).reached_target
+
+
+def test_targets_and_ranks() -> None:
+    entry: dict[str, Any] = {"success": 0.96, "mean_return": 0.9, "alive_at_end": [20.0, 31.0]}
+    assert meets(entry, Target(0.96, alive=31))
+    assert not meets(entry, Target(0.96, alive=30))
+    assert not meets(entry, Target(0.97))
+    assert not meets(entry, Target())
+    assert not meets(entry | {"success": None}, Target(0.5))
+    assert meets(entry | {"alive_at_end": []}, Target(0.5, alive=1)), "recurrent memories keep no states"
+    better = entry | {"success": 1.0, "alive_at_end": [100.0, 3.0]}
+    assert rank(better, Target()) > rank(entry, Target())
+    assert rank(better, Target(0.95)) < rank(entry, Target(0.95)), "both good enough: less is better"
+
+
+def interrupting(monkeypatch: pytest.MonkeyPatch, at: int, number: signal.Signals) -> None:
+    on_step = TrainingCallback._on_step
+
+    def step(self: TrainingCallback) -> bool:
+        if self.num_timesteps == at:
+            signal.raise_signal(number)
+        return on_step(self)
+
+    monkeypatch.setattr(TrainingCallback, "_on_step", step)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_saves_and_training_goes_on_later(
+    tiny: Config, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    handler = signal.getsignal(number)
+    interrupting(monkeypatch, 800, number)
+    result = train(tiny)
+    assert result.interrupted
+    assert result.picture is None
+    assert signal.getsignal(number) is handler
+    run = result.run
+    assert run.newest_checkpoint().name == "step-0000000800.zip"
+    assert [entry["step"] for entry in run.evaluations()] == [512]
+
+    resumed = train(tiny, Run.open(run.folder))
+    assert not resumed.interrupted
+    assert resumed.run.folder == run.folder
+    assert resumed.steps >= 1024
+    steps = [int(row["time/total_timesteps"]) for row in read_csv(run.progress)]
+    assert steps == sorted(steps)
+    assert run.evaluations()[-1]["step"] == resumed.steps
+
+
+def test_the_second_ctrl_c_stops_at_once(tiny: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    def step(self: TrainingCallback) -> bool:
+        signal.raise_signal(signal.SIGINT)
+        return True
+
+    monkeypatch.setattr(TrainingCallback, "_on_step", step)
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny)
+    run = Run.open(Path(tiny.runs) / "tiny")
+    with pytest.raises(UserError, match="no checkpoint yet"):
+        run.newest_checkpoint()
+
+
+def test_resuming_loads_weights_optimiser_and_steps(tiny: Config) -> None:
+    result = train(tiny)
+    longer = replace(tiny, total_timesteps=1025)
+    env = build.make_training_env(tiny)
+    loaded = build.load_agent(tiny, result.run.newest_checkpoint(), env)
+    assert loaded.num_timesteps == 1024
+    weights = result.agent.policy.state_dict()
+    assert all(torch.equal(weights[name], value) for name, value in loaded.policy.state_dict().items())
+    momentum = loaded.policy.optimizer.state_dict()["state"]
+    assert momentum and len(momentum) == len(result.agent.policy.optimizer.state_dict()["state"])
+    assert train(longer, result.run).steps == 1024 + 128
+    assert result.run.config == longer
+
+
+def test_resuming_drops_rows_after_the_checkpoint(tiny: Config) -> None:
+    run = train(tiny).run
+    run.newest_checkpoint().unlink()  # as if the process had been killed after the row, before the checkpoint
+    train(tiny, run)
+    steps = [int(row["time/total_timesteps"]) for row in read_csv(run.progress)]
+    assert steps == sorted(steps)
+
+
+class _Poisoned(VectorWrapper):
+    """Rewards become nan after some steps."""
+
+    taken = 0
+
+    def step(self, actions: Any) -> Any:
+        observations, rewards, *rest = self.env.step(actions)
+        self.taken += 1
+        return observations, rewards * (np.nan if self.taken > 70 else 1), *rest
+
+
+def test_nan_is_explained_and_checkpoints_stay(tiny: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    def poisoned(config: Config) -> SB3VecEnv:
+        return SB3VecEnv(_Poisoned(build.make_envs(config.env, config.num_envs)))
+
+    monkeypatch.setattr(module, "make_training_env", poisoned)
+    with pytest.raises(UserError) as caught:
+        train(tiny)
+    message = str(caught.value)
+    assert "reward" in message and "nan" in message
+    assert "step-0000000512.zip" in message
+    assert "\n" not in message
+    run = Run.open(Path(tiny.runs) / "tiny")
+    assert run.newest_checkpoint().exists()
+    assert "Traceback" in (run.folder / "error.txt").read_text()
+    assert run.newest_checkpoint().name == "step-0000000512.zip"
+
+
+def test_runs_begun_in_the_same_second_do_not_mix(tiny: Config) -> None:
+    folders = {Run.create(tiny).folder for _ in range(3)}
+    assert len(folders) == 3
+    assert Run.open(tiny.runs + "/tiny").folder == max(folders)
