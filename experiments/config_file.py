@@ -17,7 +17,13 @@ def to_dict(part: Any) -> dict[str, Any]:
     """Settings as plain values; parts of several kinds begin with their ``name``."""
     named = {"name": part.name} if hasattr(part, "name") else {}
     values = {item.name: getattr(part, item.name) for item in fields(part)}
-    return named | {key: to_dict(value) if is_dataclass(value) else value for key, value in values.items()}
+    return named | {key: _plain(value) for key, value in values.items()}
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return to_dict(value)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def to_yaml(config: Config) -> str:
@@ -64,6 +70,11 @@ def _read(kind: Any, value: Any, where: str) -> Any:
         if value not in get_args(kind):
             raise unknown(where, value, get_args(kind))
         return value
+    if get_origin(kind) is tuple:
+        items = get_args(kind)
+        if not isinstance(value, (list, tuple)) or len(value) != len(items):
+            raise UserError(f"{where}={value!r}: expected a list of {len(items)}")
+        return tuple(_read(item, part, where) for item, part in zip(items, value, strict=True))
     if get_origin(kind) in (Union, UnionType):
         if value is None and NoneType in get_args(kind):
             return None

@@ -56,7 +56,7 @@ def draw_retention(trace: EpisodeTrace, path: Path, image_of: ImageOf | None = N
         _mark_cue(axes, trace)
         _plain_axes(axes, trace.steps)
         axes.tick_params(labelbottom=axes is panels[-1])
-    panels[-1].text(1.012, -0.06, "timestep", transform=panels[-1].transAxes, fontsize=9, va="top", ha="left")
+    panels[-1].text(1.025, -0.06, "timestep", transform=panels[-1].transAxes, fontsize=9, va="top", ha="left")
     for label in panels[-1].get_xticklabels():
         label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1})  # thumbnails' lines pass behind
     _write_heading(figure, trace, height)
@@ -107,6 +107,8 @@ def _draw_alive(axes: Axes, trace: EpisodeTrace) -> None:
         return
     most = max(float(trace.alive.max()), 1)
     axes.plot([0, trace.steps - 1], [1, trace.steps], color=GREY, linewidth=1, linestyle=":")
+    x = min(1.1 * most, 0.8 * trace.steps)
+    axes.text(x, x, "  if all were kept", fontsize=8, color=GREY, va="center")
     for layer, alive in enumerate(trace.alive):
         style = STYLES[layer % len(STYLES)]
         at = np.unique(np.linspace(0, trace.steps, min(trace.steps, 400) + 1).astype(int))[:-1]
@@ -136,9 +138,9 @@ def _plain_axes(axes: Axes, steps: int) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8.5)
     if axes.get_yscale() == "linear":
-        axes.yaxis.set_major_locator(MaxNLocator(4))
+        axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
     axes.yaxis.set_label_coords(-0.055, 0.5)
-    axes.xaxis.set_major_locator(MaxNLocator(10, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(10, steps=[1, 2, 2.5, 5, 10], integer=True))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.5g}"))
 

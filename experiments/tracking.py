@@ -5,6 +5,7 @@ from __future__ import annotations
 import netrc
 import os
 import struct
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,8 +101,11 @@ def _logged_in() -> bool:
         return False
 
 
-def read_offline(folder: Path) -> list[dict[str, str]]:
+def read_offline(folder: Path, wait: float = 0.0) -> list[dict[str, str]]:
     """What an offline run under ``folder`` logged: a dict per call, with values as JSON.
+
+    W&B writes the last block of its file shortly after the run has ended: wait up to so many seconds for it.
+    Of a run that was killed, what came before that block is read.
 
     Raises:
         ValueError: there is no offline run, or its file is damaged.
@@ -111,14 +115,20 @@ def read_offline(folder: Path) -> list[dict[str, str]]:
     files = sorted(folder.glob("wandb/*run-*/*.wandb"))
     if not files:
         raise ValueError(f"{folder} holds no W&B run")
-    rows = []
-    for data in _records(files[-1].read_bytes()):
-        record = wandb_internal_pb2.Record()  # type: ignore[attr-defined]
-        record.ParseFromString(data)
-        if record.WhichOneof("record_type") == "history":
-            items = record.history.item
-            rows.append({item.key or "/".join(item.nested_key): item.value_json for item in items})
-    return rows
+    deadline = time.monotonic() + wait
+    while True:
+        rows, ended = [], False
+        for data in _records(files[-1].read_bytes()):
+            record = wandb_internal_pb2.Record()  # type: ignore[attr-defined]
+            record.ParseFromString(data)
+            kind = record.WhichOneof("record_type")
+            ended = ended or kind == "exit"
+            if kind == "history":
+                items = record.history.item
+                rows.append({item.key or "/".join(item.nested_key): item.value_json for item in items})
+        if ended or time.monotonic() >= deadline:
+            return rows
+        time.sleep(0.05)
 
 
 def _records(data: bytes) -> Iterator[bytes]:
@@ -131,10 +141,12 @@ def _records(data: bytes) -> Iterator[bytes]:
             position += block - position % block
             continue
         _, length, kind = struct.unpack_from("<IHB", data, position)
-        piece = data[position + 7 : position + 7 + length]
-        if len(piece) < length or kind not in (1, 2, 3, 4):
+        if kind not in (1, 2, 3, 4):  # whole, first, middle, last
             raise ValueError(f"damaged W&B file at byte {position}")
+        piece = data[position + 7 : position + 7 + length]
+        if len(piece) < length:  # the file ends here for now
+            return
         position += 7 + length
-        parts = piece if kind in (1, 2) else parts + piece  # whole, first, middle, last
+        parts = piece if kind in (1, 2) else parts + piece
         if kind in (1, 4):
             yield parts

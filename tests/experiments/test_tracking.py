@@ -26,7 +26,7 @@ def nobody_is_logged_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
 
 def test_spans_and_heat_map_reach_wandb_and_tensorboard(tiny: Config) -> None:
     run = train(replace(tiny, wandb="auto", tensorboard=True)).run
-    rows = read_offline(run.folder)
+    rows = read_offline(run.folder, wait=60)
     counts = [
         json.loads(row["expire/layer1/spans/values"]) for row in rows if "expire/layer1/spans/values" in row
     ]
@@ -52,7 +52,7 @@ def test_long_records_are_read_across_blocks(tmp_path: Path) -> None:
     for step in range(100):
         writer.write({f"key{i}": step / 7 for i in range(100)}, {}, step)
     writer.close()
-    rows = read_offline(tmp_path)
+    rows = read_offline(tmp_path, wait=60)
     assert [int(row["time/total_timesteps"]) for row in rows] == list(range(100))
     assert json.loads(rows[99]["key99"]) == 99 / 7
 
@@ -62,7 +62,7 @@ def test_values_kept_from_wandb(tmp_path: Path) -> None:
     writer.write({"a": 1, "b": 2}, {"b": ("wandb",)}, 5)
     writer.close()
     writer.write({"a": 1}, {}, 6)
-    (row,) = read_offline(tmp_path)
+    (row,) = read_offline(tmp_path, wait=60)
     assert "a" in row and "b" not in row
 
 

@@ -16,7 +16,16 @@ from expirespan.agents import SB3VecEnv
 from expirespan.experiments import build
 from expirespan.experiments import train as module
 from expirespan.experiments.callbacks import TrainingCallback, meets, rank
-from expirespan.experiments.config import A2CAlgorithm, Config, LSTMMemory, Target
+from expirespan.experiments.config import (
+    A2CAlgorithm,
+    Config,
+    CorridorEnv,
+    Evaluation,
+    ExpireSpanMemory,
+    LSTMMemory,
+    PPOAlgorithm,
+    Target,
+)
 from expirespan.experiments.errors import UserError
 from expirespan.experiments.log_files import read_csv
 from expirespan.experiments.run import Run
@@ -210,3 +219,25 @@ def test_runs_begun_in_the_same_second_do_not_mix(tiny: Config) -> None:
     folders = {Run.create(tiny).folder for _ in range(3)}
     assert len(folders) == 3
     assert Run.open(tiny.runs + "/tiny").folder == max(folders)
+
+
+@pytest.mark.slow
+def test_corridors_of_three_to_five_cells_are_learned(tiny: Config) -> None:
+    config = replace(
+        tiny,
+        seed=1,
+        total_timesteps=200_000,
+        num_envs=32,
+        env=CorridorEnv(3, 5),
+        eval_env=CorridorEnv(3, 5),
+        memory=ExpireSpanMemory(width=32, layers=1, heads=2, max_span=64, ramp=8),
+        algorithm=PPOAlgorithm(
+            learning_rate=1e-3, n_steps=32, batch_size=256, n_epochs=4, gamma=0.97, min_advantage_std=0.05
+        ),
+        evaluation=Evaluation(every=20_000, episodes=100, num_envs=50),
+        target=Target(success=0.95, evaluations=1),
+    )
+    result = train(config)
+    assert result.reached_target
+    assert result.score is not None and result.score.success is not None
+    assert result.score.success >= 0.95
