@@ -29,7 +29,7 @@ from expirespan.agents.checks import (
     check_number,
     check_observation_space,
 )
-from expirespan.agents.forgetting import Forgetting
+from expirespan.agents.forgetting import Forgetting, Lesson, LessonGradient
 from expirespan.agents.penalty import PenaltySchedule, as_schedule
 from expirespan.agents.policies import (
     MemoryActorCriticCnnPolicy,
@@ -139,6 +139,7 @@ class MemoryOnPolicyAlgorithm(RolloutAlgorithm):
         self.rollout_buffer_class, self.rollout_buffer_kwargs = given  # as given, for a file that is loaded
         if self.forgetting is not None:
             check_learns_spans(self.policy.memory, self.policy.memory_name)
+        self._lesson = None if self.forgetting is None else Lesson(self.forgetting, self.policy)
         self._setup_memory()
 
     def _update_learning_rate(self, optimizers: list[th.optim.Optimizer] | th.optim.Optimizer) -> None:
@@ -163,31 +164,35 @@ class MemoryOnPolicyAlgorithm(RolloutAlgorithm):
         """Update policy, critic and memory on the rollout: ``n_epochs`` passes in minibatches of segments."""
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
-        score = float(np.mean(self._scores)) if self._scores else None
+        score = self.hard_score()
         alpha = self.span_penalty(self.num_timesteps, score)
         logs: dict[str, list[float]] = {}
         stop = False
         for epoch in range(self.n_epochs):
             for batch in self.rollout_buffer.get(self.batch_size):
-                loss, approx_kl = self._loss(batch, alpha, logs)
+                loss, approx_kl, lesson = self._loss(batch, alpha, logs)
                 if self.target_kl is not None and approx_kl > 1.5 * self.target_kl:
                     stop = True
                     if self.verbose >= 1:
                         print(f"Early stopping at step {epoch} due to reaching max kl: {approx_kl:.2f}")
                     break
-                self._descend(loss)
+                self._descend(loss, lesson)
             self._n_updates += 1
             if stop:
                 break
         self._log_update(logs, alpha, score)
 
-    def _descend(self, loss: th.Tensor) -> None:
-        """One step of the optimiser, unless the gradient is not finite."""
+    def _descend(self, loss: th.Tensor, lesson: LessonGradient | None) -> None:
+        """One step of the optimiser, unless the gradient is not finite, and one of the lesson in forgetting."""
         self.policy.optimizer.zero_grad()
         loss.backward()
+        for parameter in [] if self._lesson is None else self._lesson.parameters:
+            parameter.grad = None  # what is kept is the lesson's business alone
         norm = th.nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
         self._check_update("the norm of the gradient", norm.item())
         self.policy.optimizer.step()
+        if self._lesson is not None and lesson is not None:
+            self._lesson.learn(lesson)
 
     def _check_update(self, what: str, value: float, parts: str = "") -> None:
         if not np.isfinite(value):
@@ -198,8 +203,8 @@ class MemoryOnPolicyAlgorithm(RolloutAlgorithm):
 
     def _loss(
         self, batch: SegmentBatch, alpha: float, logs: dict[str, list[float]]
-    ) -> tuple[th.Tensor, float]:
-        """Whole loss of a minibatch, and its approximate KL from the policy that acted."""
+    ) -> tuple[th.Tensor, float, LessonGradient | None]:
+        """Loss of a minibatch, its approximate KL from the policy that acted, and the lesson drawn from it."""
         ev = self.policy.unroll(batch.observations, batch.actions, batch.state, batch.episode_starts)
         advantages = batch.advantages
         if self.normalize_advantage and advantages.numel() > 1:
@@ -209,19 +214,23 @@ class MemoryOnPolicyAlgorithm(RolloutAlgorithm):
         critic = self.value_loss(ev.values, batch)
         entropy_loss = -th.mean(-ev.log_prob if ev.entropy is None else ev.entropy)
         price = ev.memory.penalty.sum()
-        loss = actor.loss + self.ent_coef * entropy_loss + self.vf_coef * critic + alpha * price
+        loss = actor.loss + self.ent_coef * entropy_loss + self.vf_coef * critic
+        lesson = None
+        if self._lesson is None:
+            loss = loss + alpha * price
+        elif alpha > 0:
+            lesson = self._lesson.gradient(batch, ev, alpha)
         parts = {"train/value_loss": critic, "train/entropy_loss": entropy_loss}
         if len(ev.memory.penalty):
             parts["expire/penalty"] = price
-        if self.forgetting is not None and alpha > 0:
-            parts["expire/forgetting_loss"] = lesson = self.forgetting.loss(self.policy, batch, ev)
-            loss = loss + lesson
         parts["train/loss"] = loss
         values = actor.logs | {key: part.item() for key, part in parts.items()}
+        if lesson is not None:
+            values["expire/forgetting_kl"] = lesson.kl
         self._check_update("the loss", values["train/loss"], f" (parts: {values})")
         for key, value in values.items():
             logs.setdefault(key, []).append(value)
-        return loss, actor.approx_kl
+        return loss, actor.approx_kl, lesson
 
     def _log_update(self, logs: dict[str, list[float]], alpha: float, score: float | None) -> None:
         for key, values in logs.items():

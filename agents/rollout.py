@@ -21,8 +21,9 @@ from stable_baselines3.common.vec_env import VecEnv
 from expirespan.agents.buffer import MemoryRolloutBuffer
 from expirespan.agents.checkpoint import CheckpointedAlgorithm, Source
 from expirespan.agents.checks import check_finite
-from expirespan.agents.forgetting import Forgetting, RolloutSpans
+from expirespan.agents.forgetting import Forgetting
 from expirespan.agents.policies import MemoryActorCriticPolicy
+from expirespan.agents.rollout_spans import RolloutSpans
 from expirespan.memory import MemoryState, TransformerMemory, TransformerState
 
 
@@ -33,7 +34,7 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
     rollout_buffer: MemoryRolloutBuffer
     forgetting: Forgetting | None
     _memory_state: MemoryState | None = None
-    _scores: deque[float] | None = None
+    _scores: deque[tuple[int, float]] | None = None
 
     def _setup_memory(self) -> None:
         """Begin with empty memories, unless loading brought those of the same number of environments."""
@@ -60,7 +61,7 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
             )
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_memory_state", "_rollout_spans"]
+        return [*super()._excluded_save_params(), "_memory_state", "_rollout_spans", "_lesson"]
 
     def save(
         self, path: Source, exclude: Iterable[str] | None = None, include: Iterable[str] | None = None
@@ -160,11 +161,21 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
         return values
 
     def _keep_scores(self, infos: list[dict[str, Any]], dones: np.ndarray) -> None:
-        """Keep the success, or else the return, of episodes that ended in environments that forget."""
+        """Keep length and success, or else return, of episodes that ended in environments that forget."""
         assert self._scores is not None
         counted = self._rollout_spans.counted
         for i in np.flatnonzero(dones):
-            if counted[i]:
-                score = infos[i].get("is_success", infos[i].get("episode", {}).get("r"))
-                if score is not None:
-                    self._scores.append(float(score))
+            episode = infos[i].get("episode", {})
+            score = infos[i].get("is_success", episode.get("r"))
+            if counted[i] and score is not None:
+                self._scores.append((int(episode.get("l", 0)), float(score)))
+
+    def hard_score(self) -> float | None:
+        """Mean score of recent episodes, or of the longest quarter of them if that is less; None before the first.
+
+        Forgetting shows in the longest episodes first, and they are few among all.
+        """
+        if not self._scores:
+            return None
+        scores = np.array([score for _, score in sorted(self._scores)])
+        return float(min(scores.mean(), scores[-max(1, len(scores) // 4) :].mean()))

@@ -78,7 +78,7 @@ class Corridor(MiniGridEnv):
         min_length (3), max_length (200): bounds of `length`, both included, at least 3.
         length_distribution ("uniform"): or "log_uniform", with P(length) proportional to log((length + 1)
             / length), which makes short corridors common: 23 % of those drawn from 3 to 200 are 7
-            long at most.
+            long at most; or "mixed", either of the two with equal chance.
         max_steps (None): steps until truncation; None for 4 * length + 16, for each episode its own.
         render_mode (None): "rgb_array" or "ansi", a window of the map 21 cells wide around the agent, or
             "human".
@@ -104,7 +104,7 @@ class Corridor(MiniGridEnv):
         Expiring", 2021, arXiv 2105.06548. From there: the task, the colours, the reward of 1, and lengths
         uniform in 3 to 200. Ours, where we know of nothing definite there: ball and doors as MiniGrid
         draws them, the actions, the one-hot view ahead of the agent, the end without reward at the wrong
-        door, the time limit. "log_uniform" is an addition.
+        door, the time limit. "log_uniform" and "mixed" are additions.
 
     Version history
         v0: first version.

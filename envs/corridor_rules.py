@@ -124,9 +124,9 @@ class CorridorRules:
                 f"max_length={self.max_length} is below min_length={self.min_length}: "
                 "raise max_length or lower min_length"
             )
-        if self.length_distribution not in ("uniform", "log_uniform"):
+        if self.length_distribution not in ("uniform", "log_uniform", "mixed"):
             raise ValueError(
-                f"length_distribution={self.length_distribution!r}: expected 'uniform' or 'log_uniform'"
+                f"length_distribution={self.length_distribution!r}: expected 'uniform', 'log_uniform' or 'mixed'"
             )
         if self.max_steps is not None:
             _integer("max_steps", self.max_steps, 1, " (or None for 4 * length + 16)")
@@ -138,7 +138,10 @@ class CorridorRules:
         """
         for_length, for_ball, for_door = generator.random(3).tolist()
         low, high = self.min_length, self.max_length
-        if self.length_distribution == "uniform":
+        uniform = self.length_distribution == "uniform"
+        if self.length_distribution == "mixed":  # either with equal chance, still from the one number
+            uniform, for_length = for_length < 0.5, 2 * for_length % 1
+        if uniform:
             length = low + int(for_length * (high - low + 1))
         else:  # equal chance for every factor: P(length) = log((length + 1) / length) / log((high + 1) / low)
             length = int(low * math.exp(for_length * math.log((high + 1) / low)))

@@ -62,7 +62,8 @@ def make_training_env(config: Config) -> SB3VecEnv:
 def make_agent(config: Config, env: SB3VecEnv) -> Agent:
     """A new agent. Its constructor seeds python, numpy, torch and ``env`` with ``config.seed``."""
     given = settings(config.algorithm)
-    policy = {"memory": config.memory.name, "memory_kwargs": settings(config.memory)}
+    policy: dict[str, Any] = {"memory": config.memory.name, "memory_kwargs": settings(config.memory)}
+    policy["net_arch"] = []  # the memory's layers are network enough
     policy["predictor_lr"] = given.pop("predictor_lr")
     kind = MemoryA2C if isinstance(config.algorithm, A2CAlgorithm) else MemoryPPO
     with _checked(f"{config.algorithm.name} with memory {config.memory.name}"):

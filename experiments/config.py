@@ -41,8 +41,8 @@ class CorridorEnv:
     """Shortest corridor, in cells."""
     max_length: int = 200
     """Longest corridor, in cells."""
-    length_distribution: Literal["uniform", "log_uniform"] = "uniform"
-    """How lengths are drawn; log_uniform gives short corridors the same share as long ones."""
+    length_distribution: Literal["uniform", "log_uniform", "mixed"] = "uniform"
+    """How lengths are drawn; log_uniform favours short corridors, mixed is half of each."""
     max_steps: int | None = None
     """Steps after which an episode is cut off; None for 4 * length + 16."""
 
@@ -150,6 +150,8 @@ class PPOAlgorithm(_OnPolicy):
     """Passes over each rollout."""
     clip_range: float = 0.2
     """Clipping of the probability ratio."""
+    target_kl: float | None = None
+    """An update ends when the policy has moved 1.5 times this far."""
 
 
 @dataclass(frozen=True)
@@ -224,12 +226,12 @@ class ForgettingLesson:
     """Some environments act with full memory; forgetting is taught on what they did."""
 
     name: ClassVar[str] = "lesson"
-    fraction: float = 0.25
+    fraction: float = 0.5
     """Share of the environments that act with full memory."""
-    coef: float = 1.0
-    """Weight of the lesson in the loss."""
-    shortest: float = 0.5
-    """Half of the segments are read again with spans down to this fraction; 1 for no margin."""
+    softness: tuple[float, float] = (1.0, 8.0)
+    """Spans are taught through logistic masks of widths between these, in steps."""
+    step_size: float = 0.5
+    """Of the spans' descent."""
 
 
 Lesson = NoLesson | ForgettingLesson

@@ -6,6 +6,7 @@ from expirespan.memory.expire_span import (
     expiration,
     is_expired,
     log_soft_mask,
+    logistic_log_mask,
     soft_mask,
     span_penalty,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "expiration",
     "is_expired",
     "log_soft_mask",
+    "logistic_log_mask",
     "make_memory",
     "soft_mask",
     "span_penalty",

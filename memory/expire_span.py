@@ -20,6 +20,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from expirespan.memory.rule import Rule, require
 
@@ -39,6 +40,15 @@ def log_soft_mask(remaining: Tensor, ramp: float) -> Tensor:
     mask = soft_mask(remaining, ramp)
     gone = mask == 0
     return mask.masked_fill(gone, 1.0).log().masked_fill(gone, -torch.inf)
+
+
+def logistic_log_mask(remaining: Tensor, softness: Tensor) -> Tensor:
+    """log of a mask that falls as a logistic curve of width ``softness`` steps and never reaches 0.
+
+    Not in the paper. Where the ramp's mask is 0 no gradient can lengthen a span again; here one always can. Used to
+    teach spans (`expirespan.agents.Forgetting`), never to act.
+    """
+    return F.logsigmoid(remaining / softness)
 
 
 def is_expired(remaining: Tensor, ramp: float) -> Tensor:

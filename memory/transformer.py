@@ -22,6 +22,7 @@ from torch.nn import functional as F
 
 from expirespan.memory.cache import ABSENT, LayerCache
 from expirespan.memory.core import Memory, MemoryOutput, MemoryState, Trace
+from expirespan.memory.expire_span import logistic_log_mask
 from expirespan.memory.gates import GATES
 from expirespan.memory.grouping import join, width_groups
 from expirespan.memory.rule import Rule, require
@@ -32,15 +33,17 @@ class TransformerState(MemoryState):
     """Memories of every layer and the clock.
 
     ``time_B`` (int64): steps taken in the episode, the timestep of the next input.
-    ``floor_B``, ``limit_B``, ``scale_B``: how spans are altered before they are used, per environment:
-    min(max(e, floor), limit) * scale; neutral (0, inf, 1) unless training says otherwise. Deletion heeds only
-    what lengthens, a floor or a scale above 1, so that what a limit or a scale hides for a while is not lost.
+    ``floor_B``, ``limit_B``: how spans are altered before they are used, per environment:
+    min(max(e, floor), limit); neutral (0, inf) unless training says otherwise. Deletion heeds the floor alone, so
+    that what a limit hides for a while is not lost.
+    ``softness_B``: where above 0, `unroll` reads through the logistic mask of that width, which always has gradient
+    (`logistic_log_mask`), instead of the rule's own. Acting never does.
     """
 
     time_B: Tensor
     floor_B: Tensor
     limit_B: Tensor
-    scale_B: Tensor
+    softness_B: Tensor
     layers: tuple[LayerCache, ...]
 
     @property
@@ -55,7 +58,7 @@ class TransformerState(MemoryState):
 
     def map(self, fn: Callable[[Tensor], Tensor]) -> Self:
         """Apply ``fn`` to every tensor."""
-        clock = (fn(t) for t in (self.time_B, self.floor_B, self.limit_B, self.scale_B))
+        clock = (fn(t) for t in (self.time_B, self.floor_B, self.limit_B, self.softness_B))
         return type(self)(*clock, tuple(layer.map(fn) for layer in self.layers))
 
     def without_cache(self) -> Self:
@@ -71,34 +74,35 @@ class TransformerState(MemoryState):
         counts = [(layer.birth_BS != ABSENT).sum(1) for layer in self.layers]
         return torch.stack(counts).amax(0)
 
-    def with_spans(self, floor: Tensor | None = None, limit: Tensor | None = None, scale: Tensor | None = None) -> Self:
+    def with_spans(
+        self, floor: Tensor | None = None, limit: Tensor | None = None, softness: Tensor | None = None
+    ) -> Self:
         """Same memories, spans altered anew (arguments of shape (B,); None is neutral)."""
-        one = torch.ones_like(self.scale_B)
+        zero = torch.zeros_like(self.floor_B)
         return replace(
             self,
-            floor_B=0 * one if floor is None else floor.to(one),
-            limit_B=one * math.inf if limit is None else limit.to(one),
-            scale_B=one if scale is None else scale.to(one),
+            floor_B=zero if floor is None else floor.to(zero),
+            limit_B=zero + math.inf if limit is None else limit.to(zero),
+            softness_B=zero if softness is None else softness.to(zero),
         )
 
     def altered(self, span_BK: Tensor) -> Tensor:
         """Spans as they are read."""
-        longer_BK = torch.maximum(span_BK, self.floor_B[:, None])
-        return torch.minimum(longer_BK, self.limit_B[:, None]) * self.scale_B[:, None]
+        return torch.minimum(self.kept(span_BK), self.limit_B[:, None])
 
     def kept(self, span_BK: Tensor) -> Tensor:
         """Spans as deletion sees them, never shorter than `altered`."""
-        return torch.maximum(span_BK, self.floor_B[:, None]) * self.scale_B.clamp(min=1)[:, None]
+        return torch.maximum(span_BK, self.floor_B[:, None])
 
     @classmethod
     def cat(cls, states: Sequence[Self]) -> Self:
         """Join along the environments."""
-        clock = (torch.cat([getattr(s, n) for s in states]) for n in ("time_B", "floor_B", "limit_B", "scale_B"))
+        clock = (torch.cat([getattr(s, n) for s in states]) for n in ("time_B", "floor_B", "limit_B", "softness_B"))
         return cls(*clock, tuple(LayerCache.cat(c) for c in zip(*(s.layers for s in states), strict=True)))
 
     def state_dict(self) -> dict[str, Tensor]:
         """Hidden states, births and clock; the rest is recomputed by ``refresh``."""
-        tensors = dict(time=self.time_B, floor=self.floor_B, limit=self.limit_B, scale=self.scale_B)
+        tensors = dict(time=self.time_B, floor=self.floor_B, limit=self.limit_B, softness=self.softness_B)
         for i, layer in enumerate(self.layers):
             tensors |= {f"{i}.birth": layer.birth_BS, f"{i}.span": layer.span_BS, f"{i}.h": layer.h_BSD}
         return {name: tensor.contiguous() for name, tensor in tensors.items()}
@@ -108,7 +112,7 @@ class TransformerState(MemoryState):
         """Inverse of :meth:`state_dict`."""
         count = sum(name.endswith(".h") for name in tensors)
         layers = (LayerCache.of(*(tensors[f"{i}.{n}"] for n in ("birth", "span", "h"))) for i in range(count))
-        return cls(*(tensors[n] for n in ("time", "floor", "limit", "scale")), tuple(layers))
+        return cls(*(tensors[n] for n in ("time", "floor", "limit", "softness")), tuple(layers))
 
 
 class _LayerOutput(NamedTuple):
@@ -185,7 +189,12 @@ class TransformerLayer(nn.Module):
         age_BTK = clock.place_T[None, :, None] - place_BK[:, None]
         visible_BTK = (clock.episode_BT[:, :, None] == episode_BK[:, None]) & (age_BTK >= 0)
         read_BK = state.altered(span_BK)
-        mask_BTK = self.rule.log_mask(read_BK[:, None], age_BTK.to(x_BTD.dtype)).masked_fill(~visible_BTK, -torch.inf)
+        mask_BTK = self.rule.log_mask(read_BK[:, None], age_BTK.to(x_BTD.dtype))
+        soft_B11 = state.softness_B[:, None, None]
+        if bool(soft_B11.any()):
+            logistic_BTK = logistic_log_mask(read_BK[:, None] - age_BTK, torch.where(soft_B11 > 0, soft_B11, 1))
+            mask_BTK = torch.where(soft_B11 > 0, logistic_BTK, mask_BTK)
+        mask_BTK = mask_BTK.masked_fill(~visible_BTK, -torch.inf)
         q = self._split(self.query(n_BKD[:, S:]))
         bias = self.relative(q, place_BS.masked_fill(~here_BS, ABSENT - self.position.shape[1])) + mask_BTK[:, None]
         y_BTD = self.attend(x_BTD, q, k, v, bias)
@@ -284,7 +293,7 @@ class TransformerMemory(Memory[TransformerState]):
         h = weight.new_zeros(batch_size, 0, self.width)
         birth = time.new_zeros(batch_size, 0)
         empty = LayerCache.of(birth, h[..., 0], h)
-        return TransformerState(time, zero, zero + math.inf, zero + 1, (empty,) * len(self.layers))
+        return TransformerState(time, zero, zero + math.inf, zero, (empty,) * len(self.layers))
 
     @torch.no_grad()
     def refresh(self, state: TransformerState) -> TransformerState:

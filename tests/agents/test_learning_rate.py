@@ -26,4 +26,4 @@ def test_predictors_keep_their_share_of_the_scheduled_rate(agent_class):
     assert {id(p) for p in predictors["params"]} == expected and len(expected) == 4
     assert len(rest["params"]) + len(expected) == len(list(agent.policy.parameters()))
     agent.train()
-    assert predictors["lr"] == pytest.approx(5e-5), "the scale is applied to the schedule, not to the last rate"
+    assert predictors["lr"] == pytest.approx(5e-5), "the scale applies to the schedule, not to the last rate"

@@ -160,7 +160,7 @@ def parameters(draw: st.DrawFn) -> dict[str, Any]:
     return {
         "min_length": low,
         "max_length": draw(st.integers(low, low + 40)),
-        "length_distribution": draw(st.sampled_from(["uniform", "log_uniform"])),
+        "length_distribution": draw(st.sampled_from(["uniform", "log_uniform", "mixed"])),
         "max_steps": draw(st.none() | st.integers(1, 50)),
     }
 

@@ -19,7 +19,7 @@ LAYOUT = {"length": 5, "ball": "red", "red_door": "left"}
         ({"min_length": 9, "max_length": 8}, r"max_length=8 is below min_length=9: raise"),
         (
             {"length_distribution": "gauss"},
-            r"length_distribution='gauss': expected 'uniform' or 'log_uniform'",
+            r"length_distribution='gauss': expected 'uniform', 'log_uniform' or 'mixed'",
         ),
         ({"max_steps": 0}, r"max_steps=0: expected an integer of at least 1 \(or None"),
         ({"render_mode": "xml"}, r"render_mode='xml': expected None or one of \[.*'rgb_array'"),

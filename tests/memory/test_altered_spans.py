@@ -9,7 +9,7 @@ import torch
 from memory_harness import D, Runner, assert_close, assert_same, shake, stepped, unrolled
 from torch import Tensor
 
-from expirespan.memory import ExpireSpan, TransformerMemory
+from expirespan.memory import logistic_log_mask, ExpireSpan, TransformerMemory
 
 BOTH = pytest.mark.parametrize("run", [stepped, unrolled])
 EVERY = torch.ones(2)
@@ -37,30 +37,16 @@ def stream() -> Tensor:
 
 @BOTH
 @pytest.mark.parametrize(
-    ("floor", "limit", "scale", "span"),
-    [
-        (None, None, None, 4),
-        (6, None, None, 6),
-        (2, None, None, 4),
-        (None, 3, None, 3),
-        (None, 5, None, 4),
-        (None, None, 0.5, 2),
-        (None, None, 1.75, 7),
-        (6, 5, 2, 10),
-        (3, 2, 0.25, 0.5),
-        (math.inf, 8, 0.5, 4),
-    ],
+    ("floor", "limit", "span"),
+    [(None, None, 4), (6, None, 6), (2, None, 4), (None, 3, 3), (None, 5, 4), (6, 5, 5), (3, 2, 2), (math.inf, 8, 8)],
 )
-def test_spans_are_read_as_min_max_scale(
-    run: Runner, floor: float | None, limit: float | None, scale: float | None, span: float
-) -> None:
-    """Spans of 4 are read as min(max(4, floor), limit) * scale in environment 0, and as 4 in the other."""
+def test_spans_are_read_as_min_max(run: Runner, floor: float | None, limit: float | None, span: float) -> None:
+    """Spans of 4 are read as min(max(4, floor), limit) in environment 0, and as 4 in the other."""
     memory, x = build(Constant(4, ramp=1.5)), stream()
     fresh = memory.initial_state(2)
     altered = fresh.with_spans(
         floor=None if floor is None else torch.tensor([floor, 0.0]),
         limit=None if limit is None else torch.tensor([limit, math.inf]),
-        scale=None if scale is None else torch.tensor([scale, 1.0]),
     )
     found, untouched = run(memory, x, altered, START).y, run(memory, x, fresh, START).y
     for rule in memory.rules:
@@ -71,13 +57,12 @@ def test_spans_are_read_as_min_max_scale(
 
 
 @BOTH
-@pytest.mark.parametrize("alter", [{"limit": 0 * EVERY}, {"scale": 0.01 * EVERY}], ids=["limit", "scale"])
-def test_what_is_hidden_for_a_while_comes_back(run: Runner, alter: dict[str, Tensor]) -> None:
+def test_what_a_limit_hides_for_a_while_comes_back(run: Runner) -> None:
     """One layer: its memories are the inputs, so that later it answers as if they had never been hidden."""
     memory = build(ExpireSpan(max_span=200, ramp=1), layers=1)
     x, more = stream(), stream()
     plain = run(memory, x, memory.initial_state(2), START)
-    hidden = run(memory, x, memory.initial_state(2).with_spans(**alter), START)
+    hidden = run(memory, x, memory.initial_state(2).with_spans(limit=0 * EVERY), START)
     assert not torch.allclose(hidden.y, plain.y)
     assert hidden.births == plain.births == [[list(range(14)), list(range(9))]]
 
@@ -89,8 +74,8 @@ def test_what_is_hidden_for_a_while_comes_back(run: Runner, alter: dict[str, Ten
 @BOTH
 @pytest.mark.parametrize(
     ("alter", "kept"),
-    [({"floor": math.inf * EVERY}, 9), ({"floor": 7 * EVERY}, 7), ({"scale": 1.5 * EVERY}, 5), ({}, 3)],
-    ids=["infinite floor", "floor", "scale", "neutral"],
+    [({"floor": math.inf * EVERY}, 9), ({"floor": 7 * EVERY}, 7), ({}, 3)],
+    ids=["infinite floor", "floor", "neutral"],
 )
 def test_what_lengthens_spans_keeps_memories(run: Runner, alter: dict[str, Tensor], kept: int) -> None:
     """Spans of 3, ramp 1: kept while younger than span + 1. When the change ends, the old ones go."""
@@ -152,3 +137,34 @@ def test_bytes_follow_what_is_alive() -> None:
     assert state.without_cache().nbytes < state.nbytes / 2
     forgot = memory.unroll(stream()[:, :1], state, ~NO_START[:, :1]).state
     assert forgot.nbytes == 2 * 2 * (D * 8 + 8 + 8), "one memory in each layer and environment"
+
+
+def test_softness_reads_through_the_logistic_mask_in_learning_only() -> None:
+    """Against a rule whose own mask is the logistic one; the other environment and acting are untouched."""
+
+    class Logistic(Constant):
+        def log_mask(self, span: Tensor, age: Tensor) -> Tensor:
+            return logistic_log_mask(span - age, torch.tensor(2.5))
+
+    torch.manual_seed(0)
+    memory, x = build(Constant(4, ramp=1.5)), stream()
+    torch.manual_seed(0)
+    reference = build(Logistic(4, ramp=1.5))
+    reference.load_state_dict(memory.state_dict())
+    fresh = memory.initial_state(2)
+    soft = fresh.with_spans(softness=torch.tensor([2.5, 0.0]))
+    found, plain = unrolled(memory, x, soft, START).y, unrolled(memory, x, fresh, START).y
+    assert_close(found[0], unrolled(reference, x, fresh, START).y[0])
+    assert_close(found[1], plain[1])
+    assert not torch.allclose(found[0], plain[0])
+    assert_close(stepped(memory, x, soft, START).y, stepped(memory, x, fresh, START).y)
+
+
+def test_a_span_far_too_short_has_gradient_under_softness_only() -> None:
+    memory = TransformerMemory(width=D, layers=1, heads=2, rule=ExpireSpan(max_span=20, ramp=0.5, init_fraction=0.01)).double()
+    x, fresh = stream().detach(), memory.initial_state(2)
+    weight = memory.rules[0].predictor.weight
+    for softness, gets in ((None, False), (2 * EVERY, True)):
+        out = memory.unroll(x, fresh.with_spans(softness=softness), torch.zeros(2, 14, dtype=torch.bool))
+        grad = torch.autograd.grad(out.y[:, -1].square().sum() * out.y[0, -1, 0], weight)[0]
+        assert bool(grad.abs().max() > 1e-6) == gets

@@ -1,0 +1,88 @@
+"""How a span predictor, a single linear map z = w . h + b, follows the lesson in forgetting.
+
+Two obstacles make a plain (or Adam) step on w and b slow or blind, and both are removed here.
+
+Hidden states of one layer share most of their direction: shortening the spans of a hundred corridor frames drags along
+the one frame that holds the cue. Preconditioning by the inputs' second moment A undoes that (the input side of
+K-FAC, Martens and Grosse 2015, arXiv 1503.05671, exact for one output); each kind of state then moves by its
+own mean gradient, however rare it is.
+
+The derivative of the sigmoid vanishes for short and for long spans. It is replaced by its maximum, 1/4: the step on z is
+that of the gradient in the span itself, g_e, whatever the span.
+
+    (w, b) <- (w, b) - eta (A + eps tr(A) / n I)^-1 mean_i (h_i, 1) g_i,    g_i = (L / 4 k) g_e
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch as th
+from torch import nn
+
+from expirespan.memory import ExpireSpan
+
+DAMPING = 1e-3
+"""eps."""
+KEEP = 0.95
+"""Share of the old A in the running mean."""
+LARGEST_CHANGE = 0.5
+"""A step is shortened so that no z among the inputs changes by more."""
+LEAST_FRACTION = 5e-4
+"""Spans below this fraction of ``max_span`` are short enough: nothing shortens them further."""
+
+
+@dataclass
+class Readings:
+    """Inputs h (..., D) and outputs z (..., 1) of a predictor's calls."""
+
+    inputs: list[th.Tensor] = field(default_factory=list)
+    outputs: list[th.Tensor] = field(default_factory=list)
+
+
+@contextmanager
+def recording(modules: Sequence[nn.Module]) -> Iterator[list[Readings]]:
+    """Within the block, what goes in and out of each module; outputs keep their graph."""
+    readings = [Readings() for _ in modules]
+
+    def watch(module: nn.Module, seen: Readings) -> th.utils.hooks.RemovableHandle:
+        def hook(_: nn.Module, args: tuple[th.Tensor, ...], output: th.Tensor) -> None:
+            seen.inputs.append(args[0].detach())
+            seen.outputs.append(output)
+
+        return module.register_forward_hook(hook)
+
+    hooks = [watch(module, seen) for module, seen in zip(modules, readings, strict=True)]
+    try:
+        yield readings
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+class SpanDescent:
+    """Steps for the predictor of one rule. ``step_size``: eta."""
+
+    def __init__(self, rule: ExpireSpan, step_size: float) -> None:
+        self.rule, self.step_size = rule, step_size
+        self.moment: th.Tensor | None = None
+
+    @th.no_grad()
+    def step(self, readings: Readings, grads: Sequence[th.Tensor]) -> None:
+        """Move against ``grads``, those of the readings' outputs."""
+        h = th.cat([part.flatten(0, -2) for part in readings.inputs])
+        h = th.cat([h, h.new_ones(len(h), 1)], 1)
+        fraction = th.sigmoid(th.cat([part.flatten() for part in readings.outputs]) / self.rule.stabilizer)
+        grad = th.cat([part.flatten() for part in grads])
+        grad = grad * 0.25 / (fraction * (1 - fraction)).clamp_min(1e-6)
+        grad = grad.masked_fill((fraction < LEAST_FRACTION) & (grad > 0), 0.0)
+
+        moment = h.T @ h / len(h)
+        self.moment = moment if self.moment is None else KEEP * self.moment + (1 - KEEP) * moment
+        damping = DAMPING * self.moment.diagonal().mean() * th.eye(len(self.moment), device=h.device)
+        step = self.step_size * th.linalg.solve(self.moment + damping, h.T @ grad)
+        step = step * (LARGEST_CHANGE / (h @ step).abs().max().clamp_min(1e-12)).clamp(max=1.0)
+        self.rule.predictor.weight -= step[:-1]
+        self.rule.predictor.bias -= step[-1:]

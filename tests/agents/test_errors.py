@@ -1,0 +1,192 @@
+"""What cannot work is refused before training, in one paragraph that says what was given and what to do."""
+
+import re
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch as th
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from stable_baselines3.common.buffers import RolloutBuffer
+from stable_baselines3.common.policies import ActorCriticPolicy
+
+from expirespan.agents import Forgetting, MemoryA2C, MemoryPPO
+
+WRONG = [
+    ({"n_steps": 0}, "n_steps must be an integer >= 1, got 0"),
+    ({"n_steps": -3}, "n_steps must be an integer >= 1, got -3"),
+    ({"n_steps": 2.5}, "n_steps must be an integer >= 1, got 2.5"),
+    ({"n_steps": True}, "n_steps must be an integer >= 1, got True"),
+    ({"batch_size": 0}, "batch_size must be an integer >= 1, got 0"),
+    ({"batch_size": 64.0}, "batch_size must be an integer >= 1, got 64.0"),
+    ({"batch_size": None}, "batch_size must be an integer >= 1, got None"),
+    ({"n_epochs": 0}, "n_epochs must be an integer >= 1, got 0"),
+    ({"n_epochs": "4"}, "n_epochs must be an integer >= 1, got '4'"),
+    ({"gamma": 1.01}, "gamma must be a number within [0, 1], got 1.01"),
+    ({"gamma": -0.1}, "gamma must be a number within [0, 1], got -0.1"),
+    ({"gamma": np.nan}, "gamma must be a number within [0, 1], got nan"),
+    ({"gae_lambda": 2}, "gae_lambda must be a number within [0, 1], got 2"),
+    ({"gae_lambda": None}, "gae_lambda must be a number within [0, 1], got None"),
+    ({"min_advantage_std": -1}, "min_advantage_std must be a number >= 0, got -1"),
+    ({"span_penalty": -1e-3}, "coef must be a number >= 0, got -0.001"),
+    ({"rollout_buffer_kwargs": {"segment_length": 0}}, "segment_length must be an integer >= 1, got 0"),
+    ({"policy_kwargs": {"predictor_lr": -1}}, "predictor_lr must be a number >= 0, got -1"),
+    ({"policy_kwargs": {"memory": "lstn"}}, "unknown memory 'lstn'; choose one of expire_span, fixed_window"),
+    ({"memory_kwargs": {"width": 30, "heads": 4}}, "heads must be a divisor of width=30, got 4"),
+    ({"memory_kwargs": {"ramp": 0}}, "ramp must be a finite number of steps > 0"),
+    ({"memory": "fixed_window", "memory_kwargs": {"window": 0}}, "window must be an integer >= 1, got 0"),
+    ({"policy": "MlpLstmPolicy"}, "policy 'MlpLstmPolicy' is unknown; choose one of MlpPolicy, CnnPolicy"),
+    ({"policy": "MultiInputPolicy"}, "MultiInputPolicy is for Dict observations"),
+    (
+        {"policy": ActorCriticPolicy},
+        "policy is ActorCriticPolicy, which knows no memory: expected 'MlpPolicy'",
+    ),
+    ({"rollout_buffer_class": RolloutBuffer}, "rollout_buffer_class is RolloutBuffer, which knows no memory"),
+    (
+        {"forgetting": Forgetting(), "memory": "lstm"},
+        "forgetting needs a memory that learns spans, and 'lstm'",
+    ),
+    ({"forgetting": Forgetting(), "memory": "fixed_window"}, "and 'fixed_window' has none to learn"),
+    ({"forgetting": Forgetting(0.9)}, "makes teachers of all environments (there are 3)"),
+]
+
+
+@pytest.mark.parametrize("kwargs, message", WRONG, ids=lambda value: str(value)[:40])
+def test_arguments(make_agent, kwargs, message):
+    with pytest.raises(ValueError, match=re.escape(message)) as error:
+        make_agent(**kwargs)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "kwargs, message",
+    [
+        (
+            {"memory": "lstm", "memory_kwargs": {"window": 8}},
+            "memory 'lstm' takes no window; it takes layers, width",
+        ),
+        ({"memory_kwargs": {"max_spam": 8}}, "memory 'expire_span' takes no max_spam; it takes"),
+        ({"memory_kwargs": {"width": "64"}}, "'width': '64'"),
+        ({"policy_kwargs": {"memroy": "lstm"}}, "unexpected keyword argument 'memroy'"),
+    ],
+)
+def test_arguments_of_the_memory(make_agent, kwargs, message):
+    with pytest.raises(TypeError, match=message) as error:
+        make_agent(**kwargs)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("kwargs", [{"n_steps": 0}, {"n_steps": 5.0}, {"gamma": 2}, {"gae_lambda": -1}])
+def test_arguments_of_a2c(make_agent, kwargs):
+    with pytest.raises(ValueError, match=r"must be .* got"):
+        make_agent(MemoryA2C, **kwargs)
+
+
+def test_arguments_changed_while_loading(make_agent, tmp_path):
+    make_agent().save(tmp_path / "agent")
+    with pytest.raises(ValueError, match="n_steps must be an integer >= 1, got 0"):
+        MemoryPPO.load(tmp_path / "agent", n_steps=0)
+
+
+def test_advantages_of_one_step_cannot_be_normalised(make_agent, make_envs):
+    with pytest.raises(AssertionError, match="batch_size=1: advantages are normalised"):
+        make_agent(batch_size=1)
+    with pytest.raises(AssertionError, match="n_steps=1 and n_envs=1: advantages are normalised"):
+        make_agent(env=make_envs("Noise", 1), n_steps=1)
+    make_agent(env=make_envs("Noise", 1), n_steps=1, batch_size=1, normalize_advantage=False).learn(4)
+
+
+def test_unequal_minibatches(make_agent, make_envs, recwarn):
+    with pytest.warns(UserWarning, match="there will be a truncated mini-batch of size 1"):
+        make_agent(env=make_envs("Noise", 1), n_steps=64, batch_size=63).learn(64)
+    recwarn.clear()
+    make_agent(n_steps=12, batch_size=8, rollout_buffer_kwargs=None)
+    assert any("truncated mini-batch of size 4" in str(w.message) for w in recwarn) is False, (
+        "3 x 4 make a batch of 8, one is left"
+    )
+
+
+@pytest.mark.parametrize("observation", ["text", "tuple", "sequence"])
+def test_observations_that_no_policy_reads(make_agent, observation):
+    env = gym.make("Toy/Noise-v0", observation=observation)
+    with pytest.raises(ValueError, match="which policies cannot read: expected Box, Discrete") as error:
+        make_agent(env=env)
+    assert str(env.observation_space) in str(error.value) and "\n" not in str(error.value)
+    vector = SyncVectorEnv([lambda: env], autoreset_mode=AutoresetMode.SAME_STEP)
+    with pytest.raises(ValueError, match="which policies cannot read"):
+        make_agent(env=vector)
+
+
+def test_dict_observations_need_their_policy(make_agent, make_envs):
+    with pytest.raises(ValueError, match="must use `MultiInputPolicy`"):
+        make_agent(env=make_envs("Noise", observation="dict"))
+
+
+def test_a_part_of_a_dict_that_no_policy_reads(make_agent):
+    env = gym.make("Toy/Noise-v0")
+    env.unwrapped.observation_space = gym.spaces.Dict({"words": gym.spaces.Text(5)})
+    with pytest.raises(ValueError, match=r"observation_space\['words'\] is Text"):
+        make_agent(policy="MultiInputPolicy", env=env)
+
+
+def state_of(agent):
+    moments = [v for s in agent.policy.optimizer.state.values() for v in s.values()]
+    return [p.detach().clone() for p in agent.policy.parameters()] + [
+        th.as_tensor(m).clone() for m in moments
+    ]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("broken", ["observation", "last observation", "reward"])
+def test_an_environment_that_is_not_finite(make_agent, make_envs, broken, value):
+    env = make_envs("Clock", 3)
+    env.envs[1].unwrapped.broken, env.envs[1].unwrapped.value = broken, value
+    agent = make_agent(env=env)
+    before = state_of(agent)
+    what = {"last observation": "terminal observation"}.get(broken, broken)
+    steps = 9 if broken == "last observation" else 3
+    message = rf"environment 1 returned a non-finite {what} \({value}\) after {steps} steps"
+    with pytest.raises(ValueError, match=message) as error:
+        agent.learn(36)
+    assert "VecCheckNan" in str(error.value) and "\n" not in str(error.value)
+    assert all(th.equal(*pair) for pair in zip(before, state_of(agent), strict=True))
+
+
+def test_a_part_of_a_dict_that_is_not_finite(make_agent, make_envs, monkeypatch):
+    env = make_envs("Noise", 2, observation="dict")
+    agent = make_agent(policy="MultiInputPolicy", env=env)
+    inner = env.envs[0].unwrapped
+    observe = inner._observe
+    monkeypatch.setattr(inner, "_observe", lambda: {**observe(), "vector": np.array([0, np.nan])})
+    with pytest.raises(
+        ValueError, match=r"environment 0 returned a non-finite (terminal )?observation\['vector'\]"
+    ):
+        agent.learn(24)
+
+
+@pytest.mark.parametrize(
+    "reward, what", [(1e30, "the loss became inf"), (1e18, "the norm of the gradient became inf")]
+)
+def test_an_update_that_is_not_finite(make_agent, make_envs, reward, what):
+    env = make_envs("Clock", 3)
+    agent = make_agent(env=env)
+    agent.learn(36)
+    for wrapped in env.envs:
+        wrapped.unwrapped.broken, wrapped.unwrapped.value = "reward", reward
+    before = state_of(agent)
+    with pytest.raises(ValueError, match=f"{what} after 72 steps") as error:
+        agent.learn(36, reset_num_timesteps=False)
+    assert "learning_rate" in str(error.value) and "\n" not in str(error.value)
+    assert all(th.equal(*pair) for pair in zip(before, state_of(agent), strict=True))
+
+
+def test_a_loss_that_is_no_number(make_agent, monkeypatch):
+    agent = make_agent()
+    agent.learn(36)
+    before = state_of(agent)
+    monkeypatch.setattr(agent, "value_loss", lambda values, batch: values.mean() * np.nan)
+    with pytest.raises(
+        ValueError, match=r"the loss became nan after 72 steps \(parts: .*'train/value_loss': nan"
+    ):
+        agent.learn(36, reset_num_timesteps=False)
+    assert all(th.equal(*pair) for pair in zip(before, state_of(agent), strict=True))
