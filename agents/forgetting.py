@@ -40,7 +40,7 @@ class Forgetting:
 
     fraction: float = 0.5
     softness: tuple[float, float] = (1.0, 8.0)
-    step_size: float = 0.5
+    step_size: float = 0.25
 
     def __post_init__(self) -> None:
         require(0 < self.fraction < 1, "fraction", self.fraction, "within (0, 1), both ends excluded")

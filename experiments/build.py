@@ -11,6 +11,7 @@ import gymnasium as gym
 import torch
 from gymnasium.vector import VectorEnv
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
+from stable_baselines3.common.utils import LinearSchedule
 
 import expirespan.envs  # noqa: F401  registers the environments
 from expirespan.agents import (
@@ -65,6 +66,8 @@ def make_agent(config: Config, env: SB3VecEnv) -> Agent:
     policy: dict[str, Any] = {"memory": config.memory.name, "memory_kwargs": settings(config.memory)}
     policy["net_arch"] = []  # the memory's layers are network enough
     policy["predictor_lr"] = given.pop("predictor_lr")
+    if given.pop("lr_schedule") == "linear":
+        given["learning_rate"] = LinearSchedule(given["learning_rate"], 0.0, 1.0)
     kind = MemoryA2C if isinstance(config.algorithm, A2CAlgorithm) else MemoryPPO
     with _checked(f"{config.algorithm.name} with memory {config.memory.name}"):
         return kind(

@@ -121,6 +121,8 @@ Memory = ExpireSpanMemory | FixedWindowMemory | LSTMMemory | GRUMemory
 class _OnPolicy:
     learning_rate: float = 3e-4
     """Step size of the optimiser."""
+    lr_schedule: Literal["constant", "linear"] = "constant"
+    """linear: the step size falls to 0 over total-timesteps."""
     predictor_lr: float = 1.0
     """Learning rate of the span predictors as a multiple of the rest's."""
     n_steps: int = 128
@@ -230,7 +232,7 @@ class ForgettingLesson:
     """Share of the environments that act with full memory."""
     softness: tuple[float, float] = (1.0, 8.0)
     """Spans are taught through logistic masks of widths between these, in steps."""
-    step_size: float = 0.5
+    step_size: float = 0.25
     """Of the spans' descent."""
 
 

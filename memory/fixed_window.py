@@ -17,7 +17,12 @@ class FixedWindow(Rule):
 
     def __init__(self, window: float) -> None:
         super().__init__()
-        require(window >= 1 and (window == float("inf") or window == int(window)), "window", window, "an integer >= 1")
+        require(
+            window >= 1 and (window == float("inf") or window == int(window)),
+            "window",
+            window,
+            "an integer >= 1",
+        )
         self.max_span = float(window) - 1
 
     def spans(self, h_BSD: Tensor) -> Tensor:

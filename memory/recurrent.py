@@ -73,7 +73,9 @@ class RecurrentMemory(Memory[RecurrentState]):
         return out.data, torch.cat(last if self.parts > 1 else (last,)).transpose(0, 1)
 
     @torch.no_grad()
-    def step(self, x_BD: Tensor, state: RecurrentState, episode_start_B: Tensor) -> MemoryOutput[RecurrentState]:
+    def step(
+        self, x_BD: Tensor, state: RecurrentState, episode_start_B: Tensor
+    ) -> MemoryOutput[RecurrentState]:
         """One recurrent step."""
         self.check_input(x_BD, state, episode_start_B, axes=2)
         out = self.unroll(x_BD[:, None], state, episode_start_B[:, None])

@@ -39,7 +39,9 @@ def make_memory(name: str, **kwargs: Any) -> Memory[Any]:
     allowed = own | _arguments(TransformerMemory) if issubclass(kind, Rule) else own
     unknown = sorted(set(kwargs) - allowed)
     if unknown:
-        raise TypeError(f"memory {name!r} takes no {', '.join(unknown)}; it takes {', '.join(sorted(allowed))}")
+        raise TypeError(
+            f"memory {name!r} takes no {', '.join(unknown)}; it takes {', '.join(sorted(allowed))}"
+        )
     if not issubclass(kind, Rule):
         return kind(**kwargs)
     rule = kind(**{key: kwargs.pop(key) for key in own & set(kwargs)})

@@ -97,7 +97,9 @@ class TransformerState(MemoryState):
     @classmethod
     def cat(cls, states: Sequence[Self]) -> Self:
         """Join along the environments."""
-        clock = (torch.cat([getattr(s, n) for s in states]) for n in ("time_B", "floor_B", "limit_B", "softness_B"))
+        clock = (
+            torch.cat([getattr(s, n) for s in states]) for n in ("time_B", "floor_B", "limit_B", "softness_B")
+        )
         return cls(*clock, tuple(LayerCache.cat(c) for c in zip(*(s.layers for s in states), strict=True)))
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -175,9 +177,13 @@ class TransformerLayer(nn.Module):
         y = self.attend(x_BD[:, None], q * math.sqrt(q.shape[-1]), keys, values, bias)
         dead_BS = self.rule.expired(state.kept(cache.span_BS), age + 1)
         cache = replace(cache, birth_BS=cache.birth_BS.masked_fill(dead_BS, ABSENT))
-        return _LayerOutput(y[:, 0], cache, y.new_zeros(()), span_B1, (mask_BS > -torch.inf).sum(1, keepdim=True), None)
+        return _LayerOutput(
+            y[:, 0], cache, y.new_zeros(()), span_B1, (mask_BS > -torch.inf).sum(1, keepdim=True), None
+        )
 
-    def unroll(self, x_BTD: Tensor, state: TransformerState, cache: LayerCache, clock: _Clock, need: bool) -> _LayerOutput:
+    def unroll(
+        self, x_BTD: Tensor, state: TransformerState, cache: LayerCache, clock: _Clock, need: bool
+    ) -> _LayerOutput:
         """T steps at once; ``state`` and ``cache`` are those before the first."""
         T, S = x_BTD.shape[1], cache.width
         h_BKD = torch.cat([cache.h_BSD, x_BTD], 1)
@@ -192,15 +198,22 @@ class TransformerLayer(nn.Module):
         mask_BTK = self.rule.log_mask(read_BK[:, None], age_BTK.to(x_BTD.dtype))
         soft_B11 = state.softness_B[:, None, None]
         if bool(soft_B11.any()):
-            logistic_BTK = logistic_log_mask(read_BK[:, None] - age_BTK, torch.where(soft_B11 > 0, soft_B11, 1))
+            logistic_BTK = logistic_log_mask(
+                read_BK[:, None] - age_BTK, torch.where(soft_B11 > 0, soft_B11, 1)
+            )
             mask_BTK = torch.where(soft_B11 > 0, logistic_BTK, mask_BTK)
         mask_BTK = mask_BTK.masked_fill(~visible_BTK, -torch.inf)
         q = self._split(self.query(n_BKD[:, S:]))
-        bias = self.relative(q, place_BS.masked_fill(~here_BS, ABSENT - self.position.shape[1])) + mask_BTK[:, None]
+        bias = (
+            self.relative(q, place_BS.masked_fill(~here_BS, ABSENT - self.position.shape[1]))
+            + mask_BTK[:, None]
+        )
         y_BTD = self.attend(x_BTD, q, k, v, bias)
         attention = torch.softmax(q @ k.transpose(2, 3) / math.sqrt(q.shape[-1]) + bias, -1) if need else None
 
-        keep_BK = (episode_BK == clock.episode_BT[:, -1:]) & ~self.rule.expired(state.kept(span_BK), T - place_BK)
+        keep_BK = (episode_BK == clock.episode_BT[:, -1:]) & ~self.rule.expired(
+            state.kept(span_BK), T - place_BK
+        )
         birth_BK = (place_BK - T + clock.time_B[:, None]).masked_fill(~keep_BK, ABSENT)
         survivors = LayerCache.of(birth_BK, span_BK, h_BKD).compact()
         penalty = self.rule.penalty(span_BK, age_BTK, visible_BTK)
@@ -260,7 +273,9 @@ class TransformerMemory(Memory[TransformerState]):
         positions: int = 16,
     ) -> None:
         super().__init__()
-        require(isinstance(rule, Rule), "rule", rule, "a rule for forgetting, such as ExpireSpan(max_span=256)")
+        require(
+            isinstance(rule, Rule), "rule", rule, "a rule for forgetting, such as ExpireSpan(max_span=256)"
+        )
         assert rule is not None
         require(width >= 1, "width", width, "an integer >= 1")
         require(layers >= 1, "layers", layers, "an integer >= 1")
@@ -305,7 +320,9 @@ class TransformerMemory(Memory[TransformerState]):
         return replace(state, layers=tuple(fresh))
 
     @torch.no_grad()
-    def step(self, x_BD: Tensor, state: TransformerState, episode_start_B: Tensor) -> MemoryOutput[TransformerState]:
+    def step(
+        self, x_BD: Tensor, state: TransformerState, episode_start_B: Tensor
+    ) -> MemoryOutput[TransformerState]:
         """One step on cached keys and values; what can no longer be read is deleted."""
         self.check_input(x_BD, state, episode_start_B, axes=2)
         if not all(cache.has_keys for cache in state.layers):
@@ -328,7 +345,9 @@ class TransformerMemory(Memory[TransformerState]):
         groups = [] if need_attention else width_groups(state.widest(), x_BTD.shape[1])
         if len(groups) < 2:
             return self._unroll(x_BTD, state, episode_start_BT, need_attention)
-        outs = [self._unroll(x_BTD[rows], state[rows].compact(), episode_start_BT[rows], False) for rows in groups]
+        outs = [
+            self._unroll(x_BTD[rows], state[rows].compact(), episode_start_BT[rows], False) for rows in groups
+        ]
         return join(outs, groups)
 
     def _unroll(
@@ -342,7 +361,9 @@ class TransformerMemory(Memory[TransformerState]):
             x = outs[-1].y_BTD
         return self._output(x, replace(state, time_B=clock.time_B), outs)
 
-    def _output(self, x: Tensor, state: TransformerState, outs: list[_LayerOutput]) -> MemoryOutput[TransformerState]:
+    def _output(
+        self, x: Tensor, state: TransformerState, outs: list[_LayerOutput]
+    ) -> MemoryOutput[TransformerState]:
         state = replace(state, layers=tuple(out.cache for out in outs))
         weights = [out.attention for out in outs if out.attention is not None]
         trace = Trace(

@@ -39,12 +39,12 @@ WRONG = [
     ({"policy": "MultiInputPolicy"}, "MultiInputPolicy is for Dict observations"),
     (
         {"policy": ActorCriticPolicy},
-        "policy is ActorCriticPolicy, which knows no memory: expected 'MlpPolicy'",
+        "policy is ActorCriticPolicy, which knows no memory: expected 'Mlp",
     ),
     ({"rollout_buffer_class": RolloutBuffer}, "rollout_buffer_class is RolloutBuffer, which knows no memory"),
     (
         {"forgetting": Forgetting(), "memory": "lstm"},
-        "forgetting needs a memory that learns spans, and 'lstm'",
+        "needs a memory that learns spans, and 'lstm' has",
     ),
     ({"forgetting": Forgetting(), "memory": "fixed_window"}, "and 'fixed_window' has none to learn"),
     ({"forgetting": Forgetting(0.9)}, "makes teachers of all environments (there are 3)"),
@@ -63,7 +63,7 @@ def test_arguments(make_agent, kwargs, message):
     [
         (
             {"memory": "lstm", "memory_kwargs": {"window": 8}},
-            "memory 'lstm' takes no window; it takes layers, width",
+            "'lstm' takes no window; it takes layers, width",
         ),
         ({"memory_kwargs": {"max_spam": 8}}, "memory 'expire_span' takes no max_spam; it takes"),
         ({"memory_kwargs": {"width": "64"}}, "'width': '64'"),
@@ -100,10 +100,8 @@ def test_unequal_minibatches(make_agent, make_envs, recwarn):
     with pytest.warns(UserWarning, match="there will be a truncated mini-batch of size 1"):
         make_agent(env=make_envs("Noise", 1), n_steps=64, batch_size=63).learn(64)
     recwarn.clear()
-    make_agent(n_steps=12, batch_size=8, rollout_buffer_kwargs=None)
-    assert any("truncated mini-batch of size 4" in str(w.message) for w in recwarn) is False, (
-        "3 x 4 make a batch of 8, one is left"
-    )
+    make_agent(n_steps=16, batch_size=8)
+    assert not len(recwarn)
 
 
 @pytest.mark.parametrize("observation", ["text", "tuple", "sequence"])
@@ -130,10 +128,8 @@ def test_a_part_of_a_dict_that_no_policy_reads(make_agent):
 
 
 def state_of(agent):
-    moments = [v for s in agent.policy.optimizer.state.values() for v in s.values()]
-    return [p.detach().clone() for p in agent.policy.parameters()] + [
-        th.as_tensor(m).clone() for m in moments
-    ]
+    moments = [moment for state in agent.policy.optimizer.state.values() for moment in state.values()]
+    return [th.as_tensor(tensor).detach().clone() for tensor in [*agent.policy.parameters(), *moments]]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -158,35 +154,40 @@ def test_a_part_of_a_dict_that_is_not_finite(make_agent, make_envs, monkeypatch)
     inner = env.envs[0].unwrapped
     observe = inner._observe
     monkeypatch.setattr(inner, "_observe", lambda: {**observe(), "vector": np.array([0, np.nan])})
-    with pytest.raises(
-        ValueError, match=r"environment 0 returned a non-finite (terminal )?observation\['vector'\]"
-    ):
+    with pytest.raises(ValueError, match=r"environment 0 returned a non-finite observation\['vector'\]"):
         agent.learn(24)
 
 
+def root(values, batch):
+    """0, with a gradient that is not finite."""
+    return (values - values.detach()).abs().sqrt().mean()
+
+
 @pytest.mark.parametrize(
-    "reward, what", [(1e30, "the loss became inf"), (1e18, "the norm of the gradient became inf")]
+    "value_loss, message",
+    [
+        (
+            lambda values, batch: values.mean() * np.nan,
+            r"the loss became nan after 72 steps \(parts: {",
+        ),
+        (lambda values, batch: values.mean() * np.inf, r"the loss became (-?inf|nan) after 72 steps"),
+        (root, r"the norm of the gradient became (inf|nan) after 72 steps; the weights are those before"),
+    ],
 )
-def test_an_update_that_is_not_finite(make_agent, make_envs, reward, what):
-    env = make_envs("Clock", 3)
-    agent = make_agent(env=env)
+def test_an_update_that_is_not_finite(make_agent, monkeypatch, value_loss, message):
+    agent = make_agent()
     agent.learn(36)
-    for wrapped in env.envs:
-        wrapped.unwrapped.broken, wrapped.unwrapped.value = "reward", reward
     before = state_of(agent)
-    with pytest.raises(ValueError, match=f"{what} after 72 steps") as error:
+    monkeypatch.setattr(agent, "value_loss", value_loss)
+    with pytest.raises(ValueError, match=message) as error:
         agent.learn(36, reset_num_timesteps=False)
     assert "learning_rate" in str(error.value) and "\n" not in str(error.value)
     assert all(th.equal(*pair) for pair in zip(before, state_of(agent), strict=True))
 
 
-def test_a_loss_that_is_no_number(make_agent, monkeypatch):
-    agent = make_agent()
-    agent.learn(36)
-    before = state_of(agent)
-    monkeypatch.setattr(agent, "value_loss", lambda values, batch: values.mean() * np.nan)
-    with pytest.raises(
-        ValueError, match=r"the loss became nan after 72 steps \(parts: .*'train/value_loss': nan"
-    ):
-        agent.learn(36, reset_num_timesteps=False)
-    assert all(th.equal(*pair) for pair in zip(before, state_of(agent), strict=True))
+def test_rewards_too_large_for_float32(make_agent, make_envs):
+    env = make_envs("Clock", 3)
+    for wrapped in env.envs:
+        wrapped.unwrapped.broken, wrapped.unwrapped.value = "reward", 1e30
+    with pytest.raises(ValueError, match="the loss became inf after 36 steps"):
+        make_agent(env=env).learn(36)

@@ -1,4 +1,4 @@
-"""A cue that is asked for five steps later: memories that hold it learn the task, one that is too short cannot."""
+"""A cue is asked for five steps later: memories that hold it learn the task, one that is too short cannot."""
 
 import pytest
 from stable_baselines3.common.evaluation import evaluate_policy
@@ -35,14 +35,11 @@ def success(make_agent, make_envs, agent_class, memory, steps, **kwargs):
         (MemoryA2C, "expire_span", 15_000, A2C),
     ],
 )
-def test_a_memory_that_holds_the_cue_solves_the_task(
-    make_agent, make_envs, agent_class, memory, steps, kwargs
-):
+def test_a_memory_that_holds_the_cue(make_agent, make_envs, agent_class, memory, steps, kwargs):
     assert success(make_agent, make_envs, agent_class, memory, steps, **kwargs) >= 0.98
 
 
 def test_a_window_shorter_than_the_delay_stays_at_chance(make_agent, make_envs):
     """Acting at chance, 200 episodes lie within 0.5 +- 0.11 with three standard deviations."""
-    assert success(make_agent, make_envs, MemoryPPO, "fixed_window", 9_600, **PPO) == pytest.approx(
-        0.5, abs=0.11
-    )
+    rate = success(make_agent, make_envs, MemoryPPO, "fixed_window", 9_600, **PPO)
+    assert rate == pytest.approx(0.5, abs=0.11)

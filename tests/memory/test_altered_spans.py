@@ -38,9 +38,20 @@ def stream() -> Tensor:
 @BOTH
 @pytest.mark.parametrize(
     ("floor", "limit", "span"),
-    [(None, None, 4), (6, None, 6), (2, None, 4), (None, 3, 3), (None, 5, 4), (6, 5, 5), (3, 2, 2), (math.inf, 8, 8)],
+    [
+        (None, None, 4),
+        (6, None, 6),
+        (2, None, 4),
+        (None, 3, 3),
+        (None, 5, 4),
+        (6, 5, 5),
+        (3, 2, 2),
+        (math.inf, 8, 8),
+    ],
 )
-def test_spans_are_read_as_min_max(run: Runner, floor: float | None, limit: float | None, span: float) -> None:
+def test_spans_are_read_as_min_max(
+    run: Runner, floor: float | None, limit: float | None, span: float
+) -> None:
     """Spans of 4 are read as min(max(4, floor), limit) in environment 0, and as 4 in the other."""
     memory, x = build(Constant(4, ramp=1.5)), stream()
     fresh = memory.initial_state(2)
@@ -161,7 +172,9 @@ def test_softness_reads_through_the_logistic_mask_in_learning_only() -> None:
 
 
 def test_a_span_far_too_short_has_gradient_under_softness_only() -> None:
-    memory = TransformerMemory(width=D, layers=1, heads=2, rule=ExpireSpan(max_span=20, ramp=0.5, init_fraction=0.01)).double()
+    memory = TransformerMemory(
+        width=D, layers=1, heads=2, rule=ExpireSpan(max_span=20, ramp=0.5, init_fraction=0.01)
+    ).double()
     x, fresh = stream().detach(), memory.initial_state(2)
     weight = memory.rules[0].predictor.weight
     for softness, gets in ((None, False), (2 * EVERY, True)):

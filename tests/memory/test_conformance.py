@@ -151,7 +151,7 @@ def test_episode_start_within_a_block(memory: Memory[Any], run: Runner) -> None:
 def test_gradcheck(case: Case) -> None:
     """Of outputs, penalty and next state, with respect to inputs, all weights and what a block handed on."""
     memory = build(case, width=4)
-    state = unrolled(memory, inputs(4, 6), warm(memory), STARTS[:, :6]).state
+    state = unrolled(memory, inputs(4, 6).requires_grad_(), warm(memory), STARTS[:, :6]).state
     handed_on = [name for name, value in state.state_dict().items() if value.requires_grad]
     kept = {name: value.detach() for name, value in state.state_dict().items()}
     assert handed_on
