@@ -83,7 +83,7 @@ class TransformerState(MemoryState):
             self,
             floor_B=zero if floor is None else floor.to(zero),
             limit_B=zero + math.inf if limit is None else limit.to(zero),
-            softness_B=zero if softness is None else softness.to(zero),
+            softness_B=zero.clone() if softness is None else softness.to(zero),
         )
 
     def altered(self, span_BK: Tensor) -> Tensor:
@@ -308,7 +308,7 @@ class TransformerMemory(Memory[TransformerState]):
         h = weight.new_zeros(batch_size, 0, self.width)
         birth = time.new_zeros(batch_size, 0)
         empty = LayerCache.of(birth, h[..., 0], h)
-        return TransformerState(time, zero, zero + math.inf, zero, (empty,) * len(self.layers))
+        return TransformerState(time, zero, zero + math.inf, zero.clone(), (empty,) * len(self.layers))
 
     @torch.no_grad()
     def refresh(self, state: TransformerState) -> TransformerState:

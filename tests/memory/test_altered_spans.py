@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 
 import pytest
+import safetensors.torch
 import torch
 from memory_harness import D, Runner, assert_close, assert_same, shake, stepped, unrolled
 from torch import Tensor
 
-from expirespan.memory import logistic_log_mask, ExpireSpan, TransformerMemory
+from expirespan.memory import ExpireSpan, TransformerMemory, logistic_log_mask
 
 BOTH = pytest.mark.parametrize("run", [stepped, unrolled])
 EVERY = torch.ones(2)
@@ -172,12 +173,34 @@ def test_softness_reads_through_the_logistic_mask_in_learning_only() -> None:
 
 
 def test_a_span_far_too_short_has_gradient_under_softness_only() -> None:
-    memory = TransformerMemory(
-        width=D, layers=1, heads=2, rule=ExpireSpan(max_span=20, ramp=0.5, init_fraction=0.01)
-    ).double()
-    x, fresh = stream().detach(), memory.initial_state(2)
-    weight = memory.rules[0].predictor.weight
+    rule = ExpireSpan(max_span=20, ramp=0.5, init_fraction=0.01)
+    memory = TransformerMemory(width=D, layers=1, heads=2, rule=rule).double()
+    x, fresh, weight = stream(), memory.initial_state(2), memory.layers[0].rule.predictor.weight
     for softness, gets in ((None, False), (2 * EVERY, True)):
-        out = memory.unroll(x, fresh.with_spans(softness=softness), torch.zeros(2, 14, dtype=torch.bool))
+        out = memory.unroll(x, fresh.with_spans(softness=softness), NO_START)
         grad = torch.autograd.grad(out.y[:, -1].square().sum() * out.y[0, -1, 0], weight)[0]
         assert bool(grad.abs().max() > 1e-6) == gets
+
+
+def test_gradients_under_softness() -> None:
+    """In a batch of both kinds, one keeping everything, with memories from before the block."""
+    memory, x = build(ExpireSpan(max_span=6, ramp=2, init_fraction=0.5)), stream()[:, :4]
+    floor, softness = torch.tensor([0.0, math.inf]), torch.tensor([1.5, 0.0])
+    before = memory.unroll(stream(), memory.initial_state(2).with_spans(floor=floor), START).state
+    for row_softness in (softness, softness.flip(0)):
+        state = before.detach().with_spans(floor=floor, softness=row_softness)
+        assert torch.autograd.gradcheck(
+            lambda x, *_, state=state: memory.unroll(x, state, START[:, 3:7]).y,
+            (x.requires_grad_(), *memory.parameters()),
+            fast_mode=True,
+        )
+
+
+def test_altered_states_can_be_saved() -> None:
+    """No two of their tensors share memory, which the file format forbids."""
+    fresh = build(ExpireSpan(max_span=6)).initial_state(2)
+    for state in (fresh, fresh.with_spans(), fresh.with_spans(floor=EVERY), fresh.with_spans(softness=EVERY)):
+        tensors = safetensors.torch.load(safetensors.torch.save(state.state_dict()))
+        assert {name: value.tolist() for name, value in tensors.items()} == {
+            name: value.tolist() for name, value in state.state_dict().items()
+        }
