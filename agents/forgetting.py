@@ -8,9 +8,9 @@ its own spans, and the spans descend on
     alpha sum_layers mean e  +  KL(pi_full || pi_forgetful)
 
 whose first term shortens all of them and whose second lengthens those without which the policy would act
-otherwise. Only the span predictors learn from it, and they learn from nothing else: reward teaches what to do, the lesson
-what to keep. The second reading uses a logistic mask in the place of the ramp, so that a span far too short
-has gradient as well. Not in the paper; docs/results.md has the ablation.
+otherwise. Only the span predictors learn from it, and they learn from nothing else: reward teaches what to do,
+the lesson what to keep. The second reading uses a logistic mask in the place of the ramp, so that a span far too
+short has gradient as well. Not in the paper; docs/results.md has the ablation.
 """
 
 from __future__ import annotations

@@ -225,9 +225,10 @@ class MemoryOnPolicyAlgorithm(RolloutAlgorithm):
             parts["expire/penalty"] = price
         parts["train/loss"] = loss
         values = actor.logs | {key: part.item() for key, part in parts.items()}
+        self._check_update("the loss", values["train/loss"], f" (parts: {values})")
         if lesson is not None:
             values["expire/forgetting_kl"] = lesson.kl
-        self._check_update("the loss", values["train/loss"], f" (parts: {values})")
+            self._check_update("the divergence in the lesson in forgetting", lesson.kl)
         for key, value in values.items():
             logs.setdefault(key, []).append(value)
         return loss, actor.approx_kl, lesson

@@ -127,10 +127,9 @@ class MemoryActorCriticPolicy(ActorCriticPolicy):
         self, x: th.Tensor, state: MemoryState | None, episode_start: th.Tensor | None
     ) -> tuple[MemoryState, th.Tensor]:
         """State and flags, with defaults filled in."""
-        if state is None:
-            state = self.initial_state(len(x))
-        else:
-            state = check_state(state, self._state_signature, len(x))
+        state = (
+            self.initial_state(len(x)) if state is None else check_state(state, self._state_signature, len(x))
+        )
         if episode_start is None:
             episode_start = th.zeros(x.shape[:-1], dtype=th.bool, device=x.device)
         return state, episode_start

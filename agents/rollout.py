@@ -102,6 +102,7 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
         if self.use_sde:
             self.policy.reset_noise(env.num_envs)
         callback.on_rollout_start()
+        check_finite(self._last_obs, np.zeros(env.num_envs), self.num_timesteps)  # a reset is no step
         self._memory_state = self._begin_rollout()
 
         for n_steps in range(n_rollout_steps):
@@ -177,5 +178,5 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
         """
         if not self._scores:
             return None
-        scores = np.array([score for _, score in sorted(self._scores)])
+        scores = np.array([score for _, score in sorted(self._scores, key=lambda episode: episode[0])])
         return float(min(scores.mean(), scores[-max(1, len(scores) // 4) :].mean()))

@@ -7,8 +7,8 @@ the one frame that holds the cue. Preconditioning by the inputs' second moment A
 K-FAC, Martens and Grosse 2015, arXiv 1503.05671, exact for one output); each kind of state then moves by its
 own mean gradient, however rare it is.
 
-The derivative of the sigmoid vanishes for short and for long spans. It is replaced by its maximum, 1/4: the step on z is
-that of the gradient in the span itself, g_e, whatever the span.
+The derivative of the sigmoid vanishes for short and for long spans. It is replaced by its maximum, 1/4: the step on z
+is that of the gradient in the span itself, g_e, whatever the span.
 
     (w, b) <- (w, b) - eta (A + eps tr(A) / n I)^-1 mean_i (h_i, 1) g_i,    g_i = (L / 4 k) g_e
 """
@@ -84,5 +84,5 @@ class SpanDescent:
         damping = DAMPING * self.moment.diagonal().mean() * th.eye(len(self.moment), device=h.device)
         step = self.step_size * th.linalg.solve(self.moment + damping, h.T @ grad)
         step = step * (LARGEST_CHANGE / (h @ step).abs().max().clamp_min(1e-12)).clamp(max=1.0)
-        self.rule.predictor.weight -= step[:-1]
-        self.rule.predictor.bias -= step[-1:]
+        self.rule.predictor.weight.sub_(step[:-1])
+        self.rule.predictor.bias.sub_(step[-1:])

@@ -21,7 +21,8 @@ WORTH = 0.85
 def width_groups(width_B: Tensor, T: int, most: int = 4, least_rows: int = 4) -> list[Tensor]:
     """Row indices of up to ``most`` groups of at least ``least_rows`` rows, by the memories each row keeps.
 
-    ``width_B`` (B,): memories per row; each row has T keys more. One group, of all rows in order, if grouping saves little.
+    ``width_B`` (B,): memories per row; each row has T keys more. One group, of all rows in order, if more would save
+    little.
     """
     B = len(width_B)
     count = min(most, B // least_rows)

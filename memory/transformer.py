@@ -58,8 +58,8 @@ class TransformerState(MemoryState):
 
     def map(self, fn: Callable[[Tensor], Tensor]) -> Self:
         """Apply ``fn`` to every tensor."""
-        clock = (fn(t) for t in (self.time_B, self.floor_B, self.limit_B, self.softness_B))
-        return type(self)(*clock, tuple(layer.map(fn) for layer in self.layers))
+        layers = tuple(layer.map(fn) for layer in self.layers)
+        return type(self)(fn(self.time_B), fn(self.floor_B), fn(self.limit_B), fn(self.softness_B), layers)
 
     def without_cache(self) -> Self:
         """Hidden states only."""
@@ -97,10 +97,13 @@ class TransformerState(MemoryState):
     @classmethod
     def cat(cls, states: Sequence[Self]) -> Self:
         """Join along the environments."""
-        clock = (
-            torch.cat([getattr(s, n) for s in states]) for n in ("time_B", "floor_B", "limit_B", "softness_B")
+        return cls(
+            torch.cat([s.time_B for s in states]),
+            torch.cat([s.floor_B for s in states]),
+            torch.cat([s.limit_B for s in states]),
+            torch.cat([s.softness_B for s in states]),
+            tuple(LayerCache.cat(caches) for caches in zip(*(s.layers for s in states), strict=True)),
         )
-        return cls(*clock, tuple(LayerCache.cat(c) for c in zip(*(s.layers for s in states), strict=True)))
 
     def state_dict(self) -> dict[str, Tensor]:
         """Hidden states, births and clock; the rest is recomputed by ``refresh``."""
@@ -114,7 +117,7 @@ class TransformerState(MemoryState):
         """Inverse of :meth:`state_dict`."""
         count = sum(name.endswith(".h") for name in tensors)
         layers = (LayerCache.of(*(tensors[f"{i}.{n}"] for n in ("birth", "span", "h"))) for i in range(count))
-        return cls(*(tensors[n] for n in ("time", "floor", "limit", "softness")), tuple(layers))
+        return cls(tensors["time"], tensors["floor"], tensors["limit"], tensors["softness"], tuple(layers))
 
 
 class _LayerOutput(NamedTuple):
@@ -145,7 +148,8 @@ class TransformerLayer(nn.Module):
 
     def _split(self, x: Tensor) -> Tensor:
         """(B, K, D) -> (B, H, K, d)."""
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        heads: Tensor = x.unflatten(-1, (self.heads, -1))
+        return heads.transpose(1, 2)
 
     def project(self, h_BKD: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Normalised states, keys, values (B, H, K, d) and spans (B, K) of hidden states."""
@@ -376,9 +380,10 @@ class TransformerMemory(Memory[TransformerState]):
         return MemoryOutput(y, state, torch.stack([out.penalty for out in outs]), trace)
 
     def shorten(self, state: TransformerState, generator: torch.Generator | None = None) -> TransformerState:
-        """Draw l ~ U(0, L) per environment, below which spans are read until the next call (rules with ``random_span``).
+        """Draw l ~ U(0, L) per environment; until the next call spans are read as l at most.
 
-        Call it once per block; acting and learning on the block then agree. Nothing is deleted because of it.
+        For rules with ``random_span``. Call it once per block; acting and learning on the block then agree. Nothing
+        is deleted because of it.
         """
         if not any(rule.random_span for rule in self.rules):
             return state
