@@ -56,22 +56,23 @@ class WarmupPenalty:
 class AdaptivePenalty:
     """0 until the score first reaches ``target``; from then ``coef``, multiplied after every rollout.
 
-    By ``growth`` (>= 1) while the score holds the target, up to ``maximum``; by ``decay`` (<= 1) while it
-    does not.
+    By ``growth`` (>= 1) while the score holds the target, up to ``maximum`` (None: ``coef`` itself); by ``decay``
+    (<= 1) while it does not.
     """
 
     coef: float
     target: float
-    growth: float = 1.02
+    growth: float = 1.1
     decay: float = 0.8
-    maximum: float = 1e-3
+    maximum: float | None = None
     current: float = 0.0
 
     def __post_init__(self) -> None:
         require(self.coef > 0, "coef", self.coef, "a number > 0")
         require(self.growth >= 1, "growth", self.growth, "a factor >= 1")
         require(0 < self.decay <= 1, "decay", self.decay, "a factor within (0, 1]")
-        require(self.maximum >= self.coef, "maximum", self.maximum, f"at least coef={self.coef}")
+        ok = self.maximum is None or self.maximum >= self.coef
+        require(ok, "maximum", self.maximum, f"None or at least coef={self.coef}")
 
     def __call__(self, num_timesteps: int, score: float | None) -> float:
         """The coefficient after this rollout's score."""
@@ -79,7 +80,8 @@ class AdaptivePenalty:
         if self.current == 0.0:
             self.current = self.coef if good else 0.0
         else:
-            self.current = min(self.current * (self.growth if good else self.decay), self.maximum)
+            most = self.coef if self.maximum is None else self.maximum
+            self.current = min(self.current * (self.growth if good else self.decay), most)
         return self.current
 
 

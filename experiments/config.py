@@ -201,16 +201,16 @@ class AdaptivePenaltyPart:
     """Rises while the agent succeeds, falls while it does not."""
 
     name: ClassVar[str] = "adaptive"
-    coef: float = 1e-6
+    coef: float = 2e-4
     """Price when success first reaches the target."""
     target: float = 0.95
     """Success rate (or mean return) that must hold for the price to rise."""
-    growth: float = 1.02
+    growth: float = 1.1
     """Factor for each rollout at the target."""
     decay: float = 0.8
     """Factor for each rollout below it."""
-    maximum: float = 1e-3
-    """Highest price."""
+    maximum: float | None = None
+    """Highest price; None for coef."""
 
 
 Penalty = ConstantPenaltyPart | WarmupPenaltyPart | AdaptivePenaltyPart

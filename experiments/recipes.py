@@ -46,7 +46,7 @@ _CORRIDOR = Config(
     eval_env=CorridorEnv(3, 200),
     memory=ExpireSpanMemory(max_span=256, ramp=8, init_fraction=0.9, heads=2),
     algorithm=PPOAlgorithm(5e-4, lr_schedule="linear", min_advantage_std=0.1, target_kl=0.02),
-    penalty=AdaptivePenaltyPart(coef=2e-4, target=0.95, growth=1.1, decay=0.8, maximum=2e-4),
+    penalty=AdaptivePenaltyPart(coef=2e-4, target=0.95),
     forgetting=ForgettingLesson(),
     evaluation=Evaluation(every=100_000),
     target=Target(success=0.99, alive=10, evaluations=3),
