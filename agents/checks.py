@@ -12,7 +12,7 @@ import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs
 
-from expirespan.memory import Memory, MemoryState, TransformerMemory, TransformerState
+from expirespan.memory import ExpireSpan, Memory, MemoryState, TransformerMemory, TransformerState
 from expirespan.memory.rule import require
 
 OBSERVATIONS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
@@ -99,10 +99,8 @@ def check_state(state: object, expected: str, batch_size: int) -> MemoryState:
 
 def check_learns_spans(memory: Memory[Any], name: str) -> None:
     """Raise ValueError if there is no span that a lesson in forgetting could shorten."""
-    learned = isinstance(memory, TransformerMemory) and any(
-        True for r in memory.rules for _ in r.parameters()
-    )
-    if not learned:
+    rules = memory.rules if isinstance(memory, TransformerMemory) else []
+    if not any(isinstance(rule, ExpireSpan) for rule in rules):
         raise ValueError(
             f"forgetting needs a memory that learns spans, and {name!r} has none to learn; "
             "leave forgetting=None or choose memory='expire_span'"
