@@ -48,7 +48,7 @@ def test_a_loaded_agent_predicts_the_same(make_agent, tmp_path, agent_class, mem
 
 def test_learning_goes_on(make_agent, make_envs, tmp_path):
     """Steps, schedules, optimiser, the predictors' rate, penalty and scores are those of before."""
-    penalty = AdaptivePenalty(1e-4, target=-100, growth=2.0)
+    penalty = AdaptivePenalty(1e-4, target=-100, growth=2.0, maximum=1e-3)
     agent = make_agent(
         span_penalty=penalty,
         learning_rate=lambda remaining: 1e-3 * (1 + remaining),

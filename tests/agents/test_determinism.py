@@ -57,7 +57,6 @@ COMMON = {
 }  # fmt: skip
 PPO = {"train/policy_gradient_loss", "train/approx_kl", "train/clip_fraction", "train/clip_range"}
 SPANS = {f"expire/layer{i}/{name}" for i in range(2) for name in ("span_mean", "span_max", "spans", "alive")}
-LESSON = {"forgetting": Forgetting(), "span_penalty": 0.1}
 EXPIRE = {"expire/penalty", "expire/penalty_coef", "expire/score", *SPANS}
 
 

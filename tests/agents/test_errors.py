@@ -148,6 +148,7 @@ def test_an_environment_that_is_not_finite(make_agent, make_envs, broken, value)
     assert all(th.equal(*pair) for pair in zip(before, state_of(agent), strict=True))
 
 
+@pytest.mark.filterwarnings("ignore:.*not within the observation space")
 def test_a_part_of_a_dict_that_is_not_finite(make_agent, make_envs, monkeypatch):
     env = make_envs("Noise", 2, observation="dict")
     agent = make_agent(policy="MultiInputPolicy", env=env)

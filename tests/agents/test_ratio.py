@@ -43,14 +43,12 @@ def compare(make_agent, make_envs):
         agent.worst_ratio, agent.worst_value, agent.seen = 0.0, 0.0, 0
         agent.starts, agent.prefixes = False, False
         before = th.nn.utils.parameters_to_vector(agent.policy.parameters())
-        steps = 3 * 3 * agent.n_steps
+        steps = 3 * agent.n_steps * max(3, 30 // agent.n_steps)
         agent.learn(steps)
         assert agent.seen == steps, "every step once per rollout"
         assert agent.prefixes and (agent.starts or agent.n_steps < 3)
-        moved = max(
-            (p - q).abs().max().item() for p, q in zip(agent.policy.parameters(), before, strict=True)
-        )
-        assert moved > 1e-2, "memories were written under other weights"
+        moved = th.nn.utils.parameters_to_vector(agent.policy.parameters()) - before
+        assert moved.abs().max() > 1e-2, "memories were written under other weights"
         assert agent.worst_ratio < 1e-5
         assert agent.worst_value < 1e-5
         return agent

@@ -176,6 +176,9 @@ def test_the_score_is_that_of_the_longest_quarter_if_worse(make_agent):
     assert agent.hard_score() == 0.5
     agent._scores.extend([(0, 0.0)] * 12)
     assert agent.hard_score() == 0.35
+    agent._scores.clear()
+    agent._scores.extend([(5, 1.0), (5, 1.0), (5, 0.0), (5, 0.0), *[(1, 1.0)] * 4])
+    assert agent.hard_score() == 0, "among equally long episodes the latest, whatever they scored"
 
 
 def test_early_stopping_by_target_kl(make_agent, capsys):

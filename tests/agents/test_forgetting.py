@@ -1,0 +1,181 @@
+"""The lesson in forgetting: teachers keep everything, their spans learn what matters, nothing else does."""
+
+import math
+
+import numpy as np
+import pytest
+import torch as th
+
+from expirespan.agents import Forgetting, MemoryA2C, MemoryPPO
+from expirespan.agents.forgetting import Lesson
+from expirespan.agents.span_descent import SpanDescent, recording
+from expirespan.memory import ExpireSpan
+
+SHORT = {"max_span": 64, "init_fraction": 0.02, "ramp": 2}  # spans of 1.28 steps
+LONG = {"max_span": 1000, "init_fraction": 0.99}
+
+
+@pytest.mark.parametrize(
+    "fraction, n, count", [(0.25, 8, 2), (0.25, 4, 1), (0.1, 4, 1), (0.5, 5, 2), (0.9, 4, 4), (0.6, 5, 3)]
+)
+def test_teachers_are_the_last_environments(fraction, n, count):
+    teachers = Forgetting(fraction).teachers(n, th.device("cpu"))
+    assert teachers.tolist() == [False] * (n - count) + [True] * count
+
+
+def test_teachers_keep_everything_and_are_not_counted(make_agent, make_envs, collect):
+    """Episodes of 7 steps. Spans of 1.28 and a ramp of 2: what is 4 steps old is gone, but not for a teacher."""
+    agent = make_agent(
+        env=make_envs("Clock", 4, length=7),
+        memory_kwargs=SHORT,
+        n_steps=21,
+        batch_size=21,
+        forgetting=Forgetting(0.5),
+    )
+    for _ in range(2):
+        buffer = collect(agent)
+        spans = agent._rollout_spans
+        age = th.arange(21) % 7
+        for layer in range(2):
+            alive = th.stack([step[layer] for step in spans.alive])
+            assert th.equal(alive[:, 2:], (age + 1)[:, None].expand(-1, 2)), "all steps of the episode"
+            assert th.equal(alive[:, :2], (age + 1).clamp(max=4)[:, None].expand(-1, 2))
+        assert spans.counted.tolist() == [True, True, False, False]
+        assert buffer.snapshots[0].floor_B.tolist() == [0, 0, 64, 64]
+    assert len(agent._scores) == 2 * 2 * 3, "three episodes a rollout in each of two environments"
+    assert agent.logger.name_to_value == {}
+    agent.train()
+    expected = (age + 1).clamp(max=4).float().mean().item()
+    assert agent.logger.name_to_value["expire/layer0/alive"] == pytest.approx(expected)
+
+
+def lessons(agent, buffer, alpha):
+    """Each minibatch's lesson, and how many teachers' segments it held."""
+    lesson = Lesson(agent.forgetting, agent.policy)
+    for batch in buffer.get(agent.batch_size):
+        full = agent.policy.unroll(batch.observations, batch.actions, batch.state, batch.episode_starts)
+        yield lesson.gradient(batch, full, alpha), int((batch.state.floor_B > 0).sum())
+
+
+def test_there_is_nothing_to_teach_where_spans_do_not_matter(make_agent, collect):
+    """With spans of 990 steps the logistic mask is 1 up to 1e-7 wherever it is read."""
+    agent = make_agent(memory_kwargs=LONG, forgetting=Forgetting(0.34, softness=(1, 8)))
+    buffer = collect(agent)
+    given = [gradient for gradient, teachers in lessons(agent, buffer, 0.0) if teachers]
+    assert given
+    for gradient in given:
+        assert abs(gradient.kl) < 1e-9
+        assert all(g.abs().max() < 1e-6 for grads in gradient.grads for g in grads)
+
+
+def test_spans_too_short_are_taught_and_priced(make_agent, collect):
+    """The divergence lengthens and the price shortens spans; the price alone has a known gradient."""
+    agent = make_agent(memory_kwargs=SHORT, forgetting=Forgetting(0.34), batch_size=36)
+    with th.no_grad():
+        agent.policy.action_net.weight *= 300
+    buffer = collect(agent)
+    (free, _), *_ = lessons(agent, buffer, 0.0)
+    assert free.kl > 1e-4
+    pulls = sum(g.sum().item() for grads in free.grads for g in grads)
+    assert pulls < 0, "longer spans would change less"
+    th.manual_seed(0)
+    (free, _), *_ = lessons(agent, buffer, 0.0)
+    th.manual_seed(0)
+    (priced, _), *_ = lessons(agent, buffer, 2.0)
+    slope = 64 * 0.02 * 0.98  # of e in z
+    for without, with_price in zip(free.grads, priced.grads, strict=True):
+        difference = sum((b - a).sum().item() for a, b in zip(without, with_price, strict=True))
+        assert difference == pytest.approx(2.0 * slope, rel=1e-3), "alpha times the slope of the mean span"
+
+
+def test_minibatches_without_teachers_teach_nothing(make_agent, collect):
+    agent = make_agent(forgetting=Forgetting(0.34))
+    found = list(lessons(agent, collect(agent), 1.0))
+    assert [gradient is None for gradient, _ in found] == [teachers == 0 for _, teachers in found]
+    assert {teachers for _, teachers in found} == {0, 1}
+
+
+def predictors(agent):
+    return [p.detach().clone() for n, p in agent.policy.named_parameters() if ".predictor." in n]
+
+
+def test_spans_learn_from_the_lesson_alone(make_agent):
+    """Without a price there is no lesson, and reward moves everything but the predictors."""
+    agent = make_agent(forgetting=Forgetting(0.34), span_penalty=0.0)
+    before, weights = predictors(agent), agent.policy.encoder.weight.detach().clone()
+    agent.learn(72)
+    assert all(th.equal(*pair) for pair in zip(before, predictors(agent), strict=True))
+    assert not th.equal(weights, agent.policy.encoder.weight)
+    assert "expire/forgetting_kl" not in agent.logger.name_to_value
+    agent = make_agent(forgetting=Forgetting(0.34), span_penalty=1.0)
+    before = predictors(agent)
+    agent.learn(72)
+    assert not any(th.equal(*pair) for pair in zip(before, predictors(agent), strict=True))
+    assert math.isfinite(agent.logger.name_to_value["expire/forgetting_kl"])
+    assert agent.policy.memory.rules[0].predictor.bias < 0, "a price of 1 shortens"
+
+
+def test_the_lesson_moves_nothing_but_spans(make_agent, make_envs):
+    """With a learning rate of 0 all that changes are the predictors."""
+    agent = make_agent(forgetting=Forgetting(0.34), span_penalty=1.0, learning_rate=0.0)
+    names = {name: value.clone() for name, value in agent.policy.state_dict().items()}
+    agent.learn(36)
+    changed = {name for name, value in agent.policy.state_dict().items() if not th.equal(value, names[name])}
+    assert changed == {name for name in names if ".predictor." in name}
+
+
+@pytest.mark.parametrize("agent_class", [MemoryPPO, MemoryA2C])
+@pytest.mark.parametrize("action", ["box", "discrete", "multidiscrete", "multibinary", "gsde"])
+def test_every_action_space(make_agent, make_envs, agent_class, action):
+    env = make_envs("Noise", action="box" if action == "gsde" else action)
+    sde = {"use_sde": True} if action == "gsde" else {}
+    agent = make_agent(agent_class, env=env, forgetting=Forgetting(0.34), span_penalty=1e-2, **sde)
+    agent.learn(72, log_interval=1)
+    assert all(p.isfinite().all() for p in agent.policy.parameters())
+    assert agent.logger.name_to_value["expire/forgetting_kl"] >= -1e-6
+
+
+def test_a_lesson_that_is_not_finite(make_agent, monkeypatch):
+    agent = make_agent(forgetting=Forgetting(0.34), span_penalty=1e-2)
+    before = predictors(agent)
+    gradient = Lesson.gradient
+    monkeypatch.setattr(
+        Lesson, "gradient", lambda *args: (given := gradient(*args)) and given._replace(kl=math.nan)
+    )
+    with pytest.raises(
+        ValueError, match="the divergence in the lesson in forgetting became nan after 36 steps"
+    ):
+        agent.learn(36)
+    assert all(np.array_equal(a, b) for a, b in zip(before, predictors(agent), strict=True))
+
+
+def test_one_step_of_descent_by_hand():
+    """Two kinds of inputs, orthogonal: preconditioned, each moves by its own gradient however rare it is."""
+    rule = ExpireSpan(max_span=100, init_fraction=0.5)
+    rule.attach(2)
+    common, rare = th.tensor([1.0, 0.0]), th.tensor([0.0, 1.0])
+    with recording([rule.predictor]) as (readings,):
+        rule.spans(th.stack([*[common] * 9, rare])[None])
+    pull = th.tensor([0.009] * 9 + [-0.001]).view(1, 10, 1)
+    SpanDescent(rule, 1.0).step(readings, [pull])
+    z = rule.predictor(th.stack([common, rare])).flatten().tolist()
+    # at e / L = 1/2 the sigmoid's slope is 1/4, so the gradient is taken as it is: its sum / share of the inputs
+    assert z == pytest.approx([-0.081 / 0.9, 0.001 / 0.1], abs=2e-3)
+
+
+def test_a_step_changes_no_input_by_more_than_its_bound():
+    rule = ExpireSpan(max_span=100, init_fraction=0.5)
+    rule.attach(3)
+    h = th.randn(1, 20, 3)
+    with recording([rule.predictor]) as (readings,):
+        before = rule.predictor(h)
+    SpanDescent(rule, 1.0).step(readings, [th.full((1, 20, 1), 1e6)])
+    assert (rule.predictor(h) - before).abs().max().item() == pytest.approx(0.1, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "kwargs", [{"fraction": 0}, {"fraction": 1}, {"softness": (0, 1)}, {"softness": (2, 1)}, {"step_size": 0}]
+)
+def test_wrong_settings(kwargs):
+    with pytest.raises(ValueError, match=r"must be .* got"):
+        Forgetting(**kwargs)
