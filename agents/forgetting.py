@@ -34,18 +34,22 @@ class Forgetting:
 
     ``fraction``: share of the environments, within (0, 1), that act with full memory.
     ``softness``: (low, high) in steps; each segment is read through a logistic mask of a width drawn log-uniformly
-    between them. A span is kept longer than its last use by a few such widths.
+    between them.
+    ``shortest``: within (0, 1]; each segment is read as if all spans were multiplied by u ~ U(shortest, 1), so that what
+    matters gets a span with a margin. 1 for none.
     ``step_size``: of the spans' descent, see `SpanDescent`.
     """
 
     fraction: float = 0.5
     softness: tuple[float, float] = (1.0, 8.0)
+    shortest: float = 0.8
     step_size: float = 0.25
 
     def __post_init__(self) -> None:
         require(0 < self.fraction < 1, "fraction", self.fraction, "within (0, 1), both ends excluded")
         low, high = self.softness
         require(0 < low <= high, "softness", self.softness, "(low, high) with 0 < low <= high, in steps")
+        require(0 < self.shortest <= 1, "shortest", self.shortest, "within (0, 1]")
         require(self.step_size > 0, "step_size", self.step_size, "a number > 0")
 
     def teachers(self, n_envs: int, device: th.device) -> th.Tensor:
@@ -90,12 +94,13 @@ class Lesson:
             return None
         low, high = self.settings.softness
         softness = low * (high / low) ** th.rand(len(rows), device=rows.device)
+        scale = 1 - (1 - self.settings.shortest) * th.rand(len(rows), device=rows.device)
         obs = batch.observations
         with recording([rule.predictor for rule in self.rules]) as readings:
             forgetful = self.policy.unroll(
                 {k: v[rows] for k, v in obs.items()} if isinstance(obs, dict) else obs[rows],
                 batch.actions[rows],
-                batch.state[rows].with_spans(softness=softness),
+                batch.state[rows].with_spans(scale=scale, softness=softness),
                 batch.episode_starts[rows],
             )
         with th.no_grad():

@@ -41,7 +41,7 @@ def _recipe(
 
 
 _CORRIDOR = Config(
-    total_timesteps=3_000_000,
+    total_timesteps=4_000_000,
     env=CorridorEnv(3, 200, "log_uniform"),
     eval_env=CorridorEnv(3, 200),
     memory=ExpireSpanMemory(max_span=256, ramp=8, init_fraction=0.9, heads=2),
@@ -49,7 +49,7 @@ _CORRIDOR = Config(
     penalty=AdaptivePenaltyPart(coef=2e-4, target=0.95),
     forgetting=ForgettingLesson(),
     evaluation=Evaluation(every=100_000),
-    target=Target(success=0.99, alive=10, evaluations=3),
+    target=Target(success=0.99, alive=10, evaluations=2),
 )
 _UNPRICED = replace(
     _CORRIDOR, penalty=ConstantPenaltyPart(), forgetting=NoLesson(), target=Target(0.98, evaluations=1)

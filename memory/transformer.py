@@ -33,9 +33,9 @@ class TransformerState(MemoryState):
     """Memories of every layer and the clock.
 
     ``time_B`` (int64): steps taken in the episode, the timestep of the next input.
-    ``floor_B``, ``limit_B``: how spans are altered before they are used, per environment:
-    min(max(e, floor), limit); neutral (0, inf) unless training says otherwise. Deletion heeds the floor alone, so
-    that what a limit hides for a while is not lost.
+    ``floor_B``, ``limit_B``, ``scale_B``: how spans are altered before they are used, per environment:
+    scale * min(max(e, floor), limit), scale <= 1; neutral (0, inf, 1) unless training says otherwise. Deletion heeds
+    the floor alone, so that what limit and scale hide for a while is not lost.
     ``softness_B``: where above 0, `unroll` reads through the logistic mask of that width, which always has gradient
     (`logistic_log_mask`), instead of the rule's own. Acting never does.
     """
@@ -43,6 +43,7 @@ class TransformerState(MemoryState):
     time_B: Tensor
     floor_B: Tensor
     limit_B: Tensor
+    scale_B: Tensor
     softness_B: Tensor
     layers: tuple[LayerCache, ...]
 
@@ -59,7 +60,8 @@ class TransformerState(MemoryState):
     def map(self, fn: Callable[[Tensor], Tensor]) -> Self:
         """Apply ``fn`` to every tensor."""
         layers = tuple(layer.map(fn) for layer in self.layers)
-        return type(self)(fn(self.time_B), fn(self.floor_B), fn(self.limit_B), fn(self.softness_B), layers)
+        alter = (fn(self.floor_B), fn(self.limit_B), fn(self.scale_B), fn(self.softness_B))
+        return type(self)(fn(self.time_B), *alter, layers)
 
     def without_cache(self) -> Self:
         """Hidden states only."""
@@ -75,7 +77,11 @@ class TransformerState(MemoryState):
         return torch.stack(counts).amax(0)
 
     def with_spans(
-        self, floor: Tensor | None = None, limit: Tensor | None = None, softness: Tensor | None = None
+        self,
+        floor: Tensor | None = None,
+        limit: Tensor | None = None,
+        scale: Tensor | None = None,
+        softness: Tensor | None = None,
     ) -> Self:
         """Same memories, spans altered anew (arguments of shape (B,); None is neutral)."""
         zero = torch.zeros_like(self.floor_B)
@@ -83,12 +89,13 @@ class TransformerState(MemoryState):
             self,
             floor_B=zero if floor is None else floor.to(zero),
             limit_B=zero + math.inf if limit is None else limit.to(zero),
+            scale_B=zero + 1 if scale is None else scale.to(zero).clamp(max=1),
             softness_B=zero.clone() if softness is None else softness.to(zero),
         )
 
     def altered(self, span_BK: Tensor) -> Tensor:
         """Spans as they are read."""
-        return torch.minimum(self.kept(span_BK), self.limit_B[:, None])
+        return torch.minimum(self.kept(span_BK), self.limit_B[:, None]) * self.scale_B[:, None]
 
     def kept(self, span_BK: Tensor) -> Tensor:
         """Spans as deletion sees them, never shorter than `altered`."""
@@ -101,13 +108,15 @@ class TransformerState(MemoryState):
             torch.cat([s.time_B for s in states]),
             torch.cat([s.floor_B for s in states]),
             torch.cat([s.limit_B for s in states]),
+            torch.cat([s.scale_B for s in states]),
             torch.cat([s.softness_B for s in states]),
             tuple(LayerCache.cat(caches) for caches in zip(*(s.layers for s in states), strict=True)),
         )
 
     def state_dict(self) -> dict[str, Tensor]:
         """Hidden states, births and clock; the rest is recomputed by ``refresh``."""
-        tensors = dict(time=self.time_B, floor=self.floor_B, limit=self.limit_B, softness=self.softness_B)
+        tensors = dict(time=self.time_B, floor=self.floor_B, limit=self.limit_B)
+        tensors |= dict(scale=self.scale_B, softness=self.softness_B)
         for i, layer in enumerate(self.layers):
             tensors |= {f"{i}.birth": layer.birth_BS, f"{i}.span": layer.span_BS, f"{i}.h": layer.h_BSD}
         return {name: tensor.contiguous() for name, tensor in tensors.items()}
@@ -117,7 +126,8 @@ class TransformerState(MemoryState):
         """Inverse of :meth:`state_dict`."""
         count = sum(name.endswith(".h") for name in tensors)
         layers = (LayerCache.of(*(tensors[f"{i}.{n}"] for n in ("birth", "span", "h"))) for i in range(count))
-        return cls(tensors["time"], tensors["floor"], tensors["limit"], tensors["softness"], tuple(layers))
+        alter = (tensors["floor"], tensors["limit"], tensors["scale"], tensors["softness"])
+        return cls(tensors["time"], *alter, tuple(layers))
 
 
 class _LayerOutput(NamedTuple):
@@ -312,7 +322,9 @@ class TransformerMemory(Memory[TransformerState]):
         h = weight.new_zeros(batch_size, 0, self.width)
         birth = time.new_zeros(batch_size, 0)
         empty = LayerCache.of(birth, h[..., 0], h)
-        return TransformerState(time, zero, zero + math.inf, zero.clone(), (empty,) * len(self.layers))
+        return TransformerState(
+            time, zero, zero + math.inf, zero + 1, zero.clone(), (empty,) * len(self.layers)
+        )
 
     @torch.no_grad()
     def refresh(self, state: TransformerState) -> TransformerState:

@@ -38,27 +38,29 @@ def stream() -> Tensor:
 
 @BOTH
 @pytest.mark.parametrize(
-    ("floor", "limit", "span"),
+    ("floor", "limit", "scale", "span"),
     [
-        (None, None, 4),
-        (6, None, 6),
-        (2, None, 4),
-        (None, 3, 3),
-        (None, 5, 4),
-        (6, 5, 5),
-        (3, 2, 2),
-        (math.inf, 8, 8),
+        (None, None, None, 4),
+        (6, None, None, 6),
+        (2, None, None, 4),
+        (None, 3, None, 3),
+        (None, 5, None, 4),
+        (6, 5, None, 5),
+        (3, 2, 0.5, 1),
+        (None, None, 0.25, 1),
+        (math.inf, 8, 0.5, 4),
     ],
 )
-def test_spans_are_read_as_min_max(
-    run: Runner, floor: float | None, limit: float | None, span: float
+def test_spans_are_read_as_scaled_min_max(
+    run: Runner, floor: float | None, limit: float | None, scale: float | None, span: float
 ) -> None:
-    """Spans of 4 are read as min(max(4, floor), limit) in environment 0, and as 4 in the other."""
+    """Spans of 4 are read as scale * min(max(4, floor), limit) in environment 0, and as 4 in the other."""
     memory, x = build(Constant(4, ramp=1.5)), stream()
     fresh = memory.initial_state(2)
     altered = fresh.with_spans(
         floor=None if floor is None else torch.tensor([floor, 0.0]),
         limit=None if limit is None else torch.tensor([limit, math.inf]),
+        scale=None if scale is None else torch.tensor([scale, 1.0]),
     )
     found, untouched = run(memory, x, altered, START).y, run(memory, x, fresh, START).y
     for rule in memory.rules:
