@@ -35,8 +35,8 @@ class Forgetting:
     ``fraction``: share of the environments, within (0, 1), that act with full memory.
     ``softness``: (low, high) in steps; each segment is read through a logistic mask of a width drawn log-uniformly
     between them.
-    ``shortest``: within (0, 1]; each segment is read as if all spans were multiplied by u ~ U(shortest, 1), so that what
-    matters gets a span with a margin. 1 for none.
+    ``shortest``: within (0, 1]; each segment is read as if all spans were multiplied by u ~ U(shortest, 1), so that
+    what matters gets a span with a margin. 1 for none.
     ``step_size``: of the spans' descent, see `SpanDescent`.
     """
 

@@ -121,7 +121,7 @@ def test_kinds_of_parts_are_chosen_by_name() -> None:
     config = parsed(
         "--memory", "fixed_window", "--memory.window", "50", "--algorithm=a2c", "--penalty", "warmup"
     )
-    assert config.memory == FixedWindowMemory(window=50)
+    assert config.memory == FixedWindowMemory(window=50, heads=2)  # heads as in the recipe
     assert isinstance(config.algorithm, A2CAlgorithm)
     assert config.algorithm.gamma == find_recipe("corridor").config.algorithm.gamma
     assert config.algorithm.learning_rate == A2CAlgorithm().learning_rate
