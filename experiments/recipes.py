@@ -54,7 +54,7 @@ _CORRIDOR = Config(
 _UNPRICED = replace(
     _CORRIDOR, penalty=ConstantPenaltyPart(), forgetting=NoLesson(), target=Target(0.98, evaluations=1)
 )
-_BASELINE = replace(_UNPRICED, total_timesteps=1_000_000, target=Target())
+_BASELINE = replace(_UNPRICED, total_timesteps=1_500_000, target=Target(0.99, evaluations=1))
 
 RECIPES: dict[str, Recipe] = dict(
     (
