@@ -14,7 +14,8 @@ from expirespan.memory.fixed_window import FixedWindow
 from expirespan.memory.recurrent import GRUMemory, LSTMMemory
 from expirespan.memory.registry import MEMORIES, make_memory
 from expirespan.memory.rule import Rule
-from expirespan.memory.transformer import TransformerMemory, TransformerState
+from expirespan.memory.transformer import TransformerMemory
+from expirespan.memory.transformer_state import TransformerState
 
 __all__ = [
     "MEMORIES",

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal, NamedTuple, Self
 
 import torch
@@ -21,113 +20,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from expirespan.memory.cache import ABSENT, LayerCache
-from expirespan.memory.core import Memory, MemoryOutput, MemoryState, Trace
+from expirespan.memory.core import Memory, MemoryOutput, Trace
 from expirespan.memory.expire_span import logistic_log_mask
 from expirespan.memory.gates import GATES
 from expirespan.memory.grouping import join, width_groups
 from expirespan.memory.rule import Rule, require
-
-
-@dataclass(frozen=True)
-class TransformerState(MemoryState):
-    """Memories of every layer and the clock.
-
-    ``time_B`` (int64): steps taken in the episode, the timestep of the next input.
-    ``floor_B``, ``limit_B``, ``scale_B``: how spans are altered before they are used, per environment:
-    scale * min(max(e, floor), limit), scale <= 1; neutral (0, inf, 1) unless training says otherwise. Deletion heeds
-    the floor alone, so that what limit and scale hide for a while is not lost.
-    ``softness_B``: where above 0, `unroll` reads through the logistic mask of that width, which always has gradient
-    (`logistic_log_mask`), instead of the rule's own. Acting never does.
-    """
-
-    time_B: Tensor
-    floor_B: Tensor
-    limit_B: Tensor
-    scale_B: Tensor
-    softness_B: Tensor
-    layers: tuple[LayerCache, ...]
-
-    @property
-    def batch_size(self) -> int:
-        """Number of environments."""
-        return self.time_B.shape[0]
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes that the memories take."""
-        return sum(layer.nbytes for layer in self.layers)
-
-    def map(self, fn: Callable[[Tensor], Tensor]) -> Self:
-        """Apply ``fn`` to every tensor."""
-        layers = tuple(layer.map(fn) for layer in self.layers)
-        alter = (fn(self.floor_B), fn(self.limit_B), fn(self.scale_B), fn(self.softness_B))
-        return type(self)(fn(self.time_B), *alter, layers)
-
-    def without_cache(self) -> Self:
-        """Hidden states only."""
-        return replace(self, layers=tuple(layer.without_keys() for layer in self.layers))
-
-    def compact(self) -> Self:
-        """Same memories, columns that hold none removed."""
-        return replace(self, layers=tuple(layer.compact() for layer in self.layers))
-
-    def widest(self) -> Tensor:
-        """(B,) memories kept in the fullest layer."""
-        counts = [(layer.birth_BS != ABSENT).sum(1) for layer in self.layers]
-        return torch.stack(counts).amax(0)
-
-    def with_spans(
-        self,
-        floor: Tensor | None = None,
-        limit: Tensor | None = None,
-        scale: Tensor | None = None,
-        softness: Tensor | None = None,
-    ) -> Self:
-        """Same memories, spans altered anew (arguments of shape (B,); None is neutral)."""
-        zero = torch.zeros_like(self.floor_B)
-        return replace(
-            self,
-            floor_B=zero if floor is None else floor.to(zero),
-            limit_B=zero + math.inf if limit is None else limit.to(zero),
-            scale_B=zero + 1 if scale is None else scale.to(zero).clamp(max=1),
-            softness_B=zero.clone() if softness is None else softness.to(zero),
-        )
-
-    def altered(self, span_BK: Tensor) -> Tensor:
-        """Spans as they are read."""
-        return torch.minimum(self.kept(span_BK), self.limit_B[:, None]) * self.scale_B[:, None]
-
-    def kept(self, span_BK: Tensor) -> Tensor:
-        """Spans as deletion sees them, never shorter than `altered`."""
-        return torch.maximum(span_BK, self.floor_B[:, None])
-
-    @classmethod
-    def cat(cls, states: Sequence[Self]) -> Self:
-        """Join along the environments."""
-        return cls(
-            torch.cat([s.time_B for s in states]),
-            torch.cat([s.floor_B for s in states]),
-            torch.cat([s.limit_B for s in states]),
-            torch.cat([s.scale_B for s in states]),
-            torch.cat([s.softness_B for s in states]),
-            tuple(LayerCache.cat(caches) for caches in zip(*(s.layers for s in states), strict=True)),
-        )
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Hidden states, births and clock; the rest is recomputed by ``refresh``."""
-        tensors = dict(time=self.time_B, floor=self.floor_B, limit=self.limit_B)
-        tensors |= dict(scale=self.scale_B, softness=self.softness_B)
-        for i, layer in enumerate(self.layers):
-            tensors |= {f"{i}.birth": layer.birth_BS, f"{i}.span": layer.span_BS, f"{i}.h": layer.h_BSD}
-        return {name: tensor.contiguous() for name, tensor in tensors.items()}
-
-    @classmethod
-    def from_state_dict(cls, tensors: dict[str, Tensor]) -> Self:
-        """Inverse of :meth:`state_dict`."""
-        count = sum(name.endswith(".h") for name in tensors)
-        layers = (LayerCache.of(*(tensors[f"{i}.{n}"] for n in ("birth", "span", "h"))) for i in range(count))
-        alter = (tensors["floor"], tensors["limit"], tensors["scale"], tensors["softness"])
-        return cls(tensors["time"], *alter, tuple(layers))
+from expirespan.memory.transformer_state import TransformerState
 
 
 class _LayerOutput(NamedTuple):
@@ -182,13 +80,14 @@ class TransformerLayer(nn.Module):
         here_BS = cache.birth_BS != ABSENT
         age = age_BS.to(x_BD.dtype)
         mask_BS = self.rule.log_mask(state.altered(cache.span_BS), age).masked_fill(~here_BS, -torch.inf)
-        q = self._split(self.query(n_B1D)) / math.sqrt(n_B1D.shape[-1] // self.heads)
+        q = self._split(self.query(n_B1D))
         positions = self.position.shape[1]
-        by_age = F.pad(q @ self.position.transpose(1, 2), (0, 1))  # (B, H, 1, M + 1): none beyond M - 1
+        by_age = q @ self.position.transpose(1, 2) / math.sqrt(q.shape[-1])
+        by_age = F.pad(by_age, (0, 1))  # (B, H, 1, M + 1): none beyond M - 1
         index = age_BS.clamp(0, positions)[:, None, None].expand(-1, self.heads, 1, -1)
         bias = by_age.gather(-1, index) + mask_BS[:, None, None]
         keys, values = cache.kv
-        y = self.attend(x_BD[:, None], q * math.sqrt(q.shape[-1]), keys, values, bias)
+        y = self.attend(x_BD[:, None], q, keys, values, bias)
         dead_BS = self.rule.expired(state.kept(cache.span_BS), age + 1)
         cache = replace(cache, birth_BS=cache.birth_BS.masked_fill(dead_BS, ABSENT))
         return _LayerOutput(
