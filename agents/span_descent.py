@@ -28,7 +28,7 @@ DAMPING = 1e-3
 """eps."""
 KEEP = 0.95
 """Share of the old A in the running mean."""
-LARGEST_CHANGE = 0.1
+LARGEST_CHANGE = 0.02
 """A step is shortened so that no z among the inputs changes by more."""
 LEAST_FRACTION = 5e-4
 """Spans below this fraction of ``max_span`` are short enough: nothing shortens them further."""
