@@ -124,7 +124,8 @@ def test_kinds_of_parts_are_chosen_by_name() -> None:
     assert config.memory == FixedWindowMemory(window=50, heads=2)  # heads as in the recipe
     assert isinstance(config.algorithm, A2CAlgorithm)
     assert config.algorithm.gamma == find_recipe("corridor").config.algorithm.gamma
-    assert config.algorithm.learning_rate == A2CAlgorithm().learning_rate
+    assert config.algorithm.learning_rate == find_recipe("corridor").config.algorithm.learning_rate
+    assert config.algorithm.gae_lambda == A2CAlgorithm().gae_lambda  # the recipe has PPO's default
     assert isinstance(config.penalty, WarmupPenaltyPart)
 
 
