@@ -8,7 +8,7 @@ import torch as th
 
 from expirespan.agents import Forgetting, MemoryA2C, MemoryPPO
 from expirespan.agents.forgetting import Lesson
-from expirespan.agents.span_descent import SpanDescent, recording
+from expirespan.agents.span_descent import LARGEST_CHANGE, SpanDescent, recording
 from expirespan.memory import ExpireSpan
 
 SHORT = {"max_span": 64, "init_fraction": 0.02, "ramp": 2}  # spans of 1.28 steps
@@ -157,10 +157,10 @@ def test_one_step_of_descent_by_hand():
     with recording([rule.predictor]) as (readings,):
         rule.spans(th.stack([*[common] * 9, rare])[None])
     pull = th.tensor([0.009] * 9 + [-0.001]).view(1, 10, 1)
-    SpanDescent(rule, 1.0).step(readings, [pull])
+    SpanDescent(rule, 0.01).step(readings, [pull])
     z = rule.predictor(th.stack([common, rare])).flatten().tolist()
     # at e / L = 1/2 the sigmoid's slope is 1/4, so the gradient is taken as it is: its sum / share of the inputs
-    assert z == pytest.approx([-0.081 / 0.9, 0.001 / 0.1], abs=2e-3)
+    assert z == pytest.approx([-0.01 * 0.081 / 0.9, 0.01 * 0.001 / 0.1], rel=0.01, abs=2e-5)
 
 
 def test_a_step_changes_no_input_by_more_than_its_bound():
@@ -170,11 +170,19 @@ def test_a_step_changes_no_input_by_more_than_its_bound():
     with recording([rule.predictor]) as (readings,):
         before = rule.predictor(h)
     SpanDescent(rule, 1.0).step(readings, [th.full((1, 20, 1), 1e6)])
-    assert (rule.predictor(h) - before).abs().max().item() == pytest.approx(0.1, rel=1e-3)
+    assert (rule.predictor(h) - before).abs().max().item() == pytest.approx(LARGEST_CHANGE, rel=1e-3)
 
 
 @pytest.mark.parametrize(
-    "kwargs", [{"fraction": 0}, {"fraction": 1}, {"softness": (0, 1)}, {"softness": (2, 1)}, {"step_size": 0}]
+    "kwargs",
+    [
+        {"fraction": 0},
+        {"fraction": 1},
+        {"softness": (0, 1)},
+        {"softness": (2, 1)},
+        {"step_size": 0},
+        {"shortest": 0},
+    ],
 )
 def test_wrong_settings(kwargs):
     with pytest.raises(ValueError, match=r"must be .* got"):
