@@ -51,10 +51,6 @@ class MemoryA2C(MemoryOnPolicyAlgorithm):
         min_advantage_std: float = 1e-8,
         _init_setup_model: bool = True,
     ) -> None:
-        policy_kwargs = dict(policy_kwargs or {})
-        if use_rms_prop and "optimizer_class" not in policy_kwargs:
-            policy_kwargs["optimizer_class"] = th.optim.RMSprop
-            policy_kwargs["optimizer_kwargs"] = dict(alpha=0.99, eps=rms_prop_eps, weight_decay=0)
         super().__init__(
             policy,
             env,
@@ -81,8 +77,19 @@ class MemoryA2C(MemoryOnPolicyAlgorithm):
             span_penalty=span_penalty,
             forgetting=forgetting,
             min_advantage_std=min_advantage_std,
-            _init_setup_model=_init_setup_model,
+            _init_setup_model=False,
         )
+        self.use_rms_prop, self.rms_prop_eps = use_rms_prop, rms_prop_eps
+        if _init_setup_model:
+            self._setup_model()
+
+    def _setup_model(self) -> None:
+        given = self.policy_kwargs
+        if self.use_rms_prop and "optimizer_class" not in given:
+            settings = {"alpha": 0.99, "eps": self.rms_prop_eps, "weight_decay": 0}
+            self.policy_kwargs = given | {"optimizer_class": th.optim.RMSprop, "optimizer_kwargs": settings}
+        super()._setup_model()
+        self.policy_kwargs = given  # as given, for a file that is loaded
 
     def policy_loss(self, log_prob: th.Tensor, batch: SegmentBatch, advantages: th.Tensor) -> PolicyLoss:
         """Policy gradient."""

@@ -133,9 +133,12 @@ def check_spaces(
 
 def check_weights(given: Mapping[str, Any], own: Mapping[str, Any], exact_match: bool) -> None:
     """Raise ValueError if weights do not fit an agent's ``own``, both in the form of `get_parameters`."""
-    wrong = []
+    wrong = [f"{part} is missing" for part in own if exact_match and part not in given]
     for part, new in given.items():
-        mine = own.get(part, {})
+        if part not in own:  # SB3 takes any attribute, if asked for less than an exact match
+            wrong += [f"an agent has no {part!r}"] if exact_match else []
+            continue
+        mine = own[part]
         if "param_groups" in mine and "param_groups" in new:  # an optimizer
             sizes = [[len(group["params"]) for group in state["param_groups"]] for state in (new, mine)]
             if sizes[0] != sizes[1]:
@@ -143,7 +146,7 @@ def check_weights(given: Mapping[str, Any], own: Mapping[str, Any], exact_match:
             continue
         for name, tensor in new.items():
             if name not in mine:
-                wrong += [f"{part} has {name!r}, expected no such"] if exact_match and part in own else []
+                wrong += [f"{part} has {name!r}, expected no such"] if exact_match else []
             elif isinstance(tensor, th.Tensor) and tensor.shape != mine[name].shape:
                 wrong.append(f"{name!r} has shape {tuple(tensor.shape)}, expected {tuple(mine[name].shape)}")
         wrong += [f"{part} lacks {name!r}" for name in mine if exact_match and name not in new]

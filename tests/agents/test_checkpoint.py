@@ -308,10 +308,38 @@ def test_set_parameters(make_agent, tmp_path):
     encoder = {k: v * 2 for k, v in agent.policy.state_dict().items() if k.startswith("encoder.")}
     third.set_parameters({"policy": encoder}, exact_match=False)
     assert th.equal(third.policy.encoder.weight, 2 * agent.policy.encoder.weight)
-    with pytest.raises(ValueError, match="policy lacks"):
-        third.set_parameters({"policy": encoder})
+    before = weights(third)
+    policy, optimizer = agent.policy.state_dict(), agent.policy.optimizer.state_dict()
+    for params, message in (
+        ({"policy": encoder, "policy.optimizer": optimizer}, "policy lacks"),
+        ({"policy": policy}, "policy.optimizer is missing"),
+        ({"policy": policy, "policy.optimizer": optimizer, "critic": {}}, "an agent has no 'critic'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            third.set_parameters(params)
+        assert th.equal(weights(third), before)
     with pytest.raises(FileNotFoundError):
         third.set_parameters(tmp_path / "none")
+
+
+@pytest.mark.parametrize("agent_class", [MemoryPPO, MemoryA2C])
+def test_the_same_policy_kwargs(make_agent, tmp_path, agent_class):
+    """An agent adds nothing of its own to what the user gave, not even A2C its optimizer."""
+    agent = make_agent(agent_class)
+    given = copy.deepcopy(agent.policy_kwargs)
+    agent.learn(36).save(tmp_path / "agent")
+    loaded = agent_class.load(tmp_path / "agent", policy_kwargs=given)
+    assert loaded.policy_kwargs == given
+    assert type(loaded.policy.optimizer) is type(agent.policy.optimizer)
+    assert loaded.policy.optimizer.defaults == agent.policy.optimizer.defaults
+
+
+def test_optimizers_of_a2c(make_agent):
+    rms = make_agent(MemoryA2C, rms_prop_eps=1e-3).policy.optimizer
+    assert isinstance(rms, th.optim.RMSprop) and rms.defaults["eps"] == 1e-3 and rms.defaults["alpha"] == 0.99
+    assert isinstance(make_agent(MemoryA2C, use_rms_prop=False).policy.optimizer, th.optim.Adam)
+    chosen = {"optimizer_class": th.optim.SGD}
+    assert isinstance(make_agent(MemoryA2C, policy_kwargs=chosen).policy.optimizer, th.optim.SGD)
 
 
 def test_other_policy_kwargs(make_agent, tmp_path):
