@@ -73,7 +73,7 @@ def _point(label: str, files: list[dict[str, object]]) -> Point:
         [float(agent["success"]) for agent in agents],  # type: ignore[index]
         [float(agent["longest_success"]) for agent in agents],  # type: ignore[index]
         float(np.mean(alive)) if alive else None,
-        float(np.mean([file["trained_steps"] for file in files])),  # type: ignore[arg-type]
+        float(np.mean([file["trained_steps"] for file in files])),
     )
 
 
