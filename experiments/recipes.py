@@ -51,8 +51,14 @@ _CORRIDOR = Config(
     evaluation=Evaluation(every=100_000),
     target=Target(success=0.99, alive=10, evaluations=2),
 )
-_UNPRICED = replace(
-    _CORRIDOR, penalty=ConstantPenaltyPart(), forgetting=NoLesson(), target=Target(0.98, evaluations=1)
+_UNPRICED = replace(  # spans that reward alone moves should move slowly: they only drift
+    _CORRIDOR,
+    algorithm=PPOAlgorithm(
+        5e-4, lr_schedule="linear", predictor_lr=0.1, min_advantage_std=0.1, target_kl=0.02
+    ),
+    penalty=ConstantPenaltyPart(),
+    forgetting=NoLesson(),
+    target=Target(0.98, evaluations=1),
 )
 _BASELINE = replace(_UNPRICED, total_timesteps=1_500_000, target=Target(0.99, evaluations=1))
 
