@@ -20,6 +20,13 @@ from expirespan.agents.checks import check_count
 from expirespan.memory import MemoryState
 
 Observation = th.Tensor | dict[str, th.Tensor]
+_SB3_NAMES = {
+    "rewards": "reward",
+    "values": "value",
+    "log_probs": "log_prob",
+    "advantages": "advantage",
+    "returns": "return",
+}
 
 
 @dataclass(frozen=True)
@@ -124,23 +131,15 @@ class MemoryRolloutBuffer(RolloutBuffer):
         )
         d["return"] = d["advantage"] + d["value"]
 
-    @property
-    def values(self) -> np.ndarray:
-        """Values (N, T) as numpy."""
-        return self.data["value"].cpu().numpy()
-
-    @values.setter
-    def values(self, _: Any) -> None:
-        """SB3's constructor may assign; ignored."""
-
-    @property
-    def returns(self) -> np.ndarray:
-        """Returns (N, T) as numpy."""
-        return self.data["return"].cpu().numpy()
-
-    @returns.setter
-    def returns(self, _: Any) -> None:
-        """SB3's constructor may assign; ignored."""
+    def __getattr__(self, name: str) -> Any:
+        """The rollout under SB3's names, as arrays (T, N, ...) in numpy: copies, for callbacks and logs."""
+        stores = self.__dict__.get("data", {})
+        if name in _SB3_NAMES and stores:
+            return _array(stores[_SB3_NAMES[name]])
+        if name in ("observations", "actions", "episode_starts") and stores:
+            store = {"observations": self.obs, "actions": self.acts, "episode_starts": self.starts}[name]
+            return {k: _array(v) for k, v in store.items()} if isinstance(store, dict) else _array(store)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def get(self, batch_size: int | None = None) -> Iterator[SegmentBatch]:  # type: ignore[override]
         """One pass over the rollout in random order, in minibatches of about ``batch_size`` steps.
@@ -209,6 +208,12 @@ def _allocate(space: spaces.Space[Any], N: int, T: int, device: th.device) -> Ob
         return {key: _allocate(part, N, T, device) for key, part in space.spaces.items()}  # type: ignore[misc]
     dtype = th.as_tensor(np.zeros(0, space.dtype)).dtype
     return th.zeros((N, T, *get_obs_shape(space)), dtype=dtype, device=device)
+
+
+def _array(store: th.Tensor) -> np.ndarray:
+    """(N, T, ...) -> (T, N, ...)."""
+    array: np.ndarray = store.transpose(0, 1).cpu().numpy().copy()
+    return array
 
 
 def _items(obs: Observation) -> list[tuple[str, th.Tensor]]:

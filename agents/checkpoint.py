@@ -131,8 +131,12 @@ def check_spaces(
             )
 
 
+class WeightsError(ValueError, RuntimeError):
+    """Weights that do not fit. A RuntimeError as well, because that is what PyTorch and SB3 raise."""
+
+
 def check_weights(given: Mapping[str, Any], own: Mapping[str, Any], exact_match: bool) -> None:
-    """Raise ValueError if weights do not fit an agent's ``own``, both in the form of `get_parameters`."""
+    """Raise WeightsError if weights do not fit an agent's ``own``, both in the form of `get_parameters`."""
     wrong = [f"{part} is missing" for part in own if exact_match and part not in given]
     for part, new in given.items():
         if part not in own:  # SB3 takes any attribute, if asked for less than an exact match
@@ -152,7 +156,7 @@ def check_weights(given: Mapping[str, Any], own: Mapping[str, Any], exact_match:
         wrong += [f"{part} lacks {name!r}" for name in mine if exact_match and name not in new]
     if wrong:
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        raise ValueError(
+        raise WeightsError(
             f"these are the weights of another architecture: {'; '.join(wrong[:3])}{more}. The agent's "
             "weights are unchanged. Make it with the policy_kwargs of the agent that was saved, as load does"
         )
@@ -228,7 +232,7 @@ class CheckpointedAlgorithm(OnPolicyAlgorithm):
         """Take over weights, as in SB3, but all or none of them.
 
         Raises:
-            ValueError: they are those of another architecture.
+            WeightsError: they are those of another architecture.
         """
         if isinstance(load_path_or_dict, dict):
             params: Any = load_path_or_dict
@@ -238,8 +242,8 @@ class CheckpointedAlgorithm(OnPolicyAlgorithm):
             _, params, _ = load_from_zip_file(source, load_data=False, device=device)
         try:
             check_weights(params, self.get_parameters(), exact_match)
-        except ValueError as error:
+        except WeightsError as error:
             if isinstance(load_path_or_dict, dict):
                 raise
-            raise ValueError(f"{named(source)} does not fit this agent: {error}") from error
+            raise WeightsError(f"{named(source)} does not fit this agent: {error}") from error
         super().set_parameters(params, exact_match, device)

@@ -1,5 +1,7 @@
 """Advantages against hand numbers and SB3's; minibatches hold every step once, with its own memory."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch as th
@@ -52,8 +54,13 @@ def test_gae_equals_sb3(gamma, gae_lambda):
     theirs.compute_returns_and_advantage(last, dones)
     ours.compute_returns_and_advantage(last, dones)
     np.testing.assert_allclose(ours.data["advantage"].numpy(), theirs.advantages.T, atol=1e-5)
-    np.testing.assert_allclose(ours.returns, theirs.returns.T, atol=1e-5)
-    np.testing.assert_array_equal(ours.values, theirs.values.T)
+    for name in ("advantages", "returns"):
+        np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), atol=1e-5)
+    for name in ("observations", "actions", "rewards", "values", "log_probs", "episode_starts"):
+        np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
+    with pytest.raises(AttributeError, match="has no attribute 'action'"):
+        ours.action  # noqa: B018
+    assert copy.deepcopy(ours).rewards.shape == (T, N)
 
 
 def filled(T: int, N: int, segment_length: int | None) -> MemoryRolloutBuffer:
