@@ -141,20 +141,25 @@ class MemoryRolloutBuffer(RolloutBuffer):
             return {k: _array(v) for k, v in store.items()} if isinstance(store, dict) else _array(store)
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
-    def get(self, batch_size: int | None = None) -> Iterator[SegmentBatch]:  # type: ignore[override]
+    def get(  # type: ignore[override]
+        self, batch_size: int | None = None, envs: th.Tensor | None = None
+    ) -> Iterator[SegmentBatch]:
         """One pass over the rollout in random order, in minibatches of about ``batch_size`` steps.
 
         None: all at once, or in two if the last segments are shorter. A minibatch holds whole segments of
-        equal length, at least one.
+        equal length, at least one. ``envs``: numbers of the environments to read, None for all; minibatches
+        are smaller in proportion, so that there are as many.
         """
         assert self.full, "the rollout buffer is read before it is full"
         T, length = self.buffer_size, self.segment_length or self.buffer_size
+        envs = th.arange(self.n_envs) if envs is None else envs
+        batch_size = (batch_size or T * self.n_envs) * len(envs) // self.n_envs
         batches = []
         for size, first, count in _segments(T, length):
             numbers = th.arange(first, first + count)
-            pairs = th.cartesian_prod(numbers, th.arange(self.n_envs)).view(-1, 2)
+            pairs = th.cartesian_prod(numbers, envs).view(-1, 2)
             pairs = pairs[th.randperm(len(pairs))]
-            batches += [(size, p) for p in pairs.split(_rows(size, batch_size or T * self.n_envs))]
+            batches += [(size, p) for p in pairs.split(_rows(size, batch_size))]
         for b in th.randperm(len(batches)).tolist():
             yield self._batch(*batches[b])
 

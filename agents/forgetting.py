@@ -5,12 +5,14 @@ back before failures come: a cue deleted before its use has no gradient left. So
 act with every span held at ``max_span``. On their segments the same policy is read a second time through
 its own spans, and the spans descend on
 
-    alpha sum_layers mean e  +  KL(pi_full || pi_forgetful)
+    alpha sum_layers mean log(1 + e)  +  KL(pi_full || pi_forgetful)
 
 whose first term shortens all of them and whose second lengthens those without which the policy would act
-otherwise. Only the span predictors learn from it, and they learn from nothing else: reward teaches what to do,
-the lesson what to keep. The second reading uses a logistic mask in the place of the ramp, so that a span far too
-short has gradient as well. Not in the paper; docs/results.md has the ablation.
+otherwise. Only the span predictors learn from it, and they learn from nothing else; while it is taught, reward
+teaches the policy on the teachers' segments alone, so that what is forgotten on the way does not unsettle what is
+known. The logarithm makes the price one of *how many* memories outlive their reading rather than for how long:
+short spans feel it most and the few long ones hardly. The second reading uses a logistic mask in the place of the
+ramp, so that a span too short has gradient as well. Not in the paper; docs/results.md has the ablation.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from stable_baselines3.common.distributions import kl_divergence
 from expirespan.agents.buffer import SegmentBatch
 from expirespan.agents.policies import Evaluation, MemoryActorCriticPolicy
 from expirespan.agents.span_descent import Readings, SpanDescent, recording
-from expirespan.memory import ExpireSpan, TransformerMemory, TransformerState
+from expirespan.memory import ExpireSpan, TransformerMemory, TransformerState, expiration
 from expirespan.memory.rule import require
 
 
@@ -38,12 +40,15 @@ class Forgetting:
     ``shortest``: within (0, 1]; each segment is read as if all spans were multiplied by u ~ U(shortest, 1), so that
     what matters gets a span with a margin. 1 for none.
     ``step_size``: of the spans' descent, see `SpanDescent`.
+    ``tolerance``: in nats per step; the price falls as the divergence rises, to nothing where its running mean
+    reaches this. First the policy must be read rightly, then memory may cost.
     """
 
     fraction: float = 0.5
     softness: tuple[float, float] = (1.0, 8.0)
     shortest: float = 0.8
     step_size: float = 0.25
+    tolerance: float = 0.003
 
     def __post_init__(self) -> None:
         require(0 < self.fraction < 1, "fraction", self.fraction, "within (0, 1), both ends excluded")
@@ -51,6 +56,7 @@ class Forgetting:
         require(0 < low <= high, "softness", self.softness, "(low, high) with 0 < low <= high, in steps")
         require(0 < self.shortest <= 1, "shortest", self.shortest, "within (0, 1]")
         require(self.step_size > 0, "step_size", self.step_size, "a number > 0")
+        require(self.tolerance > 0, "tolerance", self.tolerance, "a number of nats > 0")
 
     def teachers(self, n_envs: int, device: th.device) -> th.Tensor:
         """(N,) bool: the last ``fraction`` of the environments, at least one."""
@@ -64,6 +70,10 @@ class Forgetting:
         return state.with_spans(floor=floor, limit=state.limit_B)
 
 
+KEEP = 0.9
+"""Share of the old divergence in its running mean, per minibatch."""
+
+
 class LessonGradient(NamedTuple):
     """``kl`` in nats per step; per layer, what its predictor read and the gradient of the lesson in its outputs."""
 
@@ -73,42 +83,42 @@ class LessonGradient(NamedTuple):
 
 
 class Lesson:
-    """The spans of one policy under instruction."""
+    """The spans of one policy under instruction. ``teachers``: numbers of the environments it is given in."""
 
-    def __init__(self, settings: Forgetting, policy: MemoryActorCriticPolicy) -> None:
+    def __init__(self, settings: Forgetting, policy: MemoryActorCriticPolicy, n_envs: int) -> None:
         self.settings, self.policy = settings, policy
+        self.teachers = settings.teachers(n_envs, th.device("cpu")).nonzero()[:, 0]
         rules = policy.memory.rules if isinstance(policy.memory, TransformerMemory) else []
         self.rules = [rule for rule in rules if isinstance(rule, ExpireSpan)]
         self.descents = [SpanDescent(rule, settings.step_size) for rule in self.rules]
+        self.running_kl = 0.0
 
     @property
     def parameters(self) -> list[th.nn.Parameter]:
         """Of the span predictors."""
         return [p for rule in self.rules for p in rule.predictor.parameters()]
 
-    def gradient(self, batch: SegmentBatch, full: Evaluation, alpha: float) -> LessonGradient | None:
-        """Gradient on the teachers' segments of a minibatch, None if it has none. ``full``: the batch as acted."""
+    def gradient(self, batch: SegmentBatch, full: Evaluation, alpha: float) -> LessonGradient:
+        """Gradient on a minibatch of the teachers' segments. ``full``: the batch as acted."""
         assert isinstance(batch.state, TransformerState)
-        rows = (batch.state.floor_B > 0).nonzero()[:, 0]
-        if len(rows) == 0:
-            return None
+        n, device = batch.state.batch_size, batch.actions.device
         low, high = self.settings.softness
-        softness = low * (high / low) ** th.rand(len(rows), device=rows.device)
-        scale = 1 - (1 - self.settings.shortest) * th.rand(len(rows), device=rows.device)
-        obs = batch.observations
+        state = batch.state.with_spans(
+            softness=low * (high / low) ** th.rand(n, device=device),
+            scale=1 - (1 - self.settings.shortest) * th.rand(n, device=device),
+        )
         with recording([rule.predictor for rule in self.rules]) as readings:
-            forgetful = self.policy.unroll(
-                {k: v[rows] for k, v in obs.items()} if isinstance(obs, dict) else obs[rows],
-                batch.actions[rows],
-                batch.state[rows].with_spans(scale=scale, softness=softness),
-                batch.episode_starts[rows],
-            )
+            forgetful = self.policy.unroll(batch.observations, batch.actions, state, batch.episode_starts)
         with th.no_grad():
-            teacher, _ = self.policy.heads(full.memory.y[rows].flatten(0, 1))
+            teacher, _ = self.policy.heads(full.memory.y.flatten(0, 1))
         kl = kl_divergence(teacher, forgetful.distribution)
         kl = (kl.sum(-1) if kl.dim() > 1 else kl).mean()
-        loss = alpha * forgetful.memory.penalty.sum() + kl
-        flat = iter(th.autograd.grad(loss, [z for reading in readings for z in reading.outputs]))
+        self.running_kl = KEEP * self.running_kl + (1 - KEEP) * kl.item()
+        alpha *= max(0.0, 1 - self.running_kl / self.settings.tolerance)
+        price = sum(_price(rule, part) for rule, part in zip(self.rules, readings, strict=True))
+        flat = iter(
+            th.autograd.grad(kl + alpha * price, [z for reading in readings for z in reading.outputs])
+        )
         grads = [tuple(next(flat) for _ in reading.outputs) for reading in readings]
         return LessonGradient(kl.item(), readings, grads)
 
@@ -116,3 +126,9 @@ class Lesson:
         """Take one step on the spans. Call when nothing will be differentiated through the predictors any more."""
         for descent, reading, grads in zip(self.descents, lesson.readings, lesson.grads, strict=True):
             descent.step(reading, grads)
+
+
+def _price(rule: ExpireSpan, readings: Readings) -> th.Tensor:
+    """Mean log(1 + e) over the memories read, e in steps."""
+    z = th.cat([part.flatten() for part in readings.outputs])
+    return expiration(z, rule.max_span, rule.stabilizer).log1p().mean()

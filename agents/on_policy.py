@@ -139,7 +139,7 @@ class MemoryOnPolicyAlgorithm(RolloutAlgorithm):
         self.rollout_buffer_class, self.rollout_buffer_kwargs = given  # as given, for a file that is loaded
         if self.forgetting is not None:
             check_learns_spans(self.policy.memory, self.policy.memory_name)
-        self._lesson = None if self.forgetting is None else Lesson(self.forgetting, self.policy)
+        self._lesson = None if self.forgetting is None else Lesson(self.forgetting, self.policy, self.n_envs)
         self._setup_memory()
 
     def _update_learning_rate(self, optimizers: list[th.optim.Optimizer] | th.optim.Optimizer) -> None:
@@ -166,10 +166,11 @@ class MemoryOnPolicyAlgorithm(RolloutAlgorithm):
         self._update_learning_rate(self.policy.optimizer)
         score = self.hard_score()
         alpha = self.span_penalty(self.num_timesteps, score)
+        teachers = self._lesson.teachers if self._lesson is not None and alpha > 0 else None
         logs: dict[str, list[float]] = {}
         stop = False
         for epoch in range(self.n_epochs):
-            for batch in self.rollout_buffer.get(self.batch_size):
+            for batch in self.rollout_buffer.get(self.batch_size, teachers):
                 loss, approx_kl, lesson = self._loss(batch, alpha, logs)
                 if self.target_kl is not None and approx_kl > 1.5 * self.target_kl:
                     stop = True

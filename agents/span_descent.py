@@ -1,20 +1,19 @@
 """How a span predictor, a single linear map z = w . h + b, follows the lesson in forgetting.
 
-Two obstacles make a plain (or Adam) step on w and b slow or blind, and both are removed here.
+Hidden states of one layer share most of their direction: a plain (or Adam) step that shortens the spans of a hundred
+corridor frames drags along the one frame that holds the cue. Preconditioning by the inputs' second moment A undoes that
+(the input side of K-FAC, Martens and Grosse 2015, arXiv 1503.05671, exact for one output); each kind of
+state then moves by its own mean gradient, however rare it is.
 
-Hidden states of one layer share most of their direction: shortening the spans of a hundred corridor frames drags along
-the one frame that holds the cue. Preconditioning by the inputs' second moment A undoes that (the input side of
-K-FAC, Martens and Grosse 2015, arXiv 1503.05671, exact for one output); each kind of state then moves by its
-own mean gradient, however rare it is.
+    (w, b) <- (w, b) - eta (A + eps tr(A) / n I)^-1 mean_i (h_i, 1) g_i
 
-The derivative of the sigmoid vanishes for short and for long spans. It is replaced by its maximum, 1/4: the step on z
-is that of the gradient in the span itself, g_e, whatever the span.
-
-    (w, b) <- (w, b) - eta (A + eps tr(A) / n I)^-1 mean_i (h_i, 1) g_i,    g_i = (L / 4 k) g_e
+g_i is the gradient in z_i, except where a span has become negligible: there nothing shortens it further, and it is
+drawn back to the limit, because states drift as the policy learns and would carry z to where its sigmoid is flat.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,10 +27,12 @@ DAMPING = 1e-3
 """eps."""
 KEEP = 0.95
 """Share of the old A in the running mean."""
-LARGEST_CHANGE = 0.02
+LARGEST_CHANGE = 0.1
 """A step is shortened so that no z among the inputs changes by more."""
-LEAST_FRACTION = 5e-4
-"""Spans below this fraction of ``max_span`` are short enough: nothing shortens them further."""
+LEAST_FRACTION = 1e-4
+"""Spans below this fraction of ``max_span`` are negligible."""
+RETURN = 0.1
+"""How fast they are drawn back to it, per unit of eta."""
 
 
 @dataclass
@@ -74,10 +75,10 @@ class SpanDescent:
         """Move against ``grads``, those of the readings' outputs."""
         h = th.cat([part.flatten(0, -2) for part in readings.inputs])
         h = th.cat([h, h.new_ones(len(h), 1)], 1)
-        fraction = th.sigmoid(th.cat([part.flatten() for part in readings.outputs]) / self.rule.stabilizer)
+        z = th.cat([part.flatten() for part in readings.outputs])
         grad = th.cat([part.flatten() for part in grads])
-        grad = grad * 0.25 / (fraction * (1 - fraction)).clamp_min(1e-6)
-        grad = grad.masked_fill((fraction < LEAST_FRACTION) & (grad > 0), 0.0)
+        below = z - self.rule.stabilizer * math.log(LEAST_FRACTION / (1 - LEAST_FRACTION))
+        grad = th.where(below < 0, grad.clamp(max=0.0) + RETURN * below / len(z), grad)
 
         moment = h.T @ h / len(h)
         self.moment = moment if self.moment is None else KEEP * self.moment + (1 - KEEP) * moment

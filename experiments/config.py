@@ -201,7 +201,7 @@ class AdaptivePenaltyPart:
     """Rises while the agent succeeds, falls while it does not."""
 
     name: ClassVar[str] = "adaptive"
-    coef: float = 2e-4
+    coef: float = 0.02
     """Price when success first reaches the target."""
     target: float = 0.95
     """Success rate (or mean return) that must hold for the price to rise."""
@@ -236,6 +236,8 @@ class ForgettingLesson:
     """Spans are taught as if multiplied by a number between this and 1, for a margin."""
     step_size: float = 0.25
     """Of the spans' descent."""
+    tolerance: float = 0.003
+    """Divergence from full memory, in nats per step, at which spans cost nothing."""
 
 
 Lesson = NoLesson | ForgettingLesson
