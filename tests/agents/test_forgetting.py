@@ -8,7 +8,7 @@ import torch as th
 
 from expirespan.agents import Forgetting, MemoryA2C, MemoryPPO
 from expirespan.agents.forgetting import Lesson
-from expirespan.agents.span_descent import LARGEST_CHANGE, SpanDescent, recording
+from expirespan.agents.span_descent import LARGEST_CHANGE, RETURN, SpanDescent, recording
 from expirespan.memory import ExpireSpan
 
 SHORT = {"max_span": 64, "init_fraction": 0.02, "ramp": 2}  # spans of 1.28 steps
@@ -50,18 +50,18 @@ def test_teachers_keep_everything_and_are_not_counted(make_agent, make_envs, col
 
 
 def lessons(agent, buffer, alpha):
-    """Each minibatch's lesson, and how many teachers' segments it held."""
-    lesson = Lesson(agent.forgetting, agent.policy)
-    for batch in buffer.get(agent.batch_size):
+    """The lesson of each minibatch of teachers' segments."""
+    lesson = Lesson(agent.forgetting, agent.policy, agent.n_envs)
+    for batch in buffer.get(agent.batch_size, lesson.teachers):
         full = agent.policy.unroll(batch.observations, batch.actions, batch.state, batch.episode_starts)
-        yield lesson.gradient(batch, full, alpha), int((batch.state.floor_B > 0).sum())
+        yield lesson.gradient(batch, full, alpha)
 
 
 def test_there_is_nothing_to_teach_where_spans_do_not_matter(make_agent, collect):
     """With spans of 990 steps the logistic mask is 1 up to 1e-7 wherever it is read."""
     agent = make_agent(memory_kwargs=LONG, forgetting=Forgetting(0.34, softness=(1, 8)))
     buffer = collect(agent)
-    given = [gradient for gradient, teachers in lessons(agent, buffer, 0.0) if teachers]
+    given = list(lessons(agent, buffer, 0.0))
     assert given
     for gradient in given:
         assert abs(gradient.kl) < 1e-9
@@ -70,29 +70,60 @@ def test_there_is_nothing_to_teach_where_spans_do_not_matter(make_agent, collect
 
 def test_spans_too_short_are_taught_and_priced(make_agent, collect):
     """The divergence lengthens and the price shortens spans; the price alone has a known gradient."""
-    agent = make_agent(memory_kwargs=SHORT, forgetting=Forgetting(0.34), batch_size=36)
+    agent = make_agent(memory_kwargs=SHORT, forgetting=Forgetting(0.34, tolerance=1e9), batch_size=36)
     with th.no_grad():
         agent.policy.action_net.weight *= 300
     buffer = collect(agent)
-    (free, _), *_ = lessons(agent, buffer, 0.0)
+    free, *_ = lessons(agent, buffer, 0.0)
     assert free.kl > 1e-4
     pulls = sum(g.sum().item() for grads in free.grads for g in grads)
     assert pulls < 0, "longer spans would change less"
     th.manual_seed(0)
-    (free, _), *_ = lessons(agent, buffer, 0.0)
+    free, *_ = lessons(agent, buffer, 0.0)
     th.manual_seed(0)
-    (priced, _), *_ = lessons(agent, buffer, 2.0)
-    slope = 64 * 0.02 * 0.98  # of e in z
+    priced, *_ = lessons(agent, buffer, 2.0)
+    slope = 64 * 0.02 * 0.98 / (1 + 64 * 0.02)  # of log(1 + e) in z
     for without, with_price in zip(free.grads, priced.grads, strict=True):
         difference = sum((b - a).sum().item() for a, b in zip(without, with_price, strict=True))
-        assert difference == pytest.approx(2.0 * slope, rel=1e-3), "alpha times the slope of the mean span"
+        assert difference == pytest.approx(2.0 * slope, rel=1e-3), "alpha times the slope of the mean"
 
 
-def test_minibatches_without_teachers_teach_nothing(make_agent, collect):
-    agent = make_agent(forgetting=Forgetting(0.34))
-    found = list(lessons(agent, collect(agent), 1.0))
-    assert [gradient is None for gradient, _ in found] == [teachers == 0 for _, teachers in found]
-    assert {teachers for _, teachers in found} == {0, 1}
+def test_memory_costs_less_the_more_is_misread(make_agent, collect):
+    """The running mean after one minibatch is a tenth of its divergence; at twice that the price is halved."""
+    agent = make_agent(memory_kwargs=SHORT, forgetting=Forgetting(0.34), batch_size=36)
+    with th.no_grad():
+        agent.policy.action_net.weight *= 300
+    buffer = collect(agent)
+
+    def total(alpha, tolerance):
+        agent.forgetting = Forgetting(0.34, tolerance=tolerance)
+        th.manual_seed(0)
+        lesson, *_ = lessons(agent, buffer, alpha)
+        return lesson.kl, sum(g.sum().item() for grads in lesson.grads for g in grads)
+
+    kl, free = total(0.0, 1.0)
+    full = total(2.0, 1e9)[1] - free
+    assert total(2.0, 0.2 * kl)[1] - free == pytest.approx(0.5 * full, rel=1e-3)
+    assert total(2.0, 0.1 * kl)[1] == free
+
+
+def test_reward_teaches_on_the_teachers_alone_while_memory_has_a_price(make_agent, monkeypatch):
+    seen = []
+    loss = MemoryPPO._loss
+    monkeypatch.setattr(
+        MemoryPPO,
+        "_loss",
+        lambda self, batch, *rest: (seen.append(batch.state.floor_B), loss(self, batch, *rest))[1],
+    )
+    make_agent(forgetting=Forgetting(0.34), span_penalty=0.0).learn(36)
+    everyone = th.cat(seen)
+    assert {bool(floor) for floor in everyone} == {True, False}
+    batches = len(seen)
+    seen.clear()
+    make_agent(forgetting=Forgetting(0.34), span_penalty=1e-3).learn(36)
+    assert th.cat(seen).min() > 0
+    assert len(th.cat(seen)) * 3 == len(everyone), "one of three environments teaches"
+    assert len(seen) <= batches
 
 
 def predictors(agent):
@@ -159,8 +190,21 @@ def test_one_step_of_descent_by_hand():
     pull = th.tensor([0.009] * 9 + [-0.001]).view(1, 10, 1)
     SpanDescent(rule, 0.01).step(readings, [pull])
     z = rule.predictor(th.stack([common, rare])).flatten().tolist()
-    # at e / L = 1/2 the sigmoid's slope is 1/4, so the gradient is taken as it is: its sum / share of the inputs
+    # the sum of a kind's gradient / its share of the inputs
     assert z == pytest.approx([-0.01 * 0.081 / 0.9, 0.01 * 0.001 / 0.1], rel=0.01, abs=2e-5)
+
+
+def test_negligible_spans_are_drawn_back_to_the_limit():
+    """e / L = 1e-5 is below 1e-4: a price no longer acts; z goes back by eta * RETURN of the way."""
+    rule = ExpireSpan(max_span=100, init_fraction=1e-5)
+    rule.attach(1)
+    with recording([rule.predictor]) as (readings,):
+        rule.spans(th.zeros(1, 10, 1))
+    before = rule.predictor.bias.item()
+    limit = math.log(1e-4 / (1 - 1e-4))
+    SpanDescent(rule, 0.25).step(readings, [th.full((1, 10, 1), 0.5)])
+    moved = (rule.predictor.bias.item() - before) / (limit - before)
+    assert moved == pytest.approx(0.25 * RETURN, rel=0.01)
 
 
 def test_a_step_changes_no_input_by_more_than_its_bound():
@@ -182,6 +226,7 @@ def test_a_step_changes_no_input_by_more_than_its_bound():
         {"softness": (2, 1)},
         {"step_size": 0},
         {"shortest": 0},
+        {"tolerance": 0},
     ],
 )
 def test_wrong_settings(kwargs):
