@@ -5,7 +5,7 @@ back before failures come: a cue deleted before its use has no gradient left. So
 act with every span held at ``max_span``. On their segments the same policy is read a second time through
 its own spans, and the spans descend on
 
-    alpha sum_layers mean log(1 + e)  +  KL(pi_full || pi_forgetful)
+    alpha sum_layers mean log e  +  KL(pi_full || pi_forgetful)
 
 whose first term shortens all of them and whose second lengthens those without which the policy would act
 otherwise. Only the span predictors learn from it, and they learn from nothing else; while it is taught, reward
@@ -17,16 +17,18 @@ ramp, so that a span too short has gradient as well. Not in the paper; docs/resu
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch as th
 from stable_baselines3.common.distributions import kl_divergence
+from torch.nn import functional as F
 
 from expirespan.agents.buffer import SegmentBatch
 from expirespan.agents.policies import Evaluation, MemoryActorCriticPolicy
 from expirespan.agents.span_descent import Readings, SpanDescent, recording
-from expirespan.memory import ExpireSpan, TransformerMemory, TransformerState, expiration
+from expirespan.memory import ExpireSpan, TransformerMemory, TransformerState
 from expirespan.memory.rule import require
 
 
@@ -129,6 +131,6 @@ class Lesson:
 
 
 def _price(rule: ExpireSpan, readings: Readings) -> th.Tensor:
-    """Mean log(1 + e) over the memories read, e in steps."""
+    """Mean log e over the memories read, e in steps; its gradient never vanishes, however short a span is."""
     z = th.cat([part.flatten() for part in readings.outputs])
-    return expiration(z, rule.max_span, rule.stabilizer).log1p().mean()
+    return F.logsigmoid(z / rule.stabilizer).mean() + math.log(rule.max_span)

@@ -29,7 +29,7 @@ KEEP = 0.95
 """Share of the old A in the running mean."""
 LARGEST_CHANGE = 0.1
 """A step is shortened so that no z among the inputs changes by more."""
-LEAST_FRACTION = 1e-4
+LEAST_FRACTION = 1e-5
 """Spans below this fraction of ``max_span`` are negligible."""
 RETURN = 0.1
 """How fast they are drawn back to it, per unit of eta."""

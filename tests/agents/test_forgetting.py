@@ -82,7 +82,7 @@ def test_spans_too_short_are_taught_and_priced(make_agent, collect):
     free, *_ = lessons(agent, buffer, 0.0)
     th.manual_seed(0)
     priced, *_ = lessons(agent, buffer, 2.0)
-    slope = 64 * 0.02 * 0.98 / (1 + 64 * 0.02)  # of log(1 + e) in z
+    slope = 0.98  # of log e in z: 1 - e / L
     for without, with_price in zip(free.grads, priced.grads, strict=True):
         difference = sum((b - a).sum().item() for a, b in zip(without, with_price, strict=True))
         assert difference == pytest.approx(2.0 * slope, rel=1e-3), "alpha times the slope of the mean"
@@ -195,13 +195,13 @@ def test_one_step_of_descent_by_hand():
 
 
 def test_negligible_spans_are_drawn_back_to_the_limit():
-    """e / L = 1e-5 is below 1e-4: a price no longer acts; z goes back by eta * RETURN of the way."""
-    rule = ExpireSpan(max_span=100, init_fraction=1e-5)
+    """e / L = 1e-6 is below 1e-5: a price no longer acts; z goes back by eta * RETURN of the way."""
+    rule = ExpireSpan(max_span=100, init_fraction=1e-6)
     rule.attach(1)
     with recording([rule.predictor]) as (readings,):
         rule.spans(th.zeros(1, 10, 1))
     before = rule.predictor.bias.item()
-    limit = math.log(1e-4 / (1 - 1e-4))
+    limit = math.log(1e-5 / (1 - 1e-5))
     SpanDescent(rule, 0.25).step(readings, [th.full((1, 10, 1), 0.5)])
     moved = (rule.predictor.bias.item() - before) / (limit - before)
     assert moved == pytest.approx(0.25 * RETURN, rel=0.01)
