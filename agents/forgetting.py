@@ -10,9 +10,9 @@ its own spans, and the spans descend on
 whose first term shortens all of them and whose second lengthens those without which the policy would act
 otherwise. Only the span predictors learn from it, and they learn from nothing else; while it is taught, reward
 teaches the policy on the teachers' segments alone, so that what is forgotten on the way does not unsettle what is
-known. The logarithm makes the price one of *how many* memories outlive their reading rather than for how long:
-short spans feel it most and the few long ones hardly. The second reading uses a logistic mask in the place of the
-ramp, so that a span too short has gradient as well. Not in the paper; docs/results.md has the ablation.
+known. The logarithm makes the price one of *how many* memories outlive their reading rather than for how long: the
+many short spans feel it to the end and the few long ones hardly. The second reading uses a logistic mask in the
+place of the ramp, so that a span too short has gradient as well. Not in the paper; docs/results.md has the ablation.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ class PenaltySchedule(Protocol):
 
     ``num_timesteps``: environment steps so far. ``score``: mean success (or, where an environment reports no
     success, mean return) of recent episodes acted with forgetting, None until there are any. Returns
-    alpha >= 0, per step of span.
+    alpha >= 0: per step of mean span or, with a lesson in forgetting, per unit of mean log span.
     """
 
     def __call__(self, num_timesteps: int, score: float | None) -> float:
