@@ -112,11 +112,12 @@ def longest(env: Env) -> Env:
 
 
 def rank(entry: dict[str, object], target: Target) -> tuple[float, float]:
-    """Order of evaluations: by success (or return), as far as the target goes; then by how little is kept."""
+    """Order of evaluations: by success (or return), then by how little is kept, both as far as the target goes."""
     success = entry["mean_return"] if entry["success"] is None else entry["success"]
     alive = entry["alive_at_end"]
     reached = float(success) if target.success is None else min(float(success), target.success)  # type: ignore[arg-type]
-    return reached, -max(alive) if isinstance(alive, list) and alive else 0.0
+    most = max(alive) if isinstance(alive, list) and alive else 0.0
+    return reached, -max(most, target.alive or 0.0)
 
 
 def meets(entry: dict[str, object], target: Target) -> bool:

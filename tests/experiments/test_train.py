@@ -116,6 +116,8 @@ def test_targets_and_ranks() -> None:
     better = entry | {"success": 1.0, "alive_at_end": [100.0, 3.0]}
     assert rank(better, Target()) > rank(entry, Target())
     assert rank(better, Target(0.95)) < rank(entry, Target(0.95)), "both good enough: less is better"
+    fewer = better | {"alive_at_end": [9.0, 3.0]}
+    assert rank(fewer, Target(0.95, alive=100)) == rank(better, Target(0.95, alive=100)), "few enough: a draw"
 
 
 def interrupting(monkeypatch: pytest.MonkeyPatch, at: int, number: signal.Signals) -> None:
