@@ -101,6 +101,8 @@ class LSTMMemory:
     """Size of states."""
     layers: int = 1
     """LSTM layers."""
+    chrono: float | None = None
+    """Steps over which units keep at first, spread up to this; None for PyTorch's start."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,8 @@ class GRUMemory:
     """Size of states."""
     layers: int = 1
     """GRU layers."""
+    chrono: float | None = None
+    """Steps over which units keep at first, spread up to this; None for PyTorch's start."""
 
 
 Memory = ExpireSpanMemory | FixedWindowMemory | LSTMMemory | GRUMemory

@@ -86,7 +86,7 @@ RECIPES: dict[str, Recipe] = dict(
             "corridor-lstm",
             "LSTM on the same corridors",
             "not yet measured",
-            replace(_BASELINE, memory=LSTMMemory()),
+            replace(_BASELINE, memory=LSTMMemory(chrono=200)),
         ),
         _recipe(
             "corridor-a2c",

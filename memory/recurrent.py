@@ -6,6 +6,7 @@ and no padding, however the episodes are staggered.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -49,17 +50,38 @@ class RecurrentState(MemoryState):
 
 
 class RecurrentMemory(Memory[RecurrentState]):
-    """What `LSTMMemory` and `GRUMemory` share."""
+    """What `LSTMMemory` and `GRUMemory` share.
+
+    ``chrono``: T > 2 in steps, about the longest time over which something must be kept: the gate that keeps
+    starts with a bias of log u, u ~ U(1, T - 1), in every unit, so that units forget over times spread up to T
+    (chrono initialisation, Tallec and Ollivier 2018, arXiv 1804.11188). None for PyTorch's own, with which a unit
+    halves what it holds at every step.
+    """
 
     parts: int
     network: type[nn.LSTM] | type[nn.GRU]
+    gates: int
+    """Gates in a bias of ``network``; the second is the one that keeps."""
 
-    def __init__(self, width: int, layers: int = 1) -> None:
+    def __init__(self, width: int, layers: int = 1, chrono: float | None = None) -> None:
         super().__init__()
         require(width >= 1, "width", width, "an integer >= 1")
         require(layers >= 1, "layers", layers, "an integer >= 1")
+        require(chrono is None or 2 < chrono < math.inf, "chrono", chrono, "None or a number of steps > 2")
         self.width = width
         self.rnn = self.network(width, width, layers)
+        if chrono is not None:
+            self._keep_long(chrono)
+
+    @torch.no_grad()
+    def _keep_long(self, chrono: float) -> None:
+        for layer in range(self.rnn.num_layers):
+            bias = self.rnn.get_parameter(f"bias_ih_l{layer}").view(self.gates, -1)
+            other = self.rnn.get_parameter(f"bias_hh_l{layer}").view(self.gates, -1)
+            bias[1].uniform_(1, chrono - 1).log_()
+            other[1] = 0
+            if self.gates == 4:  # an LSTM's input gate is apart: it lets in what the other leaves room for
+                bias[0], other[0] = -bias[1], 0
 
     def initial_state(self, batch_size: int) -> RecurrentState:
         """All zero."""
@@ -110,14 +132,16 @@ class RecurrentMemory(Memory[RecurrentState]):
 
 
 class LSTMMemory(RecurrentMemory):
-    """LSTM of the given ``width`` and number of ``layers`` (Hochreiter and Schmidhuber 1997)."""
+    """LSTM of the given ``width``, ``layers`` and ``chrono`` (Hochreiter and Schmidhuber 1997)."""
 
     parts = 2
     network = nn.LSTM
+    gates = 4
 
 
 class GRUMemory(RecurrentMemory):
-    """GRU of the given ``width`` and number of ``layers`` (Cho et al. 2014, arXiv 1406.1078)."""
+    """GRU of the given ``width``, ``layers`` and ``chrono`` (Cho et al. 2014, arXiv 1406.1078)."""
 
     parts = 1
     network = nn.GRU
+    gates = 3

@@ -99,3 +99,24 @@ def test_has_no_spans(kind: Any) -> None:
     out = memory.unroll(torch.zeros(2, 3, 5), memory.initial_state(2), torch.zeros(2, 3, dtype=torch.bool))
     assert out.penalty.shape == (0,)
     assert (out.trace.spans, out.trace.alive, out.trace.births) == ([], [], [])
+
+
+@KINDS
+def test_chrono_initialisation(kind):
+    """With no input and all units holding 1, what is kept after a step is (u / (1 + u)), u within (1, T - 1)."""
+    memory = kind(width=512, layers=2, chrono=101)
+    for layer in range(2):
+        keep = memory.rnn.get_parameter(f"bias_ih_l{layer}").view(memory.gates, -1)[1].exp()
+        assert 1 <= keep.min() < 5 and 96 < keep.max() <= 100
+        assert keep.mean().item() == pytest.approx(50.5, abs=5)
+        assert memory.rnn.get_parameter(f"bias_hh_l{layer}").view(memory.gates, -1)[1].abs().max() == 0
+    if kind is LSTMMemory:
+        bias = memory.rnn.bias_ih_l0.view(4, -1)
+        assert torch.equal(bias[0], -bias[1])
+
+
+@pytest.mark.parametrize("chrono", [2, -1, float("inf")])
+@KINDS
+def test_wrong_chrono(kind, chrono):
+    with pytest.raises(ValueError, match="chrono must be None or a number of steps > 2"):
+        kind(width=4, chrono=chrono)
