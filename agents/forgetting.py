@@ -16,7 +16,7 @@ short has gradient as well. Not in the paper; docs/results.md has the ablation.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch as th
 from stable_baselines3.common.distributions import kl_divergence
@@ -85,6 +85,15 @@ class Lesson:
     def parameters(self) -> list[th.nn.Parameter]:
         """Of the span predictors."""
         return [p for rule in self.rules for p in rule.predictor.parameters()]
+
+    def state_dict(self) -> dict[str, Any]:
+        """What it has learned beside the weights, for a checkpoint."""
+        return {"descents": [descent.state_dict() for descent in self.descents]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Inverse of `state_dict`."""
+        for descent, part in zip(self.descents, state["descents"], strict=True):
+            descent.load_state_dict(part)
 
     def gradient(self, batch: SegmentBatch, full: Evaluation, alpha: float) -> LessonGradient | None:
         """Gradient on the teachers' segments of a minibatch, None if it has none. ``full``: the batch as acted."""

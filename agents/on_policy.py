@@ -142,6 +142,13 @@ class MemoryOnPolicyAlgorithm(RolloutAlgorithm):
         self._lesson = None if self.forgetting is None else Lesson(self.forgetting, self.policy)
         self._setup_memory()
 
+    def _learned_state(self) -> dict[str, Any]:
+        return {} if self._lesson is None else {"lesson": self._lesson.state_dict()}
+
+    def _set_learned_state(self, state: dict[str, Any]) -> None:
+        if self._lesson is not None and "lesson" in state:
+            self._lesson.load_state_dict(state["lesson"])
+
     def _update_learning_rate(self, optimizers: list[th.optim.Optimizer] | th.optim.Optimizer) -> None:
         """Set the schedule's learning rate, times ``lr_scale`` in the parameter groups that have one.
 
@@ -162,6 +169,7 @@ class MemoryOnPolicyAlgorithm(RolloutAlgorithm):
 
     def train(self) -> None:
         """Update policy, critic and memory on the rollout: ``n_epochs`` passes in minibatches of segments."""
+        self._rollout_start = None
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
         score = self.hard_score()
