@@ -39,6 +39,7 @@ from expirespan.agents.policies import (
 from expirespan.agents.rollout import RolloutAlgorithm
 from expirespan.agents.vec_env import SB3VecEnv
 from expirespan.memory import TransformerMemory
+from expirespan.memory.rule import require
 
 
 class PolicyLoss(NamedTuple):
@@ -104,6 +105,13 @@ class MemoryOnPolicyAlgorithm(RolloutAlgorithm):
         check_class("policy", self.policy_class, MemoryActorCriticPolicy, names)
         if self.rollout_buffer_class is not None:
             check_class("rollout_buffer_class", self.rollout_buffer_class, MemoryRolloutBuffer, "None")
+        if self.forgetting is not None:
+            require(
+                isinstance(self.forgetting, Forgetting), "forgetting", self.forgetting, "a Forgetting or None"
+            )
+        require(
+            callable(self.span_penalty), "span_penalty", self.span_penalty, "a number or a schedule of it"
+        )
         check_count("n_steps", self.n_steps)
         check_count("n_epochs", self.n_epochs)
         if self.batch_size is not None:

@@ -17,6 +17,7 @@ from expirespan.agents.checkpoint.archive import Content, arguments, carries_pic
 from expirespan.agents.checkpoint.files import Source, destination, named, origin, replacing
 from expirespan.agents.checkpoint.position import MOVING, Position, go_to, position_of
 from expirespan.agents.checkpoint.weights import WeightsError, check_weights, with_shared_extractors
+from expirespan.agents.checks import check_state, signature
 from expirespan.memory import MemoryState
 
 SPACES = {"observation_space": "observation space", "action_space": "action space"}
@@ -203,6 +204,9 @@ class CheckpointedAlgorithm(OnPolicyAlgorithm):
         agent.set_parameters(weights, exact_match=True, device=device)
         if agent.use_sde:
             agent.policy.reset_noise()  # type: ignore[operator]
+        if agent._memory_state is not None:
+            expected = signature(agent.policy.initial_state(1))  # type: ignore[operator]
+            check_state(agent._memory_state, expected, agent._memory_state.batch_size)
         return agent
 
     def set_parameters(

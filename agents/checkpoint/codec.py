@@ -30,6 +30,13 @@ SCHEDULES: dict[str, tuple[type[Any], tuple[str, ...]]] = {
 """SB3's schedules, with the names of their arguments and attributes."""
 
 
+KINDS = (
+    *("float", "dict", "tuple", "deque", "scalar", "array", "tensor", "dtype", "device"),
+    *("class", "space", "memory", "schedule", "data"),
+)
+"""What may stand under ``":"``."""
+
+
 class UnstorableError(TypeError):
     """A value that has no form as data; the message says which."""
 
@@ -90,7 +97,7 @@ class Encoder:
     def _sequence(self, value: Any, where: str) -> Any:
         if type(value) is list:
             return self._items(value, where)
-        return {":": "tuple", "items": self._items(value, where)} if type(value) is tuple else None
+        return {":": "tuple", "items": self._items(value, where)} if isinstance(value, tuple) else None
 
     def _scalar(self, value: np.generic, where: str) -> Any:
         if value.dtype.kind not in "biuf" or value.dtype.itemsize > 8:
@@ -160,11 +167,12 @@ class Decoder:
             return value
         if ":" not in value:
             return {key: self(item, f"{where}.{key}") for key, item in value.items()}
-        decode = getattr(self, f"_{value[':']}", None)
-        if decode is None:
-            raise ValueError(f"{where} is of the unknown kind {value[':']!r}")
+        if value[":"] not in KINDS:
+            raise ValueError(
+                f"{where} is of the unknown kind {value[':']!r}: expected one of {', '.join(KINDS)}"
+            )
         try:
-            return decode(value, where)
+            return getattr(self, f"_{value[':']}")(value, where)
         except (KeyError, TypeError, AttributeError, AssertionError) as error:
             raise ValueError(f"{where} is no {value[':']} as it should be: {error!r}") from error
 
