@@ -84,12 +84,12 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
         """
         assert self._last_obs is not None, "nothing observed yet: call learn(), which resets the environment"
         assert isinstance(rollout_buffer, MemoryRolloutBuffer)
-        self._rollout_start = position_of(self)  # a run that stops within a rollout goes on here
         self.policy.set_training_mode(False)
         rollout_buffer.reset()
+        callback.on_rollout_start()
+        self._rollout_start = position_of(self)  # a run that stops within a rollout goes on here
         if self.use_sde:
             self.policy.reset_noise(env.num_envs)
-        callback.on_rollout_start()
         check_finite(self._last_obs, np.zeros(env.num_envs), self.num_timesteps)  # a reset is no step
         self._memory_state = self._begin_rollout()
 

@@ -27,8 +27,8 @@ from expirespan.agents.checkpoint.files import Source, named
 FORMAT = 1
 """Raised when files change in a way that older code cannot read."""
 
-WEIGHTS = "weights.policy."
-"""What the names of the policy's tensors begin with."""
+WEIGHTS, OPTIMIZER = "weights.policy.", "weights.policy.optimizer."
+"""What the names of the policy's tensors begin with, and those of its optimizer, which lie elsewhere."""
 
 AGAIN = "load an earlier checkpoint, or copy the file again"
 
@@ -91,8 +91,12 @@ def write(
             stacklevel=stacklevel,
         )
     data = {"format": FORMAT, "left_out": left_out, **encoded}
-    weights = {n.removeprefix(WEIGHTS): t for n, t in encoder.tensors.items() if n.startswith(WEIGHTS)}
-    others = {n: t for n, t in encoder.tensors.items() if not n.startswith(WEIGHTS)}
+    weights, others = {}, {}
+    for name, tensor in encoder.tensors.items():
+        if name.startswith(WEIGHTS) and not name.startswith(OPTIMIZER):
+            weights[name.removeprefix(WEIGHTS)] = tensor
+        else:
+            others[name] = tensor
     with zipfile.ZipFile(file, mode="w") as archive:
         archive.writestr("data", json.dumps(data, indent=1, allow_nan=False))
         archive.writestr("policy.safetensors", safetensors.torch.save(weights))

@@ -189,7 +189,9 @@ class Decoder:
         return deque(self(value["items"], where), maxlen=value["maxlen"])
 
     def _scalar(self, value: dict[str, Any], where: str) -> Any:
-        return np.dtype(value["dtype"]).type(self(value["value"], where))
+        dtype = np.dtype(value["dtype"])
+        assert dtype.kind in "biuf", f"{dtype} is no type of numbers"
+        return dtype.type(self(value["value"], where))
 
     def _array(self, value: dict[str, Any], where: str) -> np.ndarray:
         return np.array(self.tensors[value["name"]].numpy())

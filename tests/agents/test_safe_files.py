@@ -154,7 +154,7 @@ def test_values_come_back(value):
 )
 @pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 3)])
 def test_arrays_come_back(dtype, shape):
-    array = (np.arange(np.prod(shape, dtype=int)).reshape(shape) - 1).astype(dtype)
+    array = np.asarray(np.arange(np.prod(shape, dtype=int)).reshape(shape) - 1).astype(dtype)
     restored = again({"a": [array.T, array[..., ::-1] if shape else array]})["a"]
     for one, other in zip(restored, (array.T, array[..., ::-1] if shape else array), strict=True):
         assert one.dtype == other.dtype and one.shape == other.shape and np.array_equal(one, other)
@@ -433,13 +433,15 @@ def test_settings_of_the_wrong_kind(make_agent, tmp_path):
     wrong = {":": "data", "path": "expirespan.agents.penalty:ConstantPenalty", "fields": {"coef": 0.1}}
     rewrite(tmp_path / "agent.zip", lambda data: data["attributes"].update(forgetting=wrong))
     assert refused(
-        tmp_path / "agent.zip", "forgetting=ConstantPenalty(coef=0.1)", "expected a Forgetting or None"
+        tmp_path / "agent.zip", "forgetting must be a Forgetting or None, got ConstantPenalty(coef=0.1)"
     )
     lesson = {":": "data", "path": "expirespan.agents.forgetting:Forgetting", "fields": {}}
     rewrite(
         tmp_path / "agent.zip", lambda data: data["attributes"].update(forgetting=None, span_penalty=lesson)
     )
-    assert refused(tmp_path / "agent.zip", "span_penalty=Forgetting(", "a number or a schedule")
+    assert refused(
+        tmp_path / "agent.zip", "span_penalty must be a number or a schedule of it, got Forgetting("
+    )
 
 
 def test_a_policy_is_safe_too(make_agent, tmp_path):
