@@ -72,7 +72,7 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 
 class TensorBoardWriter(TensorBoardOutputFormat):
-    """SB3's, which also takes a `Histogram`, and hides what was logged after step ``until`` before a run was resumed."""
+    """SB3's, which also takes a `Histogram`, and hides what was logged after step ``until`` before a resumption."""
 
     def __init__(self, folder: str, until: int | None = None) -> None:
         self.writer = SummaryWriter(log_dir=folder, purge_step=None if until is None else until + 1)

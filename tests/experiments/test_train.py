@@ -203,7 +203,7 @@ def test_a_run_with_breaks_is_the_run_without(
     )
     whole = train(config)
     with monkeypatch.context() as patch:
-        interrupting(patch, 700, signal.SIGINT)  # two rollouts after the first evaluation
+        interrupting(patch, 704, signal.SIGINT)  # two rollouts after the first evaluation
         interrupted = train(config)
     run = interrupted.run
     assert interrupted.interrupted and run.newest_checkpoint().name == "step-0000000640.zip"
