@@ -38,7 +38,6 @@ class Content:
     """What a file holds. ``sections``: JSON by name, of which `decode` makes values; ``left_out``: what `write` could
     not store, in words; ``system``: of the machine that saved."""
 
-    source: Source
     sections: dict[str, Any]
     left_out: dict[str, str]
     tensors: dict[str, th.Tensor]
@@ -85,9 +84,10 @@ def write(
             except UnstorableError as error:
                 left_out[name] = str(error).removeprefix(f"{section}.")
     if left_out:
+        again = ", ".join(f"{name!r}: ..." for name in left_out)
         warnings.warn(
-            f"saved without {'; '.join(left_out.values())}: only data can be stored, no code. Pass the same again "
-            f"with custom_objects={{{', '.join(f'{name!r}: ...' for name in left_out)}}} when loading",
+            f"saved without {'; '.join(left_out.values())}: only data can be stored, no code. What the agent needs "
+            f"of it must be passed again to load: custom_objects={{{again}}}",
             stacklevel=stacklevel,
         )
     data = {"format": FORMAT, "left_out": left_out, **encoded}
@@ -118,7 +118,7 @@ def read(source: Source, what: str = "agent") -> Content:
             damaged = archive.testzip()
             if damaged is None:
                 _check_members(source, names, archive.read("data") if "data" in names else b"", what)
-                return _content(source, archive)
+                return _content(archive)
     except (OSError, _RefusedError):
         raise
     except Exception as error:  # zipfile, zlib, json and safetensors each have their own
@@ -177,13 +177,13 @@ def _check_members(source: Source, names: list[str], data: bytes, what: str) -> 
         )
 
 
-def _content(source: Source, archive: zipfile.ZipFile) -> Content:
+def _content(archive: zipfile.ZipFile) -> Content:
     data = json.loads(archive.read("data"))
     tensors = safetensors.torch.load(archive.read("state.safetensors"))
     for name, tensor in safetensors.torch.load(archive.read("policy.safetensors")).items():
         tensors[WEIGHTS + name] = tensor
     system = archive.read("system_info.txt").decode() if "system_info.txt" in archive.namelist() else ""
-    return Content(source, data, dict(data.get("left_out", {})), tensors, system)
+    return Content(data, dict(data.get("left_out", {})), tensors, system)
 
 
 def arguments(cls: type[Any]) -> set[str]:
