@@ -191,9 +191,10 @@ class CheckpointedAlgorithm(OnPolicyAlgorithm):
             data["n_envs"] = env.num_envs
             if force_reset:
                 data["_last_obs"] = None
-        agent = cls(
+        make: Any = cls  # subclasses have defaults for the rest
+        agent: Self = make(
             policy=data["policy_class"],
-            env=env,  # type: ignore[arg-type]
+            env=env,
             device=device,
             _init_setup_model=False,
         )
@@ -203,7 +204,7 @@ class CheckpointedAlgorithm(OnPolicyAlgorithm):
         weights = with_shared_extractors(weights, agent.get_parameters())
         agent.set_parameters(weights, exact_match=True, device=device)
         if agent.use_sde:
-            agent.policy.reset_noise()  # type: ignore[operator]
+            agent.policy.reset_noise()
         if agent._memory_state is not None:
             expected = signature(agent.policy.initial_state(1))  # type: ignore[operator]
             check_state(agent._memory_state, expected, agent._memory_state.batch_size)

@@ -59,7 +59,8 @@ class Content:
 
     def require(self, names: Iterable[str], given: Iterable[str]) -> None:
         """Raise ValueError if one of ``names`` could not be stored and is not ``given``."""
-        missing = [name for name in names if name in self.left_out and name not in given]
+        needed, given = set(names), set(given)
+        missing = [name for name in self.left_out if name in needed - given]
         if missing:
             listed = "; ".join(self.left_out[name] for name in missing)
             example = ", ".join(f"{name!r}: ..." for name in missing)
@@ -188,4 +189,7 @@ def _content(archive: zipfile.ZipFile) -> Content:
 
 def arguments(cls: type[Any]) -> set[str]:
     """Names of a constructor's arguments, those of the bases included."""
-    return {name for base in cls.__mro__ for name in inspect.signature(base.__init__).parameters}
+    makers = (vars(base).get("__init__") for base in cls.__mro__)
+    return {
+        name for maker in makers if inspect.isfunction(maker) for name in inspect.signature(maker).parameters
+    }

@@ -221,7 +221,7 @@ class Decoder:
     def _schedule(self, value: dict[str, Any], where: str) -> Any:
         kind, names = SCHEDULES[value["kind"]]
         fields = [self(value["fields"][name], f"{where}.{name}") for name in names]
-        allowed = (int, float, *(kind for kind, _ in SCHEDULES.values()))
+        allowed: tuple[type[Any], ...] = (int, float, *(kind for kind, _ in SCHEDULES.values()))
         assert all(isinstance(field, allowed) for field in fields)
         return kind(*fields)
 

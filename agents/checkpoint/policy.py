@@ -18,7 +18,7 @@ from expirespan.agents.checkpoint.weights import check_weights
 class CheckpointedPolicy(ActorCriticPolicy):
     """`ActorCriticPolicy` that saves atomically and loads without unpickling."""
 
-    def save(self, path: Source) -> None:  # type: ignore[override]
+    def save(self, path: Source) -> None:
         """Save constructor arguments and weights, under just this name. Only data is written."""
         data = self._get_constructor_parameters()
         del data["lr_schedule"]  # a policy alone does not learn
@@ -29,7 +29,7 @@ class CheckpointedPolicy(ActorCriticPolicy):
             write(file, sections, stacklevel=3)
 
     @classmethod
-    def load(  # type: ignore[override]
+    def load(
         cls,
         path: Source,
         device: th.device | str = "auto",

@@ -248,7 +248,7 @@ def test_a_function_is_left_out_and_must_be_passed_again(make_agent, tmp_path):
         agent.save(tmp_path / "agent.zip")
     assert len(warned) == 1 and warned[0].filename == __file__
     example = "custom_objects={'learning_rate': ..., 'clip_range': ...}"
-    assert example in str(warned[0].message) and example.replace("{", "{") in str(warned[0].message)
+    assert example in str(warned[0].message)
     assert refused(tmp_path / "agent.zip", "cannot be stored as data", example)
     assert refused(tmp_path / "agent.zip", "{'clip_range': ...}", custom_objects={"learning_rate": rate})
     given = {"learning_rate": rate, "clip_range": 0.1}
