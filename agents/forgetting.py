@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch as th
 from stable_baselines3.common.distributions import kl_divergence
@@ -99,6 +99,16 @@ class Lesson:
     def parameters(self) -> list[th.nn.Parameter]:
         """Of the span predictors."""
         return [p for rule in self.rules for p in rule.predictor.parameters()]
+
+    def state_dict(self) -> dict[str, Any]:
+        """What it has learned beside the weights, for a checkpoint."""
+        return {"running_kl": self.running_kl, "descents": [descent.state_dict() for descent in self.descents]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Inverse of `state_dict`."""
+        self.running_kl = state["running_kl"]
+        for descent, part in zip(self.descents, state["descents"], strict=True):
+            descent.load_state_dict(part)
 
     def gradient(self, batch: SegmentBatch, full: Evaluation, alpha: float) -> LessonGradient:
         """Gradient on a minibatch of the teachers' segments. ``full``: the batch as acted."""

@@ -39,6 +39,7 @@ from expirespan.agents.policies import (
 from expirespan.agents.rollout import RolloutAlgorithm
 from expirespan.agents.vec_env import SB3VecEnv
 from expirespan.memory import TransformerMemory
+from expirespan.memory.rule import require
 
 
 class PolicyLoss(NamedTuple):
@@ -104,6 +105,13 @@ class MemoryOnPolicyAlgorithm(RolloutAlgorithm):
         check_class("policy", self.policy_class, MemoryActorCriticPolicy, names)
         if self.rollout_buffer_class is not None:
             check_class("rollout_buffer_class", self.rollout_buffer_class, MemoryRolloutBuffer, "None")
+        if self.forgetting is not None:
+            require(
+                isinstance(self.forgetting, Forgetting), "forgetting", self.forgetting, "a Forgetting or None"
+            )
+        require(
+            callable(self.span_penalty), "span_penalty", self.span_penalty, "a number or a schedule of it"
+        )
         check_count("n_steps", self.n_steps)
         check_count("n_epochs", self.n_epochs)
         if self.batch_size is not None:
@@ -142,6 +150,13 @@ class MemoryOnPolicyAlgorithm(RolloutAlgorithm):
         self._lesson = None if self.forgetting is None else Lesson(self.forgetting, self.policy, self.n_envs)
         self._setup_memory()
 
+    def _learned_state(self) -> dict[str, Any]:
+        return {} if self._lesson is None else {"lesson": self._lesson.state_dict()}
+
+    def _set_learned_state(self, state: dict[str, Any]) -> None:
+        if self._lesson is not None and "lesson" in state:
+            self._lesson.load_state_dict(state["lesson"])
+
     def _update_learning_rate(self, optimizers: list[th.optim.Optimizer] | th.optim.Optimizer) -> None:
         """Set the schedule's learning rate, times ``lr_scale`` in the parameter groups that have one.
 
@@ -162,6 +177,7 @@ class MemoryOnPolicyAlgorithm(RolloutAlgorithm):
 
     def train(self) -> None:
         """Update policy, critic and memory on the rollout: ``n_epochs`` passes in minibatches of segments."""
+        self._rollout_start = None
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
         score = self.hard_score()

@@ -13,7 +13,6 @@ import numpy as np
 import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.distributions import Distribution
-from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import (
     BaseFeaturesExtractor,
     CombinedExtractor,
@@ -23,6 +22,7 @@ from stable_baselines3.common.torch_layers import (
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import nn
 
+from expirespan.agents.checkpoint import CheckpointedPolicy
 from expirespan.agents.checks import check_episode_start, check_number, check_state, signature
 from expirespan.memory import MemoryOutput, MemoryState, Trace, make_memory
 
@@ -48,7 +48,7 @@ class Evaluation:
     memory: MemoryOutput[Any]
 
 
-class MemoryActorCriticPolicy(ActorCriticPolicy):
+class MemoryActorCriticPolicy(CheckpointedPolicy):
     """SB3's actor-critic policy with a memory between features and heads.
 
     ``memory``: a name of ``expirespan.memory.MEMORIES``; ``memory_kwargs``: its arguments (``width`` defaults

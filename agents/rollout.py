@@ -8,7 +8,6 @@ environments that teach forgetting (`forgetting.py`). A time limit bootstraps fr
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from stable_baselines3.common.utils import obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv
 
 from expirespan.agents.buffer import MemoryRolloutBuffer
-from expirespan.agents.checkpoint import CheckpointedAlgorithm, Source
+from expirespan.agents.checkpoint import CheckpointedAlgorithm, position_of
 from expirespan.agents.checks import check_finite
 from expirespan.agents.forgetting import Forgetting
 from expirespan.agents.policies import MemoryActorCriticPolicy
@@ -33,7 +32,6 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
     policy: MemoryActorCriticPolicy
     rollout_buffer: MemoryRolloutBuffer
     forgetting: Forgetting | None
-    _memory_state: MemoryState | None = None
     _scores: deque[tuple[int, float]] | None = None
 
     def _setup_memory(self) -> None:
@@ -61,18 +59,7 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
             )
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_memory_state", "_rollout_spans", "_lesson"]
-
-    def save(
-        self, path: Source, exclude: Iterable[str] | None = None, include: Iterable[str] | None = None
-    ) -> None:
-        """As `CheckpointedAlgorithm.save`; of a memory only what cannot be recomputed, for any device."""
-        memory = self._memory_state
-        try:
-            self._memory_state = None if memory is None else memory.without_cache().to("cpu")
-            super().save(path, exclude, include)
-        finally:
-            self._memory_state = memory
+        return [*super()._excluded_save_params(), "_rollout_spans", "_lesson"]
 
     def _begin_rollout(self) -> MemoryState:
         """Memory under the present weights, with what this rollout does to its spans."""
@@ -99,9 +86,10 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
         assert isinstance(rollout_buffer, MemoryRolloutBuffer)
         self.policy.set_training_mode(False)
         rollout_buffer.reset()
+        callback.on_rollout_start()
+        self._rollout_start = position_of(self)  # a run that stops within a rollout goes on here
         if self.use_sde:
             self.policy.reset_noise(env.num_envs)
-        callback.on_rollout_start()
         check_finite(self._last_obs, np.zeros(env.num_envs), self.num_timesteps)  # a reset is no step
         self._memory_state = self._begin_rollout()
 

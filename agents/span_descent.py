@@ -70,6 +70,15 @@ class SpanDescent:
         self.rule, self.step_size = rule, step_size
         self.moment: th.Tensor | None = None
 
+    def state_dict(self) -> dict[str, th.Tensor | None]:
+        """What it remembers of earlier steps, for a checkpoint."""
+        return {"moment": self.moment}
+
+    def load_state_dict(self, state: dict[str, th.Tensor | None]) -> None:
+        """Inverse of `state_dict`."""
+        moment = state["moment"]
+        self.moment = None if moment is None else moment.to(self.rule.predictor.weight)
+
     @th.no_grad()
     def step(self, readings: Readings, grads: Sequence[th.Tensor]) -> None:
         """Move against ``grads``, those of the readings' outputs."""

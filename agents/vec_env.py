@@ -12,6 +12,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from stable_baselines3.common.env_util import is_wrapped
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
+from expirespan.agents.env_state import get_layer_state, set_layer_states
+
 __all__ = ["SB3VecEnv"]
 
 
@@ -91,6 +93,24 @@ class SB3VecEnv(VecEnv):
     def close(self) -> None:
         """Close the vector environment."""
         self.env.close()
+
+    def get_state(self) -> dict[str, Any]:
+        """State of the environments and their wrappers, and the seeds that wait for the next reset; copies.
+
+        Raises:
+            NoStateError: the vector environment or a wrapper has no ``get_state``.
+        """
+        return {"seeds": list(self._seeds), "layers": [get_layer_state(layer) for layer in self._layers()]}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Put back what `get_state` returned: the next step is the one that would have followed.
+
+        Raises:
+            NoStateError: the vector environment or a wrapper has no ``set_state``.
+            ValueError: it is the state of other environments.
+        """
+        set_layer_states(list(self._layers()), state["layers"])
+        self._seeds = list(state["seeds"])
 
     def get_images(self) -> Sequence[np.ndarray[Any, Any] | None]:
         """One frame per environment; needs ``render_mode="rgb_array"``."""

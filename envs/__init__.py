@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from expirespan.envs.corridor_vector import CorridorVector
 from expirespan.envs.oracles import ORACLES, CorridorOracle, Oracle
 from expirespan.envs.registration import ENVIRONMENTS, Environment, register_environments
+from expirespan.envs.state import KeepsState, Restorable
 
 if TYPE_CHECKING:
     from expirespan.envs.corridor import Corridor
@@ -22,7 +23,9 @@ __all__ = [
     "CorridorOracle",
     "CorridorVector",
     "Environment",
+    "KeepsState",
     "Oracle",
+    "Restorable",
 ]
 
 register_environments()

@@ -32,6 +32,7 @@ from expirespan.envs.corridor_rules import (
     Layout,
     Observation,
 )
+from expirespan.envs.state import KeepsState
 
 __all__ = ["CorridorVector"]
 
@@ -41,7 +42,7 @@ Bools = npt.NDArray[np.bool_]
 _FAR: Final = 3  # from three cells on, an end of the corridor is out of sight
 
 
-class CorridorVector(VectorEnv[Observation, Ints, Any]):
+class CorridorVector(KeepsState, VectorEnv[Observation, Ints, Any]):
     """`num_envs` corridors side by side, step for step what `SyncVectorEnv` makes of as many `Corridor`.
 
     Rules, parameters, observations and infos are on the card of `Corridor`. Infos follow Gymnasium's
@@ -56,6 +57,10 @@ class CorridorVector(VectorEnv[Observation, Ints, Any]):
         ValueError: a parameter is not allowed.
     """
 
+    STATE = (
+        *("_layouts", "_x", "_y", "_direction", "_steps"),
+        *("_length", "_limit", "_paying_row", "_colours"),
+    )
     observation_image = staticmethod(corridor_pictures.observation_image)
 
     metadata = {  # noqa: RUF012
@@ -182,6 +187,11 @@ class CorridorVector(VectorEnv[Observation, Ints, Any]):
         """The seed of each corridor's generator."""
         self._seed(None)
         return tuple(self._seeds)
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from a state; see `KeepsState`."""
+        super().set_state(state)
+        self._layouts = [Layout(*layout) for layout in self._layouts]
 
     def _seed(self, seeds: Sequence[int | None] | None) -> None:
         if not self._generators:

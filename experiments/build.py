@@ -83,17 +83,21 @@ def make_agent(config: Config, env: SB3VecEnv) -> Agent:
 
 
 def load_agent(
-    config: Config, checkpoint: Path, env: SB3VecEnv | None = None, device: str | None = None
+    config: Config,
+    checkpoint: Path,
+    env: SB3VecEnv | None = None,
+    device: str | None = None,
+    resume: bool = False,
 ) -> Agent:
-    """The agent in a checkpoint of a run with these settings.
+    """The agent in a checkpoint of a run with these settings; ``resume``: with ``env`` where the run stood.
 
     Raises:
         UserError: the file cannot be read.
     """
     kind = MemoryA2C if isinstance(config.algorithm, A2CAlgorithm) else MemoryPPO
     try:
-        return kind.load(checkpoint, env=env, device=check_device(device or config.device))
-    except Exception as error:  # zipfile, pickle and torch each have their own
+        return kind.load(checkpoint, env=env, device=check_device(device or config.device), resume=resume)
+    except Exception as error:  # zipfile, safetensors and torch each have their own
         raise UserError(f"cannot load the checkpoint {checkpoint}: {error}") from error
 
 

@@ -21,9 +21,14 @@ from expirespan.experiments.record import record_episode
 from expirespan.experiments.run import Run
 from expirespan.experiments.trace import EpisodeTrace
 
+ROW_STEPS = 8192
+"""About as many environment steps lie between two rows of the log."""
+
 
 class TrainingCallback(BaseCallback):
     """Evaluates at intervals, between an update and the next rollout, and saves the agent that was evaluated.
+
+    A resumed run goes on with the intervals, the best and the target held so far, by the evaluations in ``run``.
 
     Learning stops when the target is held, or soon after ``signal`` asks for it. Evaluation has environments
     and seeds of its own and takes no random number, so that training is the same with and without it.
@@ -37,18 +42,25 @@ class TrainingCallback(BaseCallback):
         self.reached_target = False
         self.score: Score | None = None
         self.trace: EpisodeTrace | None = None
-        self._best = max((rank(entry, config.target) for entry in run.evaluations()), default=None)
-        self._held = 0
-        self._next = 0
+        before = run.evaluations()
+        self._best = max((rank(entry, config.target) for entry in before), default=None)
+        missed = (i for i, entry in enumerate(reversed(before)) if not meets(entry, config.target))
+        self._held = next(missed, len(before))
         self._updates = -1
-
-    def _on_training_start(self) -> None:
-        self._schedule()
+        self._schedule(before[-1]["step"] if before else 0)
 
     def _on_rollout_start(self) -> None:
         if self.num_timesteps >= self._next and not self.signal.requested:
             self.evaluate()
-            self._schedule()
+            self._schedule(self.num_timesteps)
+
+    def _on_rollout_end(self) -> None:
+        config = self.config
+        rollout = config.algorithm.n_steps * config.num_envs
+        interval = max(1, min(ROW_STEPS, config.evaluation.every) // rollout)
+        rollouts = self.num_timesteps // rollout  # not those since the run was resumed, which SB3 counts
+        if rollouts % interval == 0:
+            self.model.dump_logs(rollouts)
 
     def _on_step(self) -> bool:
         return not (self.reached_target or self.signal.requested)
@@ -57,9 +69,9 @@ class TrainingCallback(BaseCallback):
         if not self.signal.requested and self.model._n_updates != self._updates:
             self.evaluate()
 
-    def _schedule(self) -> None:
+    def _schedule(self, last: int) -> None:
         every = self.config.evaluation.every
-        self._next = (self.num_timesteps // every + 1) * every
+        self._next = (last // every + 1) * every
 
     def evaluate(self) -> None:
         """Evaluate, log, save, and judge whether the target is held."""
@@ -71,12 +83,12 @@ class TrainingCallback(BaseCallback):
         self.trace.save(self.run.traces / f"step-{step:010d}.npz")
         self._log(self.score)
         entry = {"step": step, **asdict(self.score)}
-        self.run.add_evaluation(entry)
         checkpoint = self.run.save_checkpoint(model, config.checkpoints)
         if self._best is None or rank(entry, config.target) >= self._best:
             self._best = rank(entry, config.target)
             with atomically(self.run.best) as temporary:
                 shutil.copyfile(checkpoint, temporary)
+        self.run.add_evaluation(entry)  # last: whoever is killed before evaluates again when resumed
         self._held = self._held + 1 if meets(entry, config.target) else 0
         self.reached_target = self._held >= config.target.evaluations
         say(f"evaluation after {step:,} steps: {describe(self.score)}{', target met' if self._held else ''}")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from stable_baselines3.common.logger import KVWriter, TensorBoardOutputFormat
+from torch.utils.tensorboard import SummaryWriter
 
 from expirespan.agents import Histogram
 from expirespan.experiments.files import atomically
@@ -71,7 +72,11 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 
 class TensorBoardWriter(TensorBoardOutputFormat):
-    """SB3's, which also takes a `Histogram`."""
+    """SB3's, which also takes a `Histogram`, and hides what was logged after step ``until`` before a resumption."""
+
+    def __init__(self, folder: str, until: int | None = None) -> None:
+        self.writer = SummaryWriter(log_dir=folder, purge_step=None if until is None else until + 1)
+        self._is_closed = False
 
     def write(self, key_values: dict[str, Any], key_excluded: dict[str, Any], step: int = 0) -> None:
         """Write everything to the event file."""

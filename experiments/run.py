@@ -140,8 +140,8 @@ class Run:
         return path
 
     def save_checkpoint(self, model: Any, keep: int) -> Path:
-        """Save under the model's step, then remove all but the newest ``keep``."""
-        path = self.checkpoints / f"step-{model.num_timesteps:010d}.zip"
+        """Save under the step at which it goes on when resumed, then remove all but the newest ``keep``."""
+        path = self.checkpoints / f"step-{model.resumable_timesteps:010d}.zip"
         model.save(path)
         for old in self.step_checkpoints()[: -max(keep, 1)]:
             old.unlink()
@@ -151,6 +151,11 @@ class Run:
         """Append a line to ``evaluations.jsonl``."""
         with (self.folder / "evaluations.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(evaluation) + "\n")
+
+    def drop_evaluations(self, after: int) -> None:
+        """Forget those after a step; what an interrupted write has left goes as well."""
+        kept = [json.dumps(entry) + "\n" for entry in self.evaluations() if entry["step"] <= after]
+        write_text(self.folder / "evaluations.jsonl", "".join(kept))
 
     def evaluations(self) -> list[dict[str, Any]]:
         """What `add_evaluation` was given, in order; a line cut off by a crash is left out."""

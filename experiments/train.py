@@ -25,9 +25,6 @@ from expirespan.experiments.retention import draw_retention
 from expirespan.experiments.run import Run
 from expirespan.experiments.tracking import WandbWriter
 
-ROW_STEPS = 8192
-"""About as many environment steps lie between two rows of the log."""
-
 FIXED = ("seed", "num_envs", "env", "memory", "algorithm", "penalty", "forgetting", "recipe")
 """Settings that a run cannot change when it is resumed."""
 
@@ -49,9 +46,10 @@ class TrainingResult:
 def train(config: Config, resume: Run | None = None) -> TrainingResult:
     """Train until the target is held or all steps are used, in a new run folder or that of ``resume``.
 
-    A resumed run goes on with the weights, optimiser and step count of its newest checkpoint, in new
-    episodes. Ctrl-C (in the main thread) saves a checkpoint and returns with ``interrupted``. The same
-    settings on the same machine give the same weights and logs, times aside.
+    A resumed run goes on exactly where its newest checkpoint stands, between an update and the next rollout; what
+    was logged after that is dropped. Ctrl-C (in the main thread) saves a checkpoint of the last update and
+    returns with ``interrupted``. The same settings on the same machine give the same weights and logs, times
+    aside, however often the run was stopped and resumed.
 
     Raises:
         UserError: settings that do not fit, a folder that cannot be written, or an environment or update that
@@ -67,13 +65,13 @@ def train(config: Config, resume: Run | None = None) -> TrainingResult:
         run = resume
         checkpoint = run.newest_checkpoint()
         _check_resumable(config, run.config)
-        agent = load_agent(config, checkpoint, env)
+        agent = load_agent(config, checkpoint, env, resume=True)
         if agent.num_timesteps >= config.total_timesteps:
             raise UserError(
                 f"{run.folder} already has {agent.num_timesteps:,} of {config.total_timesteps:,} steps; "
                 "ask for more with --total-timesteps"
             )
-        agent.set_random_seed(config.seed + agent.num_timesteps)  # other episodes than those from the start
+        run.drop_evaluations(after=agent.num_timesteps)
         write_text(run.folder / "config.yaml", to_yaml(config))
 
     start = agent.num_timesteps
@@ -81,17 +79,16 @@ def train(config: Config, resume: Run | None = None) -> TrainingResult:
     bar = ProgressBar(config.total_timesteps, start, config.progress)
     writers: list[KVWriter] = [CSVWriter(run.progress, until=start if resume else None), tracker, bar]
     if config.tensorboard:
-        writers.append(TensorBoardWriter(str(run.folder / "tensorboard")))
+        writers.append(TensorBoardWriter(str(run.folder / "tensorboard"), until=start if resume else None))
     logger = Logger(str(run.folder), writers)
     agent.set_logger(logger)
-    rollout = config.algorithm.n_steps * config.num_envs
     try:
         with StopOnSignal() as signal:
             callback = TrainingCallback(config, run, signal)
             agent.learn(
                 config.total_timesteps - start,
                 callback,
-                log_interval=max(1, min(ROW_STEPS, config.evaluation.every) // rollout),
+                log_interval=None,  # type: ignore[arg-type]  # the callback writes the rows
                 reset_num_timesteps=resume is None,
             )
             if signal.requested:

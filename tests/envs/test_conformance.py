@@ -1,5 +1,6 @@
 """What every registered environment must keep; a new one is tested by being registered."""
 
+import json
 import os
 import warnings
 from itertools import pairwise
@@ -13,7 +14,7 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from stable_baselines3.common.env_checker import check_env as check_env_for_sb3
 
-from expirespan.envs import ENVIRONMENTS, ORACLES, Environment
+from expirespan.envs import ENVIRONMENTS, ORACLES, Environment, Restorable
 
 IDS = sorted(name for name in gym.registry if name.startswith("ExpireSpan/"))
 HEADINGS = [
@@ -248,3 +249,47 @@ def test_step_before_reset_is_refused(env_id: str) -> None:
         scalar.step(scalar.action_space.sample())
     with pytest.raises(gym.error.ResetNeeded, match="call reset"):
         vector.step(vector.action_space.sample())
+
+
+def through_json(state: dict[str, Any]) -> dict[str, Any]:
+    """A state as a file gives it back: arrays as they are, all else out of JSON."""
+    arrays = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
+    rest = {name: value for name, value in state.items() if name not in arrays}
+    return {**json.loads(json.dumps(rest)), **arrays}
+
+
+@pytest.mark.parametrize("steps", [0, 1, 57])
+def test_a_restored_environment_goes_on_as_the_original(env_id: str, steps: int) -> None:
+    original: Any = make_vector(env_id, 5).unwrapped
+    assert isinstance(original, Restorable)
+    original.reset(seed=3)
+    original.action_space.seed(0)
+    for _ in range(steps):
+        original.step(original.action_space.sample())
+    state = original.get_state()
+    actions = [original.action_space.sample() for _ in range(150)]
+    expected = [original.step(action) for action in actions]
+    assert sum(int((step[2] | step[3]).sum()) for step in expected) > 5, "new episodes are drawn as well"
+    restored: Any = make_vector(env_id, 5).unwrapped
+    restored.reset(seed=8)
+    restored.step(actions[0])
+    for _ in range(2):  # a state can be set again: nothing wrote into it
+        restored.set_state(through_json(state))
+        assert restored.np_random_seed == original.np_random_seed
+        for i, action in enumerate(actions):
+            assert_same(restored.step(action), expected[i], f"step {i}")
+
+
+def test_a_state_from_elsewhere_is_refused(env_id: str) -> None:
+    env: Any = make_vector(env_id, 3).unwrapped
+    env.reset(seed=0)
+    state = env.get_state()
+    with pytest.raises(ValueError, match="num_envs=3, and this environment 2"):
+        make_vector(env_id, 2).unwrapped.set_state(state)
+    with pytest.raises(ValueError, match="environment='Other'"):
+        env.set_state({**state, "environment": "Other"})
+    with pytest.raises(ValueError, match="lacks generators"):
+        env.set_state({name: value for name, value in state.items() if name != "generators"})
+    name = next(name for name, value in state.items() if isinstance(value, np.ndarray))
+    with pytest.raises(ValueError, match=f"{name} in the state has shape"):
+        env.set_state({**state, name: state[name][:2]})

@@ -27,7 +27,7 @@ from expirespan.experiments.config import (
     Target,
 )
 from expirespan.experiments.errors import UserError
-from expirespan.experiments.log_files import read_csv
+from expirespan.experiments.log_files import STEP, read_csv
 from expirespan.experiments.run import Run
 from expirespan.experiments.trace import EpisodeTrace
 from expirespan.experiments.train import train
@@ -136,19 +136,20 @@ def test_ctrl_c_saves_and_training_goes_on_later(
     tiny: Config, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     handler = signal.getsignal(number)
-    interrupting(monkeypatch, 800, number)
-    result = train(tiny)
+    with monkeypatch.context() as patch:
+        interrupting(patch, 800, number)
+        result = train(tiny)
     assert result.interrupted
     assert result.picture is None
     assert signal.getsignal(number) is handler
     run = result.run
-    assert run.newest_checkpoint().name == "step-0000000800.zip"
+    assert run.newest_checkpoint().name == "step-0000000768.zip", "that of the last update"
     assert [entry["step"] for entry in run.evaluations()] == [512]
 
     resumed = train(tiny, Run.open(run.folder))
     assert not resumed.interrupted
     assert resumed.run.folder == run.folder
-    assert resumed.steps >= 1024
+    assert resumed.steps == 1024
     steps = [int(row["time/total_timesteps"]) for row in read_csv(run.progress)]
     assert steps == sorted(steps)
     assert run.evaluations()[-1]["step"] == resumed.steps
@@ -181,12 +182,48 @@ def test_resuming_loads_weights_optimiser_and_steps(tiny: Config) -> None:
     assert result.run.config == longer
 
 
-def test_resuming_drops_rows_after_the_checkpoint(tiny: Config) -> None:
-    run = train(tiny).run
-    run.newest_checkpoint().unlink()  # as if the process had been killed after the row, before the checkpoint
-    train(tiny, run)
-    steps = [int(row["time/total_timesteps"]) for row in read_csv(run.progress)]
-    assert steps == sorted(steps)
+def history(run: Run) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """All rows and evaluations, times aside."""
+    rows = [
+        {k: v for k, v in row.items() if k not in ("time/fps", "time/time_elapsed")}
+        for row in read_csv(run.progress)
+    ]
+    timed = ("steps_per_second", "step_times")
+    return rows, [{k: v for k, v in entry.items() if k not in timed} for entry in run.evaluations()]
+
+
+@pytest.mark.parametrize("algorithm", [PPOAlgorithm, A2CAlgorithm])
+def test_a_run_with_breaks_is_the_run_without(
+    tiny: Config, monkeypatch: pytest.MonkeyPatch, algorithm: type[PPOAlgorithm | A2CAlgorithm]
+) -> None:
+    """Interrupted within a rollout, then killed after an evaluation, it leaves the same weights and logs."""
+    given = {"batch_size": 64, "n_epochs": 1} if algorithm is PPOAlgorithm else {}
+    config = replace(
+        tiny,
+        tensorboard=True,
+        algorithm=algorithm(n_steps=16, lr_schedule="linear", **given),  # type: ignore[arg-type]
+        evaluation=replace(tiny.evaluation, every=384),  # a row of the log for every third rollout
+    )
+    whole = train(config)
+    with monkeypatch.context() as patch:
+        interrupting(patch, 704, signal.SIGINT)  # two rollouts after the first evaluation
+        interrupted = train(config)
+    run = interrupted.run
+    assert interrupted.interrupted and run.newest_checkpoint().name == "step-0000000640.zip"
+    with monkeypatch.context() as patch:  # killed when the second evaluation is logged, but not yet saved
+
+        def killed(*_: Any) -> None:
+            raise KeyboardInterrupt
+
+        patch.setattr(Run, "save_checkpoint", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(config, Run.open(run.folder))
+    assert [int(row[STEP]) for row in read_csv(run.progress)][-1] == 768
+    resumed = train(config, Run.open(run.folder))
+    weights = whole.agent.policy.state_dict()
+    assert all(torch.equal(weights[n], value) for n, value in resumed.agent.policy.state_dict().items())
+    assert history(run) == history(whole.run)
+    assert run.best.exists() and resumed.steps == whole.steps == 1024
 
 
 class _Poisoned(VectorWrapper):

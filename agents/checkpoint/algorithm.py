@@ -1,0 +1,269 @@
+"""Saving and loading agents: files are written whole or not at all, are data only, and say what is wrong with them."""
+
+from __future__ import annotations
+
+import pathlib
+import warnings
+from collections.abc import Iterable
+from typing import Any, Self
+
+import torch as th
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.save_util import load_from_zip_file
+from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, TensorDict
+from stable_baselines3.common.utils import get_system_info
+
+from expirespan.agents.checkpoint.archive import Content, arguments, carries_pickle, read, write
+from expirespan.agents.checkpoint.files import Source, destination, named, origin, replacing
+from expirespan.agents.checkpoint.position import MOVING, Position, go_to, position_of
+from expirespan.agents.checkpoint.weights import WeightsError, check_weights, with_shared_extractors
+from expirespan.agents.checks import check_state, signature
+from expirespan.memory import MemoryState
+
+SPACES = {"observation_space": "observation space", "action_space": "action space"}
+DERIVED = ("lr_schedule", "_rollout_start", "_pending_log")
+"""Attributes made anew from others."""
+
+
+class CheckpointedAlgorithm(OnPolicyAlgorithm):
+    """`OnPolicyAlgorithm` that saves atomically, loads without unpickling, and goes on exactly where it stopped."""
+
+    _memory_state: MemoryState | None = None
+    _rollout_start: Position | None = None
+    _pending_log: dict[str, Any] | None = None
+
+    @property
+    def resumable_timesteps(self) -> int:
+        """Environment steps at which a run that is saved now and resumed goes on: those at the last update."""
+        return (
+            self.num_timesteps if self._rollout_start is None else int(self._rollout_start["num_timesteps"])
+        )
+
+    def _learned_state(self) -> dict[str, Any]:
+        """What learning keeps beside weights and optimizer, by attribute; `_set_learned_state` takes it back."""
+        return {}
+
+    def _set_learned_state(self, state: dict[str, Any]) -> None:
+        """Inverse of `_learned_state`."""
+
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), *DERIVED]
+
+    def _setup_learn(
+        self,
+        total_timesteps: int,
+        callback: MaybeCallback = None,
+        reset_num_timesteps: bool = True,
+        tb_log_name: str = "run",
+        progress_bar: bool = False,
+    ) -> Any:
+        setup = super()._setup_learn(
+            total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar
+        )
+        pending, self._pending_log = self._pending_log, None
+        if pending is not None:
+            self.logger.name_to_value.update(pending["values"])
+            self.logger.name_to_count.update(pending["counts"])
+            self.logger.name_to_excluded.update(pending["excluded"])
+        return setup
+
+    def save(
+        self, path: Source, exclude: Iterable[str] | None = None, include: Iterable[str] | None = None
+    ) -> None:
+        """Save attributes, weights, optimizer and the run's position; arguments as in SB3.
+
+        A file of that name is replaced in one moment: whatever interrupts it, ``path`` holds either what it
+        held before or all of this agent. Only data is written. What is none (a schedule that is a function) is
+        left out with a warning, and must be passed to `load`.
+
+        A position lies between an update and the next rollout. Within a rollout, that of its start is saved.
+        """
+        if not isinstance(path, (str, pathlib.Path)):
+            return self._write(path, exclude, include)
+        with replacing(destination(path)) as file:
+            self._write(file, exclude, include)
+
+    def _write(self, file: Any, exclude: Iterable[str] | None, include: Iterable[str] | None) -> None:
+        without = set(exclude or ()).union(self._excluded_save_params()) - set(include or ())
+        without |= {name.split(".")[0] for names in self._get_torch_save_params() for name in names}
+        attributes = {name: value for name, value in vars(self).items() if name not in without}
+        position = self._rollout_start or position_of(self)
+        for values, name in ((attributes, "_memory_state"), (position := dict(position), "memory")):
+            if isinstance(values.get(name), MemoryState):
+                values[name] = values[name].without_cache()
+        sections = {
+            "attributes": attributes,
+            "weights": self.get_parameters(),
+            "learned": self._learned_state(),
+            "position": {} if without & {*MOVING, "_memory_state"} else position,
+        }
+        write(file, sections, stacklevel=4)
+
+    @classmethod
+    def load(
+        cls,
+        path: Source,
+        env: GymEnv | None = None,
+        device: th.device | str = "auto",
+        custom_objects: dict[str, Any] | None = None,
+        print_system_info: bool = False,
+        force_reset: bool = True,
+        *,
+        resume: bool = False,
+        trust_pickle: bool = False,
+        **kwargs: Any,
+    ) -> Self:
+        """A new agent from a file; arguments as in SB3, and two more.
+
+        ``resume``: go on exactly where the run stopped, at its last update before it was saved. The random numbers
+        of the process and, if they can be restored, the environments are put back, and
+        ``learn(..., reset_num_timesteps=False)`` up to the same total gives the weights of the run that never
+        stopped, bit for bit on the CPU. Otherwise with ``force_reset=False`` the environments go on as they are,
+        and the agent in its memory of them.
+
+        ``custom_objects``: as in SB3, objects to take in the place of attributes; also classes by their name in
+        the file, ``"module:Class"``, where that module is not imported.
+
+        ``trust_pickle``: also load files that carry a pickle, such as SB3's, which can run any code.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: it is damaged, no saved agent, one that this class cannot continue, or ``env`` has other
+                spaces or, where episodes go on, another number of environments.
+        """
+        source = origin(path)
+        if custom_objects is not None and not isinstance(custom_objects, dict):
+            raise ValueError(f"custom_objects={custom_objects!r}: expected a dict by attribute, or None")
+        given = custom_objects or {}
+        if print_system_info:
+            print("== CURRENT SYSTEM INFO ==")
+            get_system_info()
+        content = None if trust_pickle and carries_pickle(source) else read(source)
+        if print_system_info and content is not None:
+            print(f"== SAVED MODEL SYSTEM INFO ==\n{content.system}")
+        try:
+            if content is None:
+                data, weights, _ = load_from_zip_file(
+                    source, custom_objects=given, device=device, print_system_info=print_system_info
+                )
+                assert data is not None
+            else:
+                content.require({*arguments(cls), *SPACES, "policy_class"}, {*given, *kwargs})
+                data, weights = content.decode("attributes", given), content.decode("weights")
+            agent = cls._of(data, weights, env, device, resume, force_reset, kwargs)
+            if content is not None:
+                agent._set_learned_state(content.decode("learned"))
+            if resume:
+                go_to(agent, _position(content, env, given))
+        except (ValueError, RuntimeError, KeyError, TypeError, AssertionError) as error:
+            reason = " ".join(str(error).split())
+            raise ValueError(f"{named(source)} cannot be loaded as {cls.__name__}: {reason}") from error
+        if not (force_reset or resume) and agent._last_obs is not None and "_memory_state" not in data:
+            warnings.warn(
+                f"{named(source)} was saved without the agent's memory of the episodes under way, so with "
+                "force_reset=False it goes on in them with an empty one; save without excluding _memory_state",
+                stacklevel=2,
+            )
+        return agent
+
+    @classmethod
+    def _of(
+        cls,
+        data: dict[str, Any],
+        weights: dict[str, Any],
+        env: GymEnv | None,
+        device: th.device | str,
+        resume: bool,
+        force_reset: bool,
+        kwargs: dict[str, Any],
+    ) -> Self:
+        """An agent with these attributes and weights; ``data`` may be changed."""
+        if "policy_kwargs" in kwargs and kwargs["policy_kwargs"] != data.get("policy_kwargs"):
+            raise ValueError(
+                f"the given policy kwargs do not equal the stored policy kwargs: {kwargs['policy_kwargs']} "
+                f"is not {data.get('policy_kwargs')}; leave them out, or make a new agent"
+            )
+        if missing := [name for name in SPACES if name not in data]:
+            raise ValueError(f"it was saved without {' and '.join(missing)}; pass them in custom_objects")
+        if env is not None:
+            env = cls._wrap_env(env, data.get("verbose", 0))
+            _check_env(env, data, resume or not force_reset)
+            data["n_envs"] = env.num_envs
+            if force_reset:
+                data["_last_obs"] = None
+        make: Any = cls  # subclasses have defaults for the rest
+        agent: Self = make(
+            policy=data["policy_class"],
+            env=env,
+            device=device,
+            _init_setup_model=False,
+        )
+        agent.__dict__.update(data)
+        agent.__dict__.update(kwargs)
+        agent._setup_model()
+        weights = with_shared_extractors(weights, agent.get_parameters())
+        agent.set_parameters(weights, exact_match=True, device=device)
+        if agent.use_sde:
+            agent.policy.reset_noise()
+        if agent._memory_state is not None:
+            expected = signature(agent.policy.initial_state(1))  # type: ignore[operator]
+            check_state(agent._memory_state, expected, agent._memory_state.batch_size)
+        return agent
+
+    def set_parameters(
+        self,
+        load_path_or_dict: str | pathlib.Path | TensorDict,
+        exact_match: bool = True,
+        device: th.device | str = "auto",
+        *,
+        trust_pickle: bool = False,
+    ) -> None:
+        """Take over weights, as in SB3, but all or none of them. ``trust_pickle`` as in `load`.
+
+        Raises:
+            WeightsError: they are those of another architecture.
+        """
+        if isinstance(load_path_or_dict, dict):
+            params: Any = load_path_or_dict
+        else:
+            source = origin(load_path_or_dict)
+            if trust_pickle and carries_pickle(source):
+                _, params, _ = load_from_zip_file(source, load_data=False, device=device)
+            else:
+                params = read(source).decode("weights")
+        try:
+            check_weights(params, self.get_parameters(), exact_match)
+        except WeightsError as error:
+            if isinstance(load_path_or_dict, dict):
+                raise
+            raise WeightsError(f"{named(source)} does not fit this agent: {error}") from error
+        super().set_parameters(params, exact_match, device)
+
+
+def _check_env(env: Any, data: dict[str, Any], goes_on: bool) -> None:
+    """Raise ValueError if the agent was saved with other spaces or, where episodes go on, in other numbers."""
+    for key, words in SPACES.items():
+        if data[key] != getattr(env, key):
+            raise ValueError(
+                f"it holds an agent with {words} {data[key]}, but the environment given has "
+                f"{getattr(env, key)}; give an environment with the same spaces, or env=None to predict only"
+            )
+    if goes_on and data.get("n_envs", env.num_envs) != env.num_envs:
+        raise ValueError(
+            f"it was saved with n_envs={data['n_envs']}, and the environment given has n_envs={env.num_envs}: "
+            "episodes can go on only in as many; without resume=True and force_reset=False new ones begin in any number"
+        )
+
+
+def _position(content: Content | None, env: Any, given: dict[str, Any]) -> Position:
+    """The saved position, for ``resume``."""
+    if env is None:
+        raise ValueError("resume=True takes the environments to go on in; pass env")
+    position: Position = {} if content is None else content.decode("position", given)
+    missing = [name for name in (*MOVING, "memory", "random", "envs", "log") if name not in position]
+    if missing:
+        raise ValueError(
+            f"resume=True needs the run's position, and the file lacks {', '.join(missing[:3])}: it was excluded, "
+            "could not be stored, or an old version saved it; load without resume to begin new episodes"
+        )
+    return position

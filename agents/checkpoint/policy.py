@@ -1,0 +1,59 @@
+"""Policies on their own: saved and loaded under the same rules as agents."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any, Self
+
+import torch as th
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.utils import ConstantSchedule, get_device
+
+from expirespan.agents.checkpoint.archive import arguments, carries_pickle, read, write
+from expirespan.agents.checkpoint.files import Source, named, replacing
+from expirespan.agents.checkpoint.weights import check_weights
+
+
+class CheckpointedPolicy(ActorCriticPolicy):
+    """`ActorCriticPolicy` that saves atomically and loads without unpickling."""
+
+    def save(self, path: Source) -> None:
+        """Save constructor arguments and weights, under just this name. Only data is written."""
+        data = self._get_constructor_parameters()
+        del data["lr_schedule"]  # a policy alone does not learn
+        sections: Mapping[str, Any] = {"arguments": data, "weights": {"policy": self.state_dict()}}
+        if not isinstance(path, (str, pathlib.Path)):
+            return write(path, sections, stacklevel=3)
+        with replacing(pathlib.Path(path)) as file:
+            write(file, sections, stacklevel=3)
+
+    @classmethod
+    def load(
+        cls,
+        path: Source,
+        device: th.device | str = "auto",
+        *,
+        custom_objects: dict[str, Any] | None = None,
+        trust_pickle: bool = False,
+    ) -> Self:
+        """A policy from a file; ``custom_objects`` and ``trust_pickle`` as for agents.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: it is damaged, no saved policy, or carries a pickle.
+        """
+        if trust_pickle and carries_pickle(path):
+            return super().load(path, device)  # type: ignore[arg-type]
+        content, given = read(path, "policy"), custom_objects or {}
+        try:
+            content.require(arguments(cls), given)
+            data = content.decode("arguments", given)
+            weights = content.decode("weights")["policy"]
+            policy = cls(**{**data, "lr_schedule": ConstantSchedule(0.0)})
+            check_weights({"policy": weights}, {"policy": policy.state_dict()}, exact_match=True)
+            policy.load_state_dict(weights)
+        except (ValueError, RuntimeError, KeyError, TypeError, AssertionError) as error:
+            reason = " ".join(str(error).split())
+            raise ValueError(f"{named(path)} cannot be loaded as {cls.__name__}: {reason}") from error
+        return policy.to(get_device(device))

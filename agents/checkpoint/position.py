@@ -1,0 +1,128 @@
+"""Where a run stands between an update and the next rollout: all that its future depends on beside the weights."""
+
+from __future__ import annotations
+
+import random
+import warnings
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch as th
+
+from expirespan.agents.checks import check_state, signature
+from expirespan.agents.env_state import NoStateError, get_env_state, set_env_state
+from expirespan.agents.histogram import Histogram
+
+if TYPE_CHECKING:
+    from expirespan.agents.checkpoint.algorithm import CheckpointedAlgorithm
+
+Position = dict[str, Any]
+"""Values by name: those of `MOVING`, and ``memory``, ``random``, ``envs``, ``log``."""
+
+MOVING = (
+    "num_timesteps",
+    "_episode_num",
+    "_last_obs",
+    "_last_original_obs",
+    "_last_episode_starts",
+    "ep_info_buffer",
+    "ep_success_buffer",
+    "_scores",
+)
+"""Attributes that acting changes."""
+
+
+def position_of(agent: CheckpointedAlgorithm) -> Position:
+    """Where the run stands now; copies."""
+    position = {name: _copy(getattr(agent, name, None)) for name in MOVING}
+    try:
+        envs = None if agent.env is None else get_env_state(agent.env)
+    except NoStateError:
+        envs = None
+    return position | {
+        "memory": agent._memory_state,
+        "random": random_state(agent.device),
+        "envs": envs,
+        "log": _pending(agent),
+    }
+
+
+def go_to(agent: CheckpointedAlgorithm, position: Position) -> None:
+    """Put an agent, whose weights are in place, and its environments where the run stood.
+
+    Environments that cannot be restored begin new episodes, with other seeds than at the start of the run; it
+    warns of that. Sets the random numbers of the whole process: python's, numpy's and torch's.
+
+    Raises:
+        ValueError: the position is that of another number of environments, or of another memory.
+    """
+    for name in MOVING:
+        setattr(agent, name, position[name])
+    memory, starts = position["memory"], position["_last_episode_starts"]
+    saved = len(starts) if starts is not None else getattr(memory, "batch_size", agent.n_envs)
+    if saved != agent.n_envs:
+        raise ValueError(
+            f"the run had {saved} environments, and the one given has {agent.n_envs}: to go on exactly it takes "
+            "as many; without resume=True the agent begins new episodes in any number"
+        )
+    if memory is not None:
+        expected = signature(agent.policy.initial_state(1))  # type: ignore[operator]
+        agent._memory_state = check_state(memory, expected, agent.n_envs).to(agent.device)
+    agent._pending_log = position["log"]
+    try:
+        assert agent.env is not None
+        if position["envs"] is None:
+            raise NoStateError("the file has no state of environments, which could not tell it")
+        set_env_state(agent.env, position["envs"])
+    except NoStateError as error:
+        warnings.warn(
+            f"the environments cannot go on where they were ({error}), so new episodes begin; all else is as it was",
+            stacklevel=4,
+        )
+        agent._last_obs = None
+        if agent.seed is not None:
+            agent.env.seed(agent.seed + agent.num_timesteps)  # type: ignore[union-attr]
+    set_random_state(position["random"])
+
+
+def random_state(device: th.device) -> dict[str, Any]:
+    """State of the random numbers of python, numpy and torch, and of the GPUs if the agent is on one."""
+    version, words, gauss = random.getstate()
+    return {
+        "python": (version, np.array(words, np.uint32), gauss),
+        "numpy": np.random.get_state(legacy=False),
+        "torch": th.get_rng_state(),
+        "cuda": th.cuda.get_rng_state_all() if device.type == "cuda" else [],
+    }
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Put back what `random_state` returned; GPUs are left out where their number differs."""
+    version, words, gauss = state["python"]
+    random.setstate((version, tuple(words.tolist()), gauss))
+    np.random.set_state(state["numpy"])
+    th.set_rng_state(state["torch"])
+    if state["cuda"] and th.cuda.is_available() and th.cuda.device_count() == len(state["cuda"]):
+        th.cuda.set_rng_state_all(state["cuda"])
+
+
+def _pending(agent: CheckpointedAlgorithm) -> dict[str, Any] | None:
+    """What has been recorded since the logger last wrote, as far as it is data."""
+    logger = getattr(agent, "_logger", None)
+    if logger is None:
+        return None
+    values = {
+        key: value
+        for key, value in logger.name_to_value.items()
+        if isinstance(value, (int, float, str, np.number, Histogram))
+    }
+    counts = {key: logger.name_to_count[key] for key in values if key in logger.name_to_count}
+    excluded = {key: logger.name_to_excluded[key] for key in values if key in logger.name_to_excluded}
+    return {"values": values, "counts": counts, "excluded": excluded}
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _copy(part) for key, part in value.items()}
+    return value.copy() if isinstance(value, (np.ndarray, deque)) else value
