@@ -102,7 +102,10 @@ class Lesson:
 
     def state_dict(self) -> dict[str, Any]:
         """What it has learned beside the weights, for a checkpoint."""
-        return {"running_kl": self.running_kl, "descents": [descent.state_dict() for descent in self.descents]}
+        return {
+            "running_kl": self.running_kl,
+            "descents": [descent.state_dict() for descent in self.descents],
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Inverse of `state_dict`."""
