@@ -6,14 +6,17 @@ are strings and MiniGrid is imported only when a scalar environment is made or s
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from expirespan.envs.corridor_vector import CorridorVector
-from expirespan.envs.oracles import ORACLES, CorridorOracle, Oracle
+from expirespan.envs.oracles import ORACLES, CorridorOracle, EndlessTMazeOracle, Oracle
 from expirespan.envs.registration import ENVIRONMENTS, Environment, register_environments
+from expirespan.envs.tmaze_vector import EndlessTMazeVector
 
 if TYPE_CHECKING:
     from expirespan.envs.corridor import Corridor
+    from expirespan.envs.tmaze import EndlessTMaze
 
 __all__ = [
     "ENVIRONMENTS",
@@ -21,6 +24,9 @@ __all__ = [
     "Corridor",
     "CorridorOracle",
     "CorridorVector",
+    "EndlessTMaze",
+    "EndlessTMazeOracle",
+    "EndlessTMazeVector",
     "Environment",
     "Oracle",
 ]
@@ -28,9 +34,10 @@ __all__ = [
 register_environments()
 
 
-def __getattr__(name: str) -> Any:
-    if name == "Corridor":
-        from expirespan.envs.corridor import Corridor
+_LAZY = {"Corridor": "corridor", "EndlessTMaze": "tmaze"}
 
-        return Corridor
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from expirespan.envs.corridor_rules import BLUE_BALL, EMPTY, FORWARD, LEFT, RED_BALL, RED_DOOR, RIGHT
+from expirespan.envs.tmaze_rules import CUE_LEFT, CUE_RIGHT, JUNCTION
 
-__all__ = ["ORACLES", "CorridorOracle", "Oracle"]
+__all__ = ["ORACLES", "CorridorOracle", "EndlessTMazeOracle", "Oracle"]
 
 
 class Oracle(Protocol):
@@ -48,5 +49,24 @@ class CorridorOracle:
         )
 
 
-ORACLES: dict[str, type[Oracle]] = {"ExpireSpan/Corridor-v0": CorridorOracle}
+class EndlessTMazeOracle:
+    """Walks on to each junction and turns to the side of the last cue it saw: return 1 for each corridor."""
+
+    def __init__(self, num_envs: int) -> None:
+        self._cue = np.full(num_envs, LEFT)
+
+    def act(self, observations: npt.NDArray[Any], episode_starts: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """Actions (num_envs,) for observations (num_envs, 4); see `Oracle.act`. Every episode opens with a cue."""
+        cues = np.asarray(observations)[:, CUE_LEFT : CUE_RIGHT + 1] > 0
+        self._cue = np.where(cues.any(axis=1), cues.argmax(axis=1), self._cue)
+        return np.where(np.asarray(observations)[:, JUNCTION] > 0, self._cue, FORWARD)
+
+
+ORACLES: dict[str, type[Oracle]] = {
+    "ExpireSpan/Corridor-v0": CorridorOracle,
+    "ExpireSpan/EndlessTMaze-v0": EndlessTMazeOracle,
+    "ExpireSpan/EndlessTMaze-Uniform-v0": EndlessTMazeOracle,
+    "ExpireSpan/EndlessTMaze-10-v0": EndlessTMazeOracle,
+    "ExpireSpan/EndlessTMaze-10-Uniform-v0": EndlessTMazeOracle,
+}
 """The oracle of every registered environment, by id."""

@@ -19,15 +19,29 @@ class Environment:
         id: the Gymnasium id, in the namespace ``ExpireSpan/``.
         entry_point: ``module:class`` of the scalar, readable, renderable environment.
         vector_entry_point: ``module:class`` of its numpy vector twin.
-        optimum: highest expected return of an episode, which the oracle reaches with ``quick`` parameters.
+        optimum: highest expected return of an episode, which the oracle reaches.
+        kwargs: constructor parameters of this id, where they differ from the defaults.
         quick: constructor parameters that give short episodes, for tests.
+        quick_optimum: the optimum with those; None for the same.
     """
 
     id: str
     entry_point: str
     vector_entry_point: str
     optimum: float
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
     quick: Mapping[str, Any] = field(default_factory=dict)
+    quick_optimum: float | None = None
+
+
+def _tmaze(name: str, corridors: int = 3, **kwargs: Any) -> Environment:
+    return Environment(
+        id=f"ExpireSpan/EndlessTMaze{name}-v0",
+        entry_point="expirespan.envs.tmaze:EndlessTMaze",
+        vector_entry_point="expirespan.envs.tmaze_vector:EndlessTMazeVector",
+        optimum=float(corridors),
+        kwargs=kwargs | ({"corridors": corridors} if corridors != 3 else {}),
+    )
 
 
 ENVIRONMENTS: dict[str, Environment] = {
@@ -40,6 +54,10 @@ ENVIRONMENTS: dict[str, Environment] = {
             optimum=1.0,
             quick={"max_length": 6},
         ),
+        _tmaze(""),
+        _tmaze("-Uniform", min_length=1),
+        _tmaze("-10", corridors=10),
+        _tmaze("-10-Uniform", corridors=10, min_length=1),
     )
 }
 """Every environment of this package by id."""
@@ -57,4 +75,5 @@ def register_environments() -> None:
                 id=environment.id,
                 entry_point=environment.entry_point,
                 vector_entry_point=environment.vector_entry_point,
+                kwargs=dict(environment.kwargs),
             )
