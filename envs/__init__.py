@@ -10,12 +10,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from expirespan.envs.corridor_vector import CorridorVector
-from expirespan.envs.oracles import ORACLES, CorridorOracle, EndlessTMazeOracle, Oracle
+from expirespan.envs.oracles import ORACLES, CorridorOracle, EndlessTMazeOracle, Oracle, PortalRoomsOracle
+from expirespan.envs.portal_vector import PortalRoomsVector
 from expirespan.envs.registration import ENVIRONMENTS, Environment, register_environments
 from expirespan.envs.tmaze_vector import EndlessTMazeVector
 
 if TYPE_CHECKING:
     from expirespan.envs.corridor import Corridor
+    from expirespan.envs.portal import PortalRooms
     from expirespan.envs.tmaze import EndlessTMaze
 
 __all__ = [
@@ -29,12 +31,15 @@ __all__ = [
     "EndlessTMazeVector",
     "Environment",
     "Oracle",
+    "PortalRooms",
+    "PortalRoomsOracle",
+    "PortalRoomsVector",
 ]
 
 register_environments()
 
 
-_LAZY = {"Corridor": "corridor", "EndlessTMaze": "tmaze"}
+_LAZY = {"Corridor": "corridor", "EndlessTMaze": "tmaze", "PortalRooms": "portal"}
 
 
 def __getattr__(name: str) -> Any:

@@ -23,6 +23,7 @@ class Environment:
         kwargs: constructor parameters of this id, where they differ from the defaults.
         quick: constructor parameters that give short episodes, for tests.
         quick_optimum: the optimum with those; None for the same.
+        deviation: standard deviation of the oracle's return between episodes, without ``quick``.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Environment:
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     quick: Mapping[str, Any] = field(default_factory=dict)
     quick_optimum: float | None = None
+    deviation: float = 0.0
 
 
 def _tmaze(name: str, corridors: int = 3, **kwargs: Any) -> Environment:
@@ -41,6 +43,19 @@ def _tmaze(name: str, corridors: int = 3, **kwargs: Any) -> Environment:
         vector_entry_point="expirespan.envs.tmaze_vector:EndlessTMazeVector",
         optimum=float(corridors),
         kwargs=kwargs | ({"corridors": corridors} if corridors != 3 else {}),
+    )
+
+
+def _portal(name: str, optimum: float, deviation: float = 0.0, **kwargs: Any) -> Environment:
+    return Environment(
+        id=f"ExpireSpan/PortalRooms{name}-v0",
+        entry_point="expirespan.envs.portal:PortalRooms",
+        vector_entry_point="expirespan.envs.portal_vector:PortalRoomsVector",
+        optimum=optimum,
+        kwargs=kwargs,
+        quick={"rooms": 4, "room_size": 3, "max_steps": 40, "pays": "first"},
+        quick_optimum=0.6,
+        deviation=deviation,
     )
 
 
@@ -58,6 +73,8 @@ ENVIRONMENTS: dict[str, Environment] = {
         _tmaze("-Uniform", min_length=1),
         _tmaze("-10", corridors=10),
         _tmaze("-10-Uniform", corridors=10, min_length=1),
+        _portal("", optimum=248.375, deviation=26.07),
+        _portal("-10", optimum=4.5, rooms=10, pays="first"),
     )
 }
 """Every environment of this package by id."""

@@ -175,7 +175,10 @@ def test_oracle_reaches_the_optimum(env_id: str, kwargs: str) -> None:
         returns += rewards * playing
         starts = terminated | truncated
         playing &= ~starts
-    np.testing.assert_allclose(returns, optimum)
+    if kwargs == "quick" or not listed.deviation:
+        np.testing.assert_allclose(returns, optimum)
+    else:
+        assert abs(returns.mean() - optimum) < 4 * listed.deviation / np.sqrt(num_envs)
 
 
 def test_card_has_every_heading_in_order(env_id: str) -> None:
