@@ -10,13 +10,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from expirespan.envs.corridor_vector import CorridorVector
-from expirespan.envs.oracles import ORACLES, CorridorOracle, EndlessTMazeOracle, Oracle, PortalRoomsOracle
+from expirespan.envs.instruction_vector import FindInstructionVector
+from expirespan.envs.oracles import (
+    ORACLES,
+    CorridorOracle,
+    EndlessTMazeOracle,
+    FindInstructionOracle,
+    Oracle,
+    PortalRoomsOracle,
+)
 from expirespan.envs.portal_vector import PortalRoomsVector
 from expirespan.envs.registration import ENVIRONMENTS, Environment, register_environments
 from expirespan.envs.tmaze_vector import EndlessTMazeVector
 
 if TYPE_CHECKING:
     from expirespan.envs.corridor import Corridor
+    from expirespan.envs.instruction import FindInstruction
     from expirespan.envs.portal import PortalRooms
     from expirespan.envs.tmaze import EndlessTMaze
 
@@ -30,6 +39,9 @@ __all__ = [
     "EndlessTMazeOracle",
     "EndlessTMazeVector",
     "Environment",
+    "FindInstruction",
+    "FindInstructionOracle",
+    "FindInstructionVector",
     "Oracle",
     "PortalRooms",
     "PortalRoomsOracle",
@@ -39,7 +51,12 @@ __all__ = [
 register_environments()
 
 
-_LAZY = {"Corridor": "corridor", "EndlessTMaze": "tmaze", "PortalRooms": "portal"}
+_LAZY = {
+    "Corridor": "corridor",
+    "EndlessTMaze": "tmaze",
+    "FindInstruction": "instruction",
+    "PortalRooms": "portal",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -77,14 +77,16 @@ def check_layout(layout: Any, keys: Collection[str], example: str) -> Mapping[st
     return layout
 
 
-def check_items(name: str, values: Any, count: int, allowed: Collection[Any] | None = None) -> list[Any]:
+def check_items(
+    name: str, values: Any, count: int | None = None, allowed: Collection[Any] | None = None
+) -> list[Any]:
     """The values as a list.
 
     Raises:
-        ValueError: they are no sequence of ``count`` items, or one is not allowed.
+        ValueError: they are no sequence (of ``count`` items, if given), or one is not allowed.
     """
-    if not isinstance(values, Sequence) or isinstance(values, str) or len(values) != count:
-        raise ValueError(f"{name}={values!r}: expected a list of {count}")
+    if not isinstance(values, Sequence) or isinstance(values, str) or count not in (None, len(values)):
+        raise ValueError(f"{name}={values!r}: expected a list" + ("" if count is None else f" of {count}"))
     for i, value in enumerate(values):
         if allowed is not None:
             check_choice(f"{name}[{i}]", value, allowed)

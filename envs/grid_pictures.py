@@ -69,12 +69,12 @@ def _tile(name: str, facing: int | None, lit: bool, tile: int) -> Image:
 
 @cache
 def minigrid_object(name: str) -> Any:
-    """MiniGrid's object by its name (see `draw_map`), None for nothing; doors are open, so that one can enter."""
+    """MiniGrid's object by its name (see `draw_map`), None for nothing."""
     from minigrid.core.world_object import Ball, Door, Wall
 
     kind, _, colour = name.partition(" ")
     if kind == "ball":
         return Ball(colour)  # type: ignore[no-untyped-call]
     if kind == "door":
-        return Door(colour, is_open=True)
+        return Door(colour)
     return Wall() if kind == "wall" else None

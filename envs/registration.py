@@ -59,6 +59,17 @@ def _portal(name: str, optimum: float, deviation: float = 0.0, **kwargs: Any) ->
     )
 
 
+def _instruction(name: str, **kwargs: Any) -> Environment:
+    return Environment(
+        id=f"ExpireSpan/FindInstruction{name}-v0",
+        entry_point="expirespan.envs.instruction:FindInstruction",
+        vector_entry_point="expirespan.envs.instruction_vector:FindInstructionVector",
+        optimum=1.0,
+        kwargs=kwargs,
+        quick={"min_length": 4, "max_length": 12},
+    )
+
+
 ENVIRONMENTS: dict[str, Environment] = {
     environment.id: environment
     for environment in (
@@ -75,6 +86,9 @@ ENVIRONMENTS: dict[str, Environment] = {
         _tmaze("-10-Uniform", corridors=10, min_length=1),
         _portal("", optimum=248.375, deviation=26.07),
         _portal("-10", optimum=4.5, rooms=10, pays="first"),
+        _instruction(""),
+        _instruction("-60", max_length=60),
+        _instruction("-Revised", revisions="any"),
     )
 }
 """Every environment of this package by id."""

@@ -231,6 +231,9 @@ def test_vector_draws_what_the_scalars_draw(env_id: str, mode: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*system font.*")
+@pytest.mark.filterwarnings(
+    "ignore:.*natively support.*"
+)  # text has no window of its own: a wrapper makes it
 def test_human_mode_draws_on_the_screen(env_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "SDL_VIDEODRIVER", "dummy")
     env = gym.make(env_id, render_mode="human", **quick(env_id))

@@ -18,6 +18,7 @@ GOLDEN = Path(__file__).parent / "golden"
 FILES = {
     "corridor-v0.json": "ExpireSpan/Corridor-v0",
     "endless-tmaze-v0.json": "ExpireSpan/EndlessTMaze-v0",
+    "find-instruction-v0.json": "ExpireSpan/FindInstruction-v0",
     "portal-rooms-v0.json": "ExpireSpan/PortalRooms-v0",
 }
 CASES = [(FILES[name], case) for name in FILES for case in json.loads((GOLDEN / name).read_text())]
