@@ -43,8 +43,8 @@ class FindInstruction(gym.Env[Tokens, np.int64]):
         turn only. At other lines these do nothing and cost `early_penalty`.
 
     Observation space
-        ``Box(0, V - 1, (token_length,), int64)``: the line as tokens, filled up with 0. Our grammar has 389 words,
-        so that V is 390. The observation after the turn is all 0.
+        ``Box(0, V - 1, (token_length,), int64)``: the line as tokens, filled up with 0. Our grammar has 390 words,
+        so that V is 391. The observation after the turn is all 0.
 
         The info has ``text`` (str, the line), ``cue`` (bool, whether it instructs this agent), and ``length`` (int,
         lines between the instruction and the turn), and at the end of the episode ``is_success`` (bool).
