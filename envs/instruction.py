@@ -18,7 +18,7 @@ from expirespan.envs.text_pictures import draw_lines, last_lines
 __all__ = ["FindInstruction"]
 
 
-class FindInstruction(gym.Env[Tokens, np.int64]):
+class FindInstruction(gym.Env[Any, Any]):
     """``ExpireSpan/FindInstruction-v0``: one line among a thousand tells what to do.
 
     Description
@@ -186,7 +186,8 @@ class FindInstruction(gym.Env[Tokens, np.int64]):
         assert self.episode is not None
         if self._at == len(self.episode.tokens):
             return np.zeros(self.rules.token_length, np.int64)
-        return self.episode.tokens[self._at].copy()
+        line: Tokens = self.episode.tokens[self._at].copy()
+        return line
 
     def _facts(self) -> dict[str, Any]:
         assert self.episode is not None

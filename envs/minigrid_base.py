@@ -71,6 +71,10 @@ class LayoutMiniGridEnv(MiniGridEnv):
         """Carry out an action: the reward, whether the episode terminates, whether it is a success."""
 
     @abstractmethod
+    def gen_obs(self) -> Array:
+        """What the agent sees now, in place of MiniGrid's dict."""
+
+    @abstractmethod
     def _facts(self) -> dict[str, Any]:
         """What the info tells."""
 
