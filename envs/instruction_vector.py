@@ -35,7 +35,7 @@ class FindInstructionVector(NumpyVectorEnv):
         ValueError: a parameter is not allowed.
     """
 
-    STATE = ("_tokens", "_turn", "_answer", "_cues", "_length")
+    STATE = (*NumpyVectorEnv.STATE, "_tokens", "_turn", "_answer", "_cues", "_length")
     ACTIONS = instruction_rules.ACTIONS
     metadata = {**NumpyVectorEnv.metadata, "render_fps": 2}  # noqa: RUF012
 

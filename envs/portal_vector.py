@@ -40,6 +40,7 @@ class PortalRoomsVector(NumpyVectorEnv):
     """
 
     STATE = (
+        *NumpyVectorEnv.STATE,
         "_colours",
         "_leads_on",
         "_mistakes",

@@ -30,7 +30,7 @@ class EndlessTMazeVector(NumpyVectorEnv):
         ValueError: a parameter is not allowed.
     """
 
-    STATE = ("_lengths", "_cues", "_passed", "_x", "_length", "_cue")
+    STATE = (*NumpyVectorEnv.STATE, "_lengths", "_cues", "_passed", "_x", "_length", "_cue")
     ACTIONS = tmaze_rules.ACTIONS
 
     def __init__(

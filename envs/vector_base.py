@@ -1,7 +1,7 @@
 """What every numpy vector environment does alike: seeds, resets within a step, infos, saving and going on.
 
 A subclass says how episodes begin (`_begin`), what actions do (`_move`) and what is seen (`_look`), for many
-environments at once, and names its arrays in `STATE`.
+environments at once, and adds its arrays to `STATE`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from expirespan.envs.checks import check_actions, check_integer, layout_option
+from expirespan.envs.state import KeepsState
 
 __all__ = ["NumpyVectorEnv"]
 
@@ -29,7 +30,7 @@ Floats = npt.NDArray[np.float64]
 Facts = dict[str, Array]
 
 
-class NumpyVectorEnv(VectorEnv[Array, Ints, Any]):
+class NumpyVectorEnv(KeepsState, VectorEnv[Array, Ints, Any]):
     """`num_envs` environments side by side, step for step what `SyncVectorEnv` makes of the scalar ones.
 
     Infos follow Gymnasium's convention, an array per key and a mask ``_key``. An episode that ends begins anew
@@ -41,8 +42,8 @@ class NumpyVectorEnv(VectorEnv[Array, Ints, Any]):
         ValueError: ``num_envs`` below 1, or an unknown render mode.
     """
 
-    STATE: ClassVar[tuple[str, ...]]
-    """Names of the arrays (num_envs, ...) that say where the episodes are; `_limit` and `_steps` are added."""
+    STATE: ClassVar[tuple[str, ...]] = ("_steps", "_limit")
+    """Arrays (num_envs, ...) that say where the episodes are; a subclass adds its own."""
     ACTIONS: ClassVar[tuple[str, ...]]
     """What each action does, for error messages."""
 
@@ -163,47 +164,22 @@ class NumpyVectorEnv(VectorEnv[Array, Ints, Any]):
         return None if self.render_mode is None else tuple(self._picture(i) for i in range(self.num_envs))
 
     def get_state(self) -> dict[str, Any]:
-        """All that the next steps depend on: arrays, and what JSON can hold; `set_state` takes it back."""
+        """All that the next steps depend on, see `KeepsState`, and the constructor's parameters."""
         self._seed(None)
-        return {
-            "parameters": self._parameters | {"num_envs": self.num_envs},
-            "started": self._started,
-            "seeds": list(self._seeds),
-            "generators": [generator.bit_generator.state for generator in self._generators],
-            "arrays": {name: getattr(self, name).copy() for name in self._state_names()},
-        }
+        return super().get_state() | {"parameters": dict(self._parameters)}
 
-    def set_state(self, state: Mapping[str, Any]) -> None:
+    def set_state(self, state: dict[str, Any]) -> None:
         """Go on from where `get_state` was called, in an environment made with the same parameters.
 
         Raises:
             ValueError: it is not the state of such an environment.
         """
-        parameters, arrays = state.get("parameters"), state.get("arrays", {})
-        expected = self._parameters | {"num_envs": self.num_envs}
-        if parameters != expected:
+        if state.get("parameters", self._parameters) != self._parameters:
             raise ValueError(
-                f"a state of an environment with {parameters}: this one was made with {expected}; "
+                f"a state of an environment with {state['parameters']}: this one was made with {self._parameters}; "
                 "make it with the parameters of the state"
             )
-        for name in self._state_names():
-            ours, theirs = getattr(self, name), np.asarray(arrays.get(name))
-            if ours.shape != theirs.shape or ours.dtype != theirs.dtype:
-                raise ValueError(
-                    f"state array {name!r} has shape {theirs.shape} and type {theirs.dtype}: expected "
-                    f"{ours.shape} and {ours.dtype}; pass what get_state() returned"
-                )
-        if len(state["generators"]) != self.num_envs or len(state["seeds"]) != self.num_envs:
-            raise ValueError(
-                f"a state needs {self.num_envs} generators and seeds: pass what get_state() returned"
-            )
-        for name in self._state_names():
-            setattr(self, name, np.array(arrays[name]))
-        self._seeds = list(state["seeds"])
-        self._generators = [np.random.Generator(np.random.PCG64(0)) for _ in range(self.num_envs)]
-        for generator, generator_state in zip(self._generators, state["generators"], strict=True):
-            generator.bit_generator.state = generator_state
-        self._started = bool(state["started"])
+        super().set_state(state)
 
     @property  # type: ignore[misc]
     def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
@@ -223,9 +199,6 @@ class NumpyVectorEnv(VectorEnv[Array, Ints, Any]):
         for row, i in enumerate(indices.tolist()):
             self._generators[i].random(out=draws[row])
         return draws
-
-    def _state_names(self) -> tuple[str, ...]:
-        return (*self.STATE, "_steps", "_limit")
 
     def _seed(self, seeds: Sequence[int | None] | None) -> None:
         if not self._generators:

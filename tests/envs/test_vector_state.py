@@ -46,9 +46,10 @@ def test_going_on_from_a_state(env_id: str) -> None:
 def test_all_but_arrays_goes_through_json(env_id: str) -> None:
     env = gym.make_vec(env_id, num_envs=2, **ENVIRONMENTS[env_id].quick)
     env.reset(seed=0)
-    state = dict(env.get_state())
-    assert state["arrays"] and all(isinstance(array, np.ndarray) for array in state.pop("arrays").values())
-    assert json.loads(json.dumps(state)) == state
+    state = env.get_state()
+    rest = {key: value for key, value in state.items() if not isinstance(value, np.ndarray)}
+    assert len(rest) < len(state)
+    assert json.loads(json.dumps(rest)) == rest
 
 
 def test_a_state_of_another_environment_is_refused() -> None:
@@ -57,10 +58,6 @@ def test_a_state_of_another_environment_is_refused() -> None:
     with pytest.raises(ValueError, match=r"'corridors': 3.*make it with the parameters of the state"):
         other.set_state(env.get_state())
     state = env.get_state()
-    state["arrays"]["_x"] = state["arrays"]["_x"][:1]
-    with pytest.raises(ValueError, match=r"state array '_x' has shape \(1,\)"):
-        env.set_state(state)
-    state = env.get_state()
-    state["seeds"] = [1]
-    with pytest.raises(ValueError, match="2 generators and seeds"):
+    state["_x"] = state["_x"][:1]
+    with pytest.raises(ValueError, match=r"_x in the state has shape \(1,\)"):
         env.set_state(state)
