@@ -14,7 +14,8 @@ __all__ = ["draw_lines", "last_lines"]
 
 SHOWN: Final = 8
 """Lines in a picture."""
-WIDTH: Final = 880
+WIDTH: Final = 1040
+NUMBERS, TEXTS = 48, 60  # where line numbers end and lines begin
 LINE_HEIGHT: Final = 24
 
 
@@ -28,7 +29,7 @@ def last_lines(source: Lines, tokens: npt.NDArray[Any], cues: Collection[int], a
 
 
 def draw_lines(lines: Sequence[str]) -> npt.NDArray[np.uint8]:
-    """Draw such lines as uint8 (192, 880, 3): the last one white, cues yellow, the others grey."""
+    """Draw such lines as uint8 (192, 1040, 3): the last one white, cues yellow, the others grey."""
     from PIL import Image, ImageDraw, ImageFont  # takes a while to import, and only pictures need it
 
     image = Image.new("RGB", (WIDTH, LINE_HEIGHT * SHOWN))
@@ -41,5 +42,7 @@ def draw_lines(lines: Sequence[str]) -> npt.NDArray[np.uint8]:
             if row == SHOWN - 1
             else (140, 140, 140)
         )
-        draw.text((8, row * LINE_HEIGHT + 3), line, fill=colour, font=font)
+        y = row * LINE_HEIGHT + 3
+        draw.text((NUMBERS, y), line[:6].replace(" ", ""), fill=colour, font=font, anchor="ra")
+        draw.text((TEXTS, y), line[7:], fill=colour, font=font)
     return np.asarray(image).copy()

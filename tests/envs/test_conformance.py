@@ -45,9 +45,12 @@ def make_vector(env_id: str, num_envs: int, **kwargs: Any) -> VectorEnv[Any, Any
 
 
 def make_sync(env_id: str, num_envs: int, **kwargs: Any) -> VectorEnv[Any, Any, Any]:
+    return make_sync_of(env_id, num_envs, **{**quick(env_id), **kwargs})
+
+
+def make_sync_of(env_id: str, num_envs: int, **kwargs: Any) -> VectorEnv[Any, Any, Any]:
     return SyncVectorEnv(
-        [lambda: gym.make(env_id, **{**quick(env_id), **kwargs})] * num_envs,
-        autoreset_mode=AutoresetMode.SAME_STEP,
+        [lambda: gym.make(env_id, **kwargs)] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP
     )
 
 
@@ -132,6 +135,22 @@ def test_vector_equals_scalars_under_the_oracle(env_id: str) -> None:
         ours = vector.step(actions)
         assert_same(ours, scalars.step(actions), f"step {step}")
         observations, starts = ours[0], ours[2] | ours[3]
+
+
+@pytest.mark.slow
+def test_vector_equals_scalars_for_64_seeds_and_10_000_steps(env_id: str) -> None:
+    """With the parameters of the id, under random actions; infos are compared where episodes end, and now and then."""
+    vector = gym.make_vec(env_id, num_envs=64)
+    scalars = make_sync_of(env_id, 64)
+    assert_same(vector.reset(seed=100), scalars.reset(seed=100), "reset")
+    generator, actions = np.random.default_rng(0), vector.single_action_space.n
+    for step in range(10_000):
+        chosen = generator.integers(actions, size=64)
+        ours, theirs = vector.step(chosen), scalars.step(chosen)
+        for i in range(4):
+            assert np.array_equal(ours[i], theirs[i]), f"step {step}, part {i}"
+        if step % 100 == 0 or ours[2].any() or ours[3].any():
+            assert_same(ours, theirs, f"step {step}")
 
 
 def test_results_do_not_depend_on_the_number_of_environments(env_id: str) -> None:

@@ -248,8 +248,8 @@ def test_rgb_array() -> None:
     env = FindInstruction(render_mode="rgb_array")
     play(env, FIXED, [0, 0, 0])
     frame = env.render()
-    assert (frame.shape, frame.dtype) == ((192, 880, 3), np.uint8)
-    rows = frame.reshape(8, 24, 880, 3)
+    assert (frame.shape, frame.dtype) == ((192, 1040, 3), np.uint8)
+    rows = frame.reshape(8, 24, 1040, 3)
     assert not rows[:4].any() and all(row.any() for row in rows[4:])
     assert rows[6, ..., 2].max() < 100 < rows[6, ..., 0].max(), "the cue is yellow"
 
