@@ -53,4 +53,5 @@ class TokenExtractor(BaseFeaturesExtractor):
     def forward(self, observations: torch.Tensor) -> torch.Tensor:
         """Features (B, D) of tokens (B, L), which SB3 passes as floats."""
         words: torch.Tensor = self.embedding(observations.long())
-        return (words * self.position).sum(dim=-2) / len(self.position) ** 0.5
+        features: torch.Tensor = (words * self.position).sum(dim=-2) / len(self.position) ** 0.5
+        return features

@@ -120,6 +120,7 @@ class PortalRooms(LayoutMiniGridEnv):
     """
 
     ACTIONS = portal_rules.ACTIONS
+    observation_image = staticmethod(portal_rules.observation_image)
 
     def __init__(
         self,

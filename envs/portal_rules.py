@@ -189,6 +189,12 @@ def map_image(size: int, place: Place, tile: int = 32) -> Image:
     return np.concatenate([image, draw_strip(colours, image.shape[1], tile)])
 
 
+def observation_image(observation: npt.ArrayLike, tile: int = 16) -> Image:
+    """Draw what is seen in one observation, far row on top, as uint8 (3 * tile, 3 * tile, 3); not the room's number."""
+    kinds = np.asarray(observation)[:VIEW].reshape(3, 3, len(KINDS)).argmax(axis=2).tolist()
+    return draw_map([[_name(kind) for kind in row] for row in kinds], (1, 2, 3), (), tile)
+
+
 def map_text(size: int, place: Place) -> str:
     """The room as text: ``#`` wall, ``.`` floor, ``R G B P Y E`` red to grey doors, ``>v<^`` agent; its number."""
     letters = ".#RGBPYE"

@@ -52,6 +52,7 @@ class PortalRoomsVector(NumpyVectorEnv):
         "_came_through",
     )
     ACTIONS = portal_rules.ACTIONS
+    observation_image = staticmethod(portal_rules.observation_image)
 
     def __init__(
         self,

@@ -115,6 +115,7 @@ class EndlessTMaze(LayoutMiniGridEnv):
     """
 
     ACTIONS = tmaze_rules.ACTIONS
+    observation_image = staticmethod(tmaze_rules.observation_image)
 
     def __init__(
         self,

@@ -15,7 +15,16 @@ from gymnasium import spaces
 from expirespan.envs.checks import check_integer, check_items, check_layout, check_number
 from expirespan.envs.grid_pictures import AGENTS, Image, draw_map, draw_strip
 
-__all__ = ["ACTIONS", "Layout", "Place", "TMazeRules", "map_image", "map_text", "map_things"]
+__all__ = [
+    "ACTIONS",
+    "Layout",
+    "Place",
+    "TMazeRules",
+    "map_image",
+    "map_text",
+    "map_things",
+    "observation_image",
+]
 
 ACTIONS: Final = ("turn left", "turn right", "walk forward")
 LEFT, RIGHT, FORWARD = range(3)
@@ -143,6 +152,18 @@ def map_image(place: Place, tile: int = 32) -> Image:
         colours[place.passed] = "white" if place.arm is None else "red"
     image = draw_map(window, agent, seen, tile)
     return np.concatenate([image, draw_strip(colours, image.shape[1], tile)])
+
+
+def observation_image(observation: npt.ArrayLike, tile: int = 16) -> Image:
+    """Draw what one observation tells, as uint8 (3 * tile, 3 * tile, 3): the agent's cell and those around it.
+
+    A ball is the cue, on the side that it tells; at a junction both sides are open.
+    """
+    cell = np.asarray(observation)
+    sides = "" if cell[JUNCTION] else "wall"
+    left, right = ("ball blue" if cell[CUE_LEFT] else sides), ("ball red" if cell[CUE_RIGHT] else sides)
+    ahead = "wall" if cell[JUNCTION] else ""
+    return draw_map([["wall", left, "wall"], ["", "", ahead], ["wall", right, "wall"]], (1, 1, 0), (), tile)
 
 
 def map_text(place: Place) -> str:

@@ -32,6 +32,7 @@ class EndlessTMazeVector(NumpyVectorEnv):
 
     STATE = (*NumpyVectorEnv.STATE, "_lengths", "_cues", "_passed", "_x", "_length", "_cue")
     ACTIONS = tmaze_rules.ACTIONS
+    observation_image = staticmethod(tmaze_rules.observation_image)
 
     def __init__(
         self,

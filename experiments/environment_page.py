@@ -117,7 +117,9 @@ def _plain(text: str) -> str:
 
 def _classes() -> dict[str, Any]:
     """The scalar classes in the order in which they are registered."""
-    classes = {listed.entry_point: load_env_creator(listed.entry_point) for listed in ENVIRONMENTS.values()}
+    classes: dict[str, Any] = {
+        listed.entry_point: load_env_creator(listed.entry_point) for listed in ENVIRONMENTS.values()
+    }
     return {cls.__name__: cls for cls in classes.values()}
 
 

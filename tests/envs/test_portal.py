@@ -235,6 +235,17 @@ def test_rgb_array() -> None:
     ]
 
 
+def test_observation_image() -> None:
+    env = PortalRooms(rooms=3)
+    *_, last = play(env, THREE, [LEFT, FORWARD, FORWARD])
+    assert look(last[0])[0] == "### #R# ..."
+    image = PortalRooms.observation_image(last[0], tile=16)
+    assert (image.shape, image.dtype) == ((48, 48, 3), np.uint8)
+    red, green, blue = image[16:32, 16:32].reshape(-1, 3).max(axis=0)  # the door ahead
+    assert red > 200 > green == blue
+    assert (image[8, 8] == 100).all(), "a wall"
+
+
 # Errors
 
 

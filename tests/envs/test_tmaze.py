@@ -179,6 +179,17 @@ def test_frames_have_one_size_whatever_the_length() -> None:
         assert red > 200 > 100 > blue
 
 
+def test_observation_image() -> None:
+    for cell, side in (([1, 0, 0, 0], 0), ([0, 1, 0, 0], 2), ([0, 0, 1, 1], None), ([0, 0, 0, 0.4], None)):
+        image = EndlessTMaze.observation_image(np.float32(cell), tile=16)
+        assert (image.shape, image.dtype) == ((48, 48, 3), np.uint8)
+        middles = [image[16 * row + 8, 24].tolist() for row in (0, 2)]
+        if side is not None:
+            assert middles[side // 2] == ([0, 0, 255] if side == 0 else [255, 0, 0])
+        else:
+            assert middles == [[0, 0, 0]] * 2 if cell[2] else [[100, 100, 100]] * 2
+
+
 def test_minigrids_own_map_is_the_corridor() -> None:
     env = EndlessTMaze(corridors=1, max_length=5, min_length=3)
     play(env, layout((3, "left")), [FORWARD, FORWARD])
