@@ -139,12 +139,12 @@ def test_vector_equals_scalars_under_the_oracle(env_id: str) -> None:
 
 @pytest.mark.slow
 def test_vector_equals_scalars_for_64_seeds_and_10_000_steps(env_id: str) -> None:
-    """With the parameters of the id, under random actions; infos are compared where episodes end, and now and then."""
+    """Random actions; infos are compared where episodes end, and now and then. Variants play a tenth of it."""
     vector = gym.make_vec(env_id, num_envs=64)
     scalars = make_sync_of(env_id, 64)
     assert_same(vector.reset(seed=100), scalars.reset(seed=100), "reset")
     generator, actions = np.random.default_rng(0), vector.single_action_space.n
-    for step in range(10_000):
+    for step in range(1_000 if ENVIRONMENTS[env_id].kwargs else 10_000):
         chosen = generator.integers(actions, size=64)
         ours, theirs = vector.step(chosen), scalars.step(chosen)
         for i in range(4):
@@ -276,3 +276,43 @@ def test_step_before_reset_is_refused(env_id: str) -> None:
         scalar.step(scalar.action_space.sample())
     with pytest.raises(gym.error.ResetNeeded, match="call reset"):
         vector.step(vector.action_space.sample())
+
+
+def test_step_after_the_end_is_refused(env_id: str) -> None:
+    env, oracle = gym.make(env_id, **quick(env_id)).unwrapped, ORACLES[env_id](1)
+    observation, _ = env.reset(seed=0)
+    ended, start = False, True
+    while not ended:
+        observation, _, terminated, truncated, info = env.step(oracle.act(observation[None], [start])[0])
+        ended, start = terminated or truncated, False
+    assert isinstance(info["is_success"], bool)
+    with pytest.raises(gym.error.ResetNeeded, match="after the end of an episode: call reset"):
+        env.step(0)
+    env.reset()
+    env.step(0)
+
+
+@pytest.mark.parametrize("action", [-1, "n", 1.5, "left", None, [0]], ids=repr)
+def test_wrong_actions_are_refused(env_id: str, action: Any) -> None:
+    scalar, vector = gym.make(env_id, **quick(env_id)).unwrapped, make_vector(env_id, 2)
+    action = scalar.action_space.n if action == "n" else action
+    scalar.reset(seed=0)
+    vector.reset(seed=0)
+    with pytest.raises(ValueError, match=r"action=.*: expected 0"):
+        scalar.step(action)
+    if action != [0]:
+        with pytest.raises(ValueError, match="expected"):
+            vector.step([action, 0])
+    with pytest.raises(ValueError, match="expected 2 integers"):
+        vector.step([0, 0, 0])
+
+
+def test_wrong_numbers_and_options_are_refused(env_id: str) -> None:
+    scalar, vector = gym.make(env_id, **quick(env_id)).unwrapped, make_vector(env_id, 2)
+    for env in (scalar, vector):
+        with pytest.raises(ValueError, match=r"unknown reset options \['map'\]"):
+            env.reset(options={"map": 1})
+    with pytest.raises(ValueError, match="1 seeds for 2"):
+        vector.reset(seed=[1])
+    with pytest.raises(ValueError, match="num_envs=0"):
+        make_vector(env_id, 0)
