@@ -170,9 +170,18 @@ def test_golden_episode() -> None:
 
 
 def test_the_turn_tells_nothing() -> None:
-    """Position, verb, object and recipient of the right action are as those of any other."""
-    answers = np.bincount([episode.answer for episode in episodes(2000, max_length=10)], minlength=5)
-    np.testing.assert_allclose(answers, [0, 500, 500, 500, 500], atol=4 * np.sqrt(2000 * 0.25 * 0.75))
+    """The right action has any position, and any rank among the four by verb, by object and by recipient."""
+    drawn = episodes(2000, max_length=10)
+    orders = [[_parts(offer.split()) for offer in _offers(texts(episode)[-1])] for episode in drawn]
+    tolerance = 4 * np.sqrt(2000 * 0.25 * 0.75)
+    for first in range(3):
+        keys = [[parts[first:] + parts[:first] for parts in four] for four in orders]
+        ranks = [
+            sorted(four).index(four[episode.answer - 1]) for four, episode in zip(keys, drawn, strict=True)
+        ]
+        np.testing.assert_allclose(np.bincount(ranks, minlength=4), 500, atol=tolerance)
+    positions = np.bincount([episode.answer for episode in drawn], minlength=5)
+    np.testing.assert_allclose(positions, [0, 500, 500, 500, 500], atol=tolerance)
 
 
 def test_positions_of_what_is_told() -> None:
