@@ -6,6 +6,7 @@ from expirespan.agents.histogram import Histogram
 from expirespan.agents.penalty import AdaptivePenalty, ConstantPenalty, PenaltySchedule, WarmupPenalty
 from expirespan.agents.policies import MemoryActorCriticPolicy, PolicyStep
 from expirespan.agents.ppo import MemoryPPO
+from expirespan.agents.token_extractor import TokenExtractor
 from expirespan.agents.vec_env import SB3VecEnv
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "PenaltySchedule",
     "PolicyStep",
     "SB3VecEnv",
+    "TokenExtractor",
     "WarmupPenalty",
 ]

@@ -6,15 +6,29 @@ are strings and MiniGrid is imported only when a scalar environment is made or s
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from expirespan.envs.corridor_vector import CorridorVector
-from expirespan.envs.oracles import ORACLES, CorridorOracle, Oracle
+from expirespan.envs.instruction_vector import FindInstructionVector
+from expirespan.envs.oracles import (
+    ORACLES,
+    CorridorOracle,
+    EndlessTMazeOracle,
+    FindInstructionOracle,
+    Oracle,
+    PortalRoomsOracle,
+)
+from expirespan.envs.portal_vector import PortalRoomsVector
 from expirespan.envs.registration import ENVIRONMENTS, Environment, register_environments
 from expirespan.envs.state import KeepsState, Restorable
+from expirespan.envs.tmaze_vector import EndlessTMazeVector
 
 if TYPE_CHECKING:
     from expirespan.envs.corridor import Corridor
+    from expirespan.envs.instruction import FindInstruction
+    from expirespan.envs.portal import PortalRooms
+    from expirespan.envs.tmaze import EndlessTMaze
 
 __all__ = [
     "ENVIRONMENTS",
@@ -22,18 +36,33 @@ __all__ = [
     "Corridor",
     "CorridorOracle",
     "CorridorVector",
+    "EndlessTMaze",
+    "EndlessTMazeOracle",
+    "EndlessTMazeVector",
     "Environment",
+    "FindInstruction",
+    "FindInstructionOracle",
+    "FindInstructionVector",
     "KeepsState",
     "Oracle",
+    "PortalRooms",
+    "PortalRoomsOracle",
+    "PortalRoomsVector",
     "Restorable",
 ]
 
 register_environments()
 
 
-def __getattr__(name: str) -> Any:
-    if name == "Corridor":
-        from expirespan.envs.corridor import Corridor
+_LAZY = {
+    "Corridor": "corridor",
+    "EndlessTMaze": "tmaze",
+    "FindInstruction": "instruction",
+    "PortalRooms": "portal",
+}
 
-        return Corridor
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,7 +5,6 @@ Both variants read this file, `Corridor` (one MiniGrid environment) and `Corrido
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -13,6 +12,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
+
+from expirespan.envs.lengths import DISTRIBUTIONS, length_from
 
 __all__ = ["EAST", "KINDS", "NORTH", "SOUTH", "WEST", "CorridorRules", "Layout", "observe", "view_cells"]
 
@@ -124,7 +125,7 @@ class CorridorRules:
                 f"max_length={self.max_length} is below min_length={self.min_length}: "
                 "raise max_length or lower min_length"
             )
-        if self.length_distribution not in ("uniform", "log_uniform", "mixed"):
+        if self.length_distribution not in DISTRIBUTIONS:
             raise ValueError(
                 f"length_distribution={self.length_distribution!r}: expected 'uniform', 'log_uniform' or 'mixed'"
             )
@@ -137,16 +138,8 @@ class CorridorRules:
         Plain Python arithmetic on three numbers, so that both variants round alike on every machine.
         """
         for_length, for_ball, for_door = generator.random(3).tolist()
-        low, high = self.min_length, self.max_length
-        uniform = self.length_distribution == "uniform"
-        if self.length_distribution == "mixed":  # either with equal chance, still from the one number
-            uniform, for_length = for_length < 0.5, 2 * for_length % 1
-        if uniform:
-            length = low + int(for_length * (high - low + 1))
-        else:  # equal chance for every factor: P(length) = log((length + 1) / length) / log((high + 1) / low)
-            length = int(low * math.exp(for_length * math.log((high + 1) / low)))
         return Layout(
-            min(max(length, low), high),
+            length_from(for_length, self.min_length, self.max_length, self.length_distribution),
             "red" if for_ball < 0.5 else "blue",
             "left" if for_door < 0.5 else "right",
         )

@@ -19,15 +19,55 @@ class Environment:
         id: the Gymnasium id, in the namespace ``ExpireSpan/``.
         entry_point: ``module:class`` of the scalar, readable, renderable environment.
         vector_entry_point: ``module:class`` of its numpy vector twin.
-        optimum: highest expected return of an episode, which the oracle reaches with ``quick`` parameters.
+        optimum: highest expected return of an episode, which the oracle reaches.
+        kwargs: constructor parameters of this id, where they differ from the defaults.
         quick: constructor parameters that give short episodes, for tests.
+        quick_optimum: the optimum with those; None for the same.
+        deviation: standard deviation of the oracle's return between episodes, without ``quick``.
     """
 
     id: str
     entry_point: str
     vector_entry_point: str
     optimum: float
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
     quick: Mapping[str, Any] = field(default_factory=dict)
+    quick_optimum: float | None = None
+    deviation: float = 0.0
+
+
+def _tmaze(name: str, corridors: int = 3, **kwargs: Any) -> Environment:
+    return Environment(
+        id=f"ExpireSpan/EndlessTMaze{name}-v0",
+        entry_point="expirespan.envs.tmaze:EndlessTMaze",
+        vector_entry_point="expirespan.envs.tmaze_vector:EndlessTMazeVector",
+        optimum=float(corridors),
+        kwargs=kwargs | ({"corridors": corridors} if corridors != 3 else {}),
+    )
+
+
+def _portal(name: str, optimum: float, deviation: float = 0.0, **kwargs: Any) -> Environment:
+    return Environment(
+        id=f"ExpireSpan/PortalRooms{name}-v0",
+        entry_point="expirespan.envs.portal:PortalRooms",
+        vector_entry_point="expirespan.envs.portal_vector:PortalRoomsVector",
+        optimum=optimum,
+        kwargs=kwargs,
+        quick={"rooms": 4, "room_size": 3, "max_steps": 40, "pays": "first"},
+        quick_optimum=0.6,
+        deviation=deviation,
+    )
+
+
+def _instruction(name: str, **kwargs: Any) -> Environment:
+    return Environment(
+        id=f"ExpireSpan/FindInstruction{name}-v0",
+        entry_point="expirespan.envs.instruction:FindInstruction",
+        vector_entry_point="expirespan.envs.instruction_vector:FindInstructionVector",
+        optimum=1.0,
+        kwargs=kwargs,
+        quick={"min_length": 4, "max_length": 12},
+    )
 
 
 ENVIRONMENTS: dict[str, Environment] = {
@@ -40,6 +80,15 @@ ENVIRONMENTS: dict[str, Environment] = {
             optimum=1.0,
             quick={"max_length": 6},
         ),
+        _tmaze(""),
+        _tmaze("-Uniform", min_length=1),
+        _tmaze("-10", corridors=10),
+        _tmaze("-10-Uniform", corridors=10, min_length=1),
+        _portal("", optimum=248.375, deviation=26.07),
+        _portal("-10", optimum=4.5, rooms=10, pays="first"),
+        _instruction(""),
+        _instruction("-60", max_length=60),
+        _instruction("-Revised", revisions="any"),
     )
 }
 """Every environment of this package by id."""
@@ -57,4 +106,5 @@ def register_environments() -> None:
                 id=environment.id,
                 entry_point=environment.entry_point,
                 vector_entry_point=environment.vector_entry_point,
+                kwargs=dict(environment.kwargs),
             )

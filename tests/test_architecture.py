@@ -19,7 +19,7 @@ INSIDE = {  # package: the packages of this project that it may import
 OUTSIDE = {  # package: the third-party modules that it may import; experiments may import any
     "memory": {"torch"},
     "agents": {"torch", "stable_baselines3", "gymnasium", "numpy", "safetensors"},
-    "envs": {"numpy", "gymnasium", "minigrid"},
+    "envs": {"numpy", "gymnasium", "minigrid", "PIL"},
 }
 ONE_FILE = {"wandb": "experiments/tracking.py", "bokeh": "any", "ray": "any"}
 LONGEST = 300

@@ -1,0 +1,321 @@
+"""The find-instruction task: episodes of hand-written lines, the grammar, pictures, and errors."""
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from expirespan.envs import FindInstruction, FindInstructionOracle, FindInstructionVector
+from expirespan.envs import instruction_grammar as grammar
+from expirespan.envs.instruction_lines import grammar_lines
+from expirespan.envs.instruction_rules import ACTIONS, DRAWS, Episode, InstructionRules
+
+LINES = [
+    "the bear sleeps beside the cook",
+    "the king tells the guard to lend the red boot to the miller",
+    "the queen asks you to lend the iron bell to the cook",
+    "the cook bows calmly",
+    "your turn first lend red boot miller second lend iron bell cook third show red boot cook "
+    "fourth show iron bell miller",
+]
+GOLDEN = (
+    (4, 18),
+    1,
+    59,
+    "cb42bd9cf0183b040d4bea8e86853cba243489fb0a3997e502b991ffc3ca121d",
+)
+FIXED = {"layout": {"lines": LINES, "cues": [2], "answer": 2}}
+
+
+def play(env: Any, options: dict[str, Any], actions: list[int]) -> list[tuple[Any, ...]]:
+    env.reset(options=options)
+    wrap = (lambda action: [action]) if isinstance(env, FindInstructionVector) else int
+    return [env.step(wrap(action)) for action in actions]
+
+
+def episodes(count: int, **kwargs: Any) -> list[Episode]:
+    rules, generator = InstructionRules(**kwargs), np.random.default_rng(0)
+    return [rules.from_draws(generator.random(DRAWS)) for _ in range(count)]
+
+
+def texts(episode: Episode) -> list[str]:
+    return [grammar_lines(24).decode(line) for line in episode.tokens.tolist()]
+
+
+def test_a_hand_written_episode_step_by_step() -> None:
+    env = FindInstruction()
+    observation, info = env.reset(options=FIXED)
+    words = ["", *sorted(env.rules.source.words[1:])]
+    for number in range(4):
+        expected = [words.index(word) for word in LINES[number].split()]
+        np.testing.assert_array_equal(observation, expected + [0] * (24 - len(expected)))
+        assert info == {"text": LINES[number], "cue": number == 2, "length": 1}
+        observation, *rest, info = env.step(3 if number == 1 else 0)
+        assert rest == [-0.01 if number == 1 else 0.0, False, False]
+    assert info["text"] == LINES[4]
+    observation, *rest, info = env.step(2)
+    assert rest == [1.0, True, False]
+    assert info == {"text": "", "cue": False, "length": 1, "is_success": True}
+    np.testing.assert_array_equal(observation, np.zeros(24))
+
+
+@pytest.mark.parametrize("answer", range(5))
+@pytest.mark.parametrize("action", range(5))
+def test_reward_of_every_action_at_the_turn(answer: int, action: int) -> None:
+    fixed = {"layout": {**FIXED["layout"], "answer": answer}}
+    for env in (FindInstruction(early_penalty=0.5), FindInstructionVector(1, early_penalty=0.5)):
+        *_, last = play(env, fixed, [0, 0, 0, 0, action])
+        assert (last[1], last[2], last[3]) == (float(action == answer), True, False)
+        assert last[4].get("final_info", last[4])["is_success"] == (action == answer)
+
+
+def test_oracle_on_hand_written_revisions() -> None:
+    told, turn = LINES[2], LINES[4]
+    instead = "the king has a new plan and tells you to show the red boot to the cook instead"
+    forget = "the king has a new plan and tells you to forget the old one"
+    for lines, right in (
+        ([told, turn], 2),
+        ([told, instead, turn], 3),
+        ([told, forget, turn], 0),
+        ([told, LINES[1], turn], 2),
+    ):
+        env, oracle = FindInstruction(), FindInstructionOracle(1)
+        line, _ = env.reset(options={"layout": {"lines": lines, "cues": [0], "answer": right}})
+        for number in range(len(lines)):
+            action = int(oracle.act(line[None], [number == 0])[0])
+            line, reward, ended, _, _ = env.step(action)
+        assert (action, reward, ended) == (right, 1.0, True)
+    assert oracle.act(env.rules.source.encode(turn)[None], [True])[0] == 0, (
+        "a new episode: nothing was told yet"
+    )
+
+
+# The grammar
+
+
+@st.composite
+def parameters(draw: st.DrawFn) -> dict[str, Any]:
+    low = draw(st.integers(4, 60))
+    return {
+        "min_length": low,
+        "max_length": draw(st.integers(low, low + 60)),
+        "length_distribution": draw(st.sampled_from(["uniform", "log_uniform", "mixed"])),
+        "split": draw(st.sampled_from(["train", "test"])),
+        "revisions": draw(st.sampled_from(["never", "replace", "cancel", "any"])),
+        "token_length": draw(st.integers(22, 40)),
+    }
+
+
+@settings(max_examples=50, deadline=None)
+@given(parameters(), st.integers(0, 2**31))
+def test_every_episode_is_as_the_card_says(kwargs: dict[str, Any], seed: int) -> None:
+    rules = InstructionRules(**kwargs)
+    episode = rules.from_draws(np.random.default_rng(seed).random(DRAWS))
+    lines = [rules.source.decode(line) for line in episode.tokens.tolist()]
+    assert episode.tokens in [rules.observation_space()] or all(
+        t in rules.observation_space() for t in episode.tokens
+    )
+    assert len(set(lines)) == len(lines) and all(lines)
+    assert kwargs["min_length"] <= episode.length <= kwargs["max_length"]
+    assert 1 <= episode.cues[0] <= 10 and len(lines) == episode.cues[0] + episode.length + 2
+    assert [i for i, line in enumerate(lines) if " you to " in line] == list(episode.cues)
+    orders = [offer.split() for offer in _offers(lines[-1])]
+    for i in range(4):
+        for j in range(i):  # verb, object, recipient
+            shared = sum((a == b) for a, b in zip(_parts(orders[i]), _parts(orders[j]), strict=True))
+            assert shared == 1
+        said = "{} the {} {} to the {}".format(*orders[i])
+        told = [number for number, line in enumerate(lines) if said in line]
+        assert told, "every action offered was told to somebody"
+        if len(episode.cues) == 1:
+            assert (told == list(episode.cues)) == (episode.answer == i + 1)
+    if len(episode.cues) == 2:
+        last = lines[episode.cues[1]]
+        assert ("forget" in last) == (episode.answer == 0)
+        assert episode.answer == 0 or "{} the {} {} to the {}".format(*orders[episode.answer - 1]) in last
+
+
+def _offers(turn: str) -> list[str]:
+    words = turn.split()
+    assert words[:2] == ["your", "turn"] and words[2::5] == list(grammar.MARKERS)
+    return [" ".join(words[i : i + 4]) for i in range(3, 22, 5)]
+
+
+def _parts(order: list[str]) -> tuple[str, str, str]:
+    return order[0], f"{order[1]} {order[2]}", order[3]
+
+
+def test_no_line_comes_twice_at_the_default_length() -> None:
+    for episode in episodes(5, min_length=1000, max_length=1000):
+        assert len(episode.tokens) >= 1003
+        assert len(set(texts(episode))) == len(episode.tokens)
+
+
+def test_vocabulary_is_large_and_frozen() -> None:
+    source = grammar_lines(24)
+    assert len(source.words) == 1 + 390 and source.words[0] == ""
+    assert (source.words[1], source.words[100], source.words[-1]) == ("a", "daughter", "your")
+    assert len(source.chatter) == 9323
+
+
+def test_golden_episode() -> None:
+    """What v0 makes of these numbers, whatever numpy's generators do."""
+    draws = np.arange(1, DRAWS + 1) * 0.6180339887498949 % 1
+    episode = InstructionRules(max_length=60, revisions="any").from_draws(draws)
+    digest = hashlib.sha256("\n".join(texts(episode)).encode()).hexdigest()
+    assert (episode.cues, episode.answer, episode.length, digest) == GOLDEN
+
+
+def test_the_turn_tells_nothing() -> None:
+    """The right action has any position, and any rank among the four by verb, by object and by recipient."""
+    drawn = episodes(2000, max_length=10)
+    orders = [[_parts(offer.split()) for offer in _offers(texts(episode)[-1])] for episode in drawn]
+    tolerance = 4 * np.sqrt(2000 * 0.25 * 0.75)
+    for first in range(3):
+        keys = [[parts[first:] + parts[:first] for parts in four] for four in orders]
+        ranks = [
+            sorted(four).index(four[episode.answer - 1]) for four, episode in zip(keys, drawn, strict=True)
+        ]
+        np.testing.assert_allclose(np.bincount(ranks, minlength=4), 500, atol=tolerance)
+    positions = np.bincount([episode.answer for episode in drawn], minlength=5)
+    np.testing.assert_allclose(positions, [0, 500, 500, 500, 500], atol=tolerance)
+
+
+def test_positions_of_what_is_told() -> None:
+    """Own instruction uniform in line 1 to 10; in half of the episodes that have room for it another comes before."""
+    before, first = [], []
+    for episode in episodes(600, min_length=40, max_length=40):
+        other = [i for i, line in enumerate(texts(episode)) if " to the " in line and _is_order(line)]
+        before.append(episode.cues[0])
+        first.append(min(other) < episode.cues[0])
+        assert sorted(other)[-4:] == other[-4:] and len(other) == 4
+    assert set(before) == set(range(1, 11))
+    assert np.mean(before) == pytest.approx(5.5, abs=0.5)
+    assert np.mean(first) == pytest.approx(0.5 * 0.9, abs=0.09)
+
+
+def _is_order(line: str) -> bool:
+    verbs = {f"to {verb} the" for verb in grammar.VERBS}
+    return any(verb in line for verb in verbs) and not line.startswith("your turn")
+
+
+def test_held_out_objects_and_sentences() -> None:
+    train, test = (episodes(100, max_length=10, split=split) for split in ("train", "test"))
+    words = [{text for episode in part for text in _told(episode)} for part in (train, test)]
+    assert words[0] and words[1] and not words[0] & words[1]
+    objects = [{" ".join(text.split(" the ")[-2].split()[:2]) for text in part} for part in words]
+    assert objects[0] <= set(grammar.OBJECTS[0]) and objects[1] <= set(grammar.OBJECTS[1])
+    assert set(" ".join(grammar.OBJECTS[1]).split()) <= set(" ".join(grammar.OBJECTS[0]).split())
+    assert len(grammar.OBJECTS[1]) == 89
+
+
+def _told(episode: Episode) -> list[str]:
+    return [texts(episode)[cue] for cue in episode.cues]
+
+
+@pytest.mark.parametrize(
+    ("revisions", "answered", "cues"),
+    [("never", 1.0, 1.0), ("replace", 1.0, 1.5), ("cancel", 0.5, 1.5), ("any", 2 / 3, 1 + 2 / 3)],
+)
+def test_shares_of_revisions(revisions: str, answered: float, cues: float) -> None:
+    drawn = episodes(800, max_length=10, revisions=revisions)
+    assert np.mean([episode.answer > 0 for episode in drawn]) == pytest.approx(answered, abs=0.07)
+    assert np.mean([len(episode.cues) for episode in drawn]) == pytest.approx(cues, abs=0.07)
+
+
+# The card
+
+
+def test_chance() -> None:
+    env, generator = FindInstructionVector(600, max_length=60), np.random.default_rng(0)
+    env.reset(seed=0)
+    total, first, success = np.zeros(600), np.ones(600, bool), 0
+    while first.any():
+        _, rewards, ended, _, infos = env.step(generator.integers(5, size=600))
+        total += rewards * first
+        success += int(infos["final_info"]["is_success"][first].sum()) if ended.any() else 0
+        first &= ~ended
+    assert success / 600 == pytest.approx(0.2, abs=0.06)
+    assert total.mean() == pytest.approx(0.2 - 0.008 * (1 + 5.5 + 35), abs=0.06)
+    assert pytest.approx(-3.9, abs=0.02) == 0.2 - 0.008 * (1 + 5.5 + 505)
+
+
+# Pictures
+
+
+def test_ansi() -> None:
+    env = FindInstruction(render_mode="ansi")
+    play(env, FIXED, [0, 0, 0])
+    shown = env.render().splitlines()
+    assert shown == ["", "", "", "", *(f"{'*' if i == 2 else ' '}{i:5} {LINES[i]}" for i in range(4))]
+
+
+def test_rgb_array() -> None:
+    env = FindInstruction(render_mode="rgb_array")
+    play(env, FIXED, [0, 0, 0])
+    frame = env.render()
+    assert (frame.shape, frame.dtype) == ((192, 1040, 3), np.uint8)
+    rows = frame.reshape(8, 24, 1040, 3)
+    assert not rows[:4].any() and all(row.any() for row in rows[4:])
+    assert rows[6, ..., 2].max() < 100 < rows[6, ..., 0].max(), "the cue is yellow"
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"min_length": 3}, r"min_length=3: expected an integer of at least 4"),
+        ({"min_length": 9, "max_length": 8}, r"max_length=8 is below min_length=9: raise"),
+        (
+            {"max_length": 9500},
+            r"max_length=9500 needs 9512 different lines: there are only 9323; lower max_length",
+        ),
+        (
+            {"length_distribution": "gauss"},
+            r"length_distribution='gauss': expected one of 'uniform', 'log_uniform'",
+        ),
+        ({"split": "validation"}, r"split='validation': expected one of 'train', 'test'"),
+        ({"revisions": True}, r"revisions=True: expected one of 'never', 'replace'"),
+        ({"early_penalty": -1}, r"early_penalty=-1: expected a number of at least 0"),
+        ({"token_length": 21}, r"token_length=21: the longest line has 22 words; expected at least as many"),
+        ({"lines": "novel"}, r"lines='novel': expected one of 'grammar', 'light'"),
+        ({"lines": "light"}, r"lines='light' with light_path=None: expected a path with lines='light'"),
+        ({"light_path": "x"}, r"lines='grammar' with light_path='x': expected a path with lines='light'"),
+        ({"render_mode": "xml"}, r"render_mode='xml': expected None or one of"),
+    ],
+)
+@pytest.mark.parametrize("make", [FindInstruction, FindInstructionVector])
+def test_wrong_parameters(make: Any, kwargs: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make(**kwargs)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"turn": 2}, r"expected a dict with exactly the keys 'lines', 'cues', 'answer', such as"),
+        ({"lines": "your turn"}, r"layout\['lines'\]='your turn': expected a list"),
+        ({"lines": ["your turn"]}, r"layout\['lines'\] has 1 lines: expected 2 to 1012, by max_length"),
+        (
+            {"lines": ["the xylophone", *LINES[1:]]},
+            r"'the xylophone' has words that are not in the.*: xylophone",
+        ),
+        ({"lines": [*LINES, "a " * 25]}, r"has 25 words: expected at most 24"),
+        ({"cues": [4]}, r"layout\['cues'\]\[0\]=4: expected one of 0, 1, 2, 3"),
+        ({"cues": []}, r"layout\['cues'\]=\[\]: expected one or two line numbers"),
+        ({"answer": 5}, r"layout\['answer'\]=5: expected one of 0, 1, 2, 3, 4"),
+    ],
+)
+@pytest.mark.parametrize("make", [FindInstruction, FindInstructionVector])
+def test_wrong_layouts(make: Any, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make().reset(options={"layout": {**FIXED["layout"], **change}})
+
+
+def test_action_names() -> None:
+    assert len(ACTIONS) == 5 and ACTIONS[0] == "read on" and "third" in ACTIONS[3]
