@@ -22,8 +22,9 @@ import torch as th
 from stable_baselines3.common.distributions import kl_divergence
 
 from expirespan.agents.buffer import SegmentBatch
-from expirespan.agents.policies import Evaluation, MemoryActorCriticPolicy
+from expirespan.agents.policies import MemoryActorCriticPolicy
 from expirespan.agents.span_descent import Readings, SpanDescent, recording
+from expirespan.agents.steps import MemoryEvaluation
 from expirespan.memory import ExpireSpan, TransformerMemory, TransformerState
 from expirespan.memory.rule import require
 
@@ -86,7 +87,7 @@ class Lesson:
         """Of the span predictors."""
         return [p for rule in self.rules for p in rule.predictor.parameters()]
 
-    def gradient(self, batch: SegmentBatch, full: Evaluation, alpha: float) -> LessonGradient | None:
+    def gradient(self, batch: SegmentBatch, full: MemoryEvaluation, alpha: float) -> LessonGradient | None:
         """Gradient on the teachers' segments of a minibatch, None if it has none. ``full``: the batch as acted."""
         assert isinstance(batch.state, TransformerState)
         rows = (batch.state.floor_B > 0).nonzero()[:, 0]

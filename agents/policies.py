@@ -6,14 +6,13 @@ observation -> features extractor (SB3) -> encoder -> memory -> MLP heads (SB3) 
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.distributions import Distribution
-from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.common.torch_layers import (
     BaseFeaturesExtractor,
     CombinedExtractor,
@@ -23,29 +22,10 @@ from stable_baselines3.common.torch_layers import (
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import nn
 
+from expirespan.agents.buffer import Observation
 from expirespan.agents.checks import check_episode_start, check_number, check_state, signature
-from expirespan.memory import MemoryOutput, MemoryState, Trace, make_memory
-
-
-class PolicyStep(NamedTuple):
-    """One step of acting in N environments: actions (N, ...), values (N, 1), log_prob (N,), state, trace."""
-
-    actions: th.Tensor
-    values: th.Tensor
-    log_prob: th.Tensor
-    state: MemoryState
-    trace: Trace
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Segments re-read with gradient: values, log_prob, entropy (n, T); entropy may have no formula: None."""
-
-    values: th.Tensor
-    log_prob: th.Tensor
-    entropy: th.Tensor | None
-    distribution: Distribution
-    memory: MemoryOutput[Any]
+from expirespan.agents.steps import MemoryEvaluation, PolicyStep, as_taken, flatten_steps, to_env
+from expirespan.memory import MemoryOutput, MemoryState, make_memory
 
 
 class MemoryActorCriticPolicy(ActorCriticPolicy):
@@ -167,21 +147,19 @@ class MemoryActorCriticPolicy(ActorCriticPolicy):
         return PolicyStep(actions, values, log_prob, out.state, out.trace)
 
     def unroll(
-        self, obs: PyTorchObs, actions: th.Tensor, state: MemoryState, episode_start: th.Tensor
-    ) -> Evaluation:
+        self, obs: Observation, actions: th.Tensor, state: MemoryState, episode_start: th.Tensor
+    ) -> MemoryEvaluation:
         """Re-read segments (n, T, ...) in one pass. ``actions`` (n, T, action_dim), as in the buffer."""
         n, T = episode_start.shape
-        flat = {k: v.flatten(0, 1) for k, v in obs.items()} if isinstance(obs, dict) else obs.flatten(0, 1)
-        out = self.memory.unroll(self._encode(flat).unflatten(0, (n, T)), state, episode_start)
+        x = self._encode(flatten_steps(obs)).unflatten(0, (n, T))
+        out = self.memory.unroll(x, state, episode_start)
         distribution, values = self.heads(out.y.flatten(0, 1))
-        taken = actions.flatten(0, 1)
-        if isinstance(self.action_space, spaces.Discrete):
-            taken = taken.long().flatten()
         entropy = distribution.entropy()
-        return Evaluation(
+        return MemoryEvaluation(
             values=values.view(n, T),
-            log_prob=distribution.log_prob(taken).view(n, T),
+            log_prob=distribution.log_prob(as_taken(actions, self.action_space)).view(n, T),
             entropy=None if entropy is None else entropy.view(n, T),
+            penalty=out.penalty,
             distribution=distribution,
             memory=out,
         )
@@ -252,15 +230,13 @@ class MemoryActorCriticPolicy(ActorCriticPolicy):
         return (actions if vectorized else actions.squeeze(axis=0)), out.state
 
     def to_env(self, actions: np.ndarray) -> np.ndarray:
-        """Actions as the environment takes them: of its shape, Box ones rescaled or clipped to its bounds."""
-        shape: tuple[int, ...] = self.action_space.shape or ()
-        actions = actions.reshape((-1, *shape))
-        if not isinstance(self.action_space, spaces.Box):
-            return actions
-        if self.squash_output:
-            return np.asarray(self.unscale_action(actions))
-        clipped: np.ndarray = np.clip(actions, self.action_space.low, self.action_space.high)
-        return clipped
+        """As the function `to_env`."""
+        return to_env(self, actions)
+
+
+def has_memory(policy_class: type[BasePolicy]) -> bool:
+    """Whether policies of that class read their history."""
+    return issubclass(policy_class, MemoryActorCriticPolicy)
 
 
 class MemoryActorCriticCnnPolicy(MemoryActorCriticPolicy):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from expirespan.experiments.bench import bench_command
 from expirespan.experiments.config import Config, Env
 from expirespan.experiments.config_file import read_config
 from expirespan.experiments.errors import UserError, unknown
@@ -145,6 +146,7 @@ EVALUATE = (
 COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "train": (train_command, "train an agent by a recipe"),
     "evaluate": (evaluate_command, "score a trained agent on fresh episodes"),
+    "bench": (bench_command, "measure speed and size"),
 }
 """What ``expirespan`` can do, by name."""
 

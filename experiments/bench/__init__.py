@@ -1,0 +1,53 @@
+"""``expirespan bench NAME``: measurements of speed and size, each a module of this folder.
+
+A bench is a module with a dataclass ``Options`` (which has ``output``), a function ``run`` from options to rows, and
+a function ``table`` from rows to text for people. Rows, options and where they come from go to ``output`` as JSON.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from expirespan.experiments.errors import UserError, unknown
+from expirespan.experiments.options import parse
+
+BENCHES: dict[str, str] = {
+    "agents": "training speed and rollout bytes: MemoryPPO, PPO without memory, sb3-contrib's RecurrentPPO",
+}
+"""Modules of this folder and what they measure."""
+
+
+def bench_command(args: Sequence[str]) -> int:
+    """``expirespan bench``."""
+    if not args or args[0] in ("-h", "--help"):
+        rows = [f"  {name:<10}{summary}" for name, summary in BENCHES.items()]
+        print("\n".join(["usage: expirespan bench NAME [--option VALUE ...]", "", *rows]))
+        return 0 if args else 2
+    name, *rest = args
+    if name not in BENCHES:
+        raise unknown("bench", name, BENCHES)
+    bench = importlib.import_module(f"{__name__}.{name}")
+    options = parse(bench.Options(), rest, f"expirespan bench {name}", bench.__doc__ or "")
+    if options.output is not None and not options.output.parent.is_dir():
+        raise UserError(
+            f"output={options.output}: expected a file in an existing folder; create {options.output.parent}"
+        )
+    rows_found = bench.run(options)
+    print(bench.table(rows_found))
+    if options.output is not None:
+        _write(options, rows_found)
+    return 0
+
+
+def _write(options: Any, rows: Sequence[Any]) -> None:
+    from expirespan.experiments.files import write_text
+    from expirespan.experiments.provenance import provenance
+
+    settings = {name: value for name, value in asdict(options).items() if name != "output"}
+    found = {"options": settings, "rows": [asdict(row) for row in rows], **provenance()}
+    write_text(options.output, json.dumps(found, indent=2) + "\n")
+    print(options.output)
