@@ -7,6 +7,7 @@ and, if asked for, a lesson in forgetting (`forgetting.py`).
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -97,6 +98,12 @@ class MemoryOnPolicyAlgorithm(RolloutAlgorithm):
         self.span_penalty = as_schedule(span_penalty)
         self.forgetting = forgetting
         self._check_settings()
+        if not has_memory(self.policy_class):
+            warnings.warn(
+                f"policy {self.policy_class.__name__} has no memory and is trained as SB3 would train it; for one "
+                f"with a memory choose {', '.join(self.policy_aliases)} or a subclass of MemoryActorCriticPolicy",
+                stacklevel=3,
+            )
         if env is not None:
             self._check_students()
         if _init_setup_model:

@@ -27,12 +27,23 @@ from expirespan.agents.checks import check_episode_start, check_number, check_st
 from expirespan.agents.steps import MemoryEvaluation, PolicyStep, as_taken, flatten_steps, to_env
 from expirespan.memory import MemoryOutput, MemoryState, make_memory
 
+_STABLE = {"gate": "scaled", "output_scale": 0.2}
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "expire_span": {"max_span": 256, **_STABLE},
+    "fixed_window": {"window": 256, **_STABLE},
+}
+"""What ``memory_kwargs`` need not say, by memory.
+
+Step sizes that suit SB3's small networks, A2C's above all, must not wreck a Transformer: without the last two
+settings A2C fails SB3's identity tests.
+"""
+
 
 class MemoryActorCriticPolicy(ActorCriticPolicy):
     """SB3's actor-critic policy with a memory between features and heads.
 
     ``memory``: a name of ``expirespan.memory.MEMORIES``; ``memory_kwargs``: its arguments (``width`` defaults
-    to 64, ``max_span`` and ``window`` to 256). ``predictor_lr``: learning rate of the span predictors as a
+    to 64, the rest to `DEFAULTS`). ``predictor_lr``: learning rate of the span predictors as a
     multiple of the rest's. All other arguments are SB3's. With ``share_features_extractor=False`` the memory
     reads both extractors' features side by side. Wherever SB3's methods take an observation, these also take
     ``state`` and ``episode_start``; without a state they answer as at the start of an episode.
@@ -62,9 +73,7 @@ class MemoryActorCriticPolicy(ActorCriticPolicy):
 
     def _build_mlp_extractor(self) -> None:
         """Create encoder, memory and heads (called by SB3's ``_build``)."""
-        defaults = {"expire_span": {"max_span": 256}, "fixed_window": {"window": 256}}.get(
-            self.memory_name, {}
-        )
+        defaults = DEFAULTS.get(self.memory_name, {})
         try:
             self.memory = make_memory(self.memory_name, **({"width": 64} | defaults | self.memory_kwargs))
         except TypeError as error:
