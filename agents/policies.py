@@ -42,11 +42,13 @@ settings A2C fails SB3's identity tests.
 class MemoryActorCriticPolicy(ActorCriticPolicy):
     """SB3's actor-critic policy with a memory between features and heads.
 
-    ``memory``: a name of ``expirespan.memory.MEMORIES``; ``memory_kwargs``: its arguments (``width`` defaults
-    to 64, the rest to `DEFAULTS`). ``predictor_lr``: learning rate of the span predictors as a
-    multiple of the rest's. All other arguments are SB3's. With ``share_features_extractor=False`` the memory
-    reads both extractors' features side by side. Wherever SB3's methods take an observation, these also take
-    ``state`` and ``episode_start``; without a state they answer as at the start of an episode.
+    ``memory``: a name of ``expirespan.memory.MEMORIES``; ``memory_kwargs``: its arguments (``width`` defaults to 64,
+    the rest to `DEFAULTS`). ``predictor_lr``: learning rate of the span predictors as a multiple of the rest's.
+    ``ortho_encoder``: whether SB3's ``ortho_init``, orthogonal weights without bias, includes the encoder; with
+    PyTorch's biases all observations look alike at first, and large steps confuse them. All other arguments are SB3's.
+    With ``share_features_extractor=False`` the memory reads both extractors' features side by side. Wherever SB3's
+    methods take an observation, these also take ``state`` and ``episode_start``; without a state they answer as at the
+    start of an episode.
     """
 
     def __init__(
@@ -58,18 +60,19 @@ class MemoryActorCriticPolicy(ActorCriticPolicy):
         memory: str = "expire_span",
         memory_kwargs: dict[str, Any] | None = None,
         predictor_lr: float = 1.0,
+        ortho_encoder: bool = True,
         **kwargs: Any,
     ) -> None:
         self.memory_name = memory
         self.memory_kwargs = dict(memory_kwargs or {})
-        self.predictor_lr = predictor_lr
+        self.predictor_lr, self.ortho_encoder = predictor_lr, ortho_encoder
         check_number("predictor_lr", predictor_lr, 0)
         super().__init__(observation_space, action_space, lr_schedule, *args, **kwargs)
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         data = super()._get_constructor_parameters()
-        data.update(memory=self.memory_name, memory_kwargs=self.memory_kwargs, predictor_lr=self.predictor_lr)
-        return data
+        names = ("memory_kwargs", "predictor_lr", "ortho_encoder")
+        return data | {"memory": self.memory_name} | {name: getattr(self, name) for name in names}
 
     def _build_mlp_extractor(self) -> None:
         """Create encoder, memory and heads (called by SB3's ``_build``)."""
@@ -83,6 +86,8 @@ class MemoryActorCriticPolicy(ActorCriticPolicy):
         self._state_signature = signature(self.memory.initial_state(1))
         features = self.features_dim * (1 if self.share_features_extractor else 2)
         self.encoder = nn.Linear(features, self.memory.width)
+        if self.ortho_init and self.ortho_encoder:
+            self.init_weights(self.encoder, gain=np.sqrt(2))
         self.mlp_extractor = MlpExtractor(
             self.memory.width, net_arch=self.net_arch, activation_fn=self.activation_fn, device=self.device
         )
