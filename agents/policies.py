@@ -6,6 +6,7 @@ observation -> features extractor (SB3) -> encoder -> memory -> MLP heads (SB3) 
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,16 +28,10 @@ from expirespan.agents.checks import check_episode_start, check_number, check_st
 from expirespan.agents.steps import MemoryEvaluation, PolicyStep, as_taken, flatten_steps, to_env
 from expirespan.memory import MemoryOutput, MemoryState, make_memory
 
-_STABLE = {"gate": "scaled", "output_scale": 0.2}
-DEFAULTS: dict[str, dict[str, Any]] = {
-    "expire_span": {"max_span": 256, **_STABLE},
-    "fixed_window": {"window": 256, **_STABLE},
-}
-"""What ``memory_kwargs`` need not say, by memory.
-
-Step sizes that suit SB3's small networks, A2C's above all, must not wreck a Transformer: without the last two
-settings A2C fails SB3's identity tests.
-"""
+DEFAULTS: dict[str, dict[str, Any]] = {"expire_span": {"max_span": 256}, "fixed_window": {"window": 256}}
+"""What ``memory_kwargs`` need not say, by memory."""
+BYPASSED_SCALE = 0.1
+"""Size at which a Transformer's outputs begin beside what bypasses it, about a third of that."""
 
 
 class MemoryActorCriticPolicy(ActorCriticPolicy):
@@ -44,8 +39,9 @@ class MemoryActorCriticPolicy(ActorCriticPolicy):
 
     ``memory``: a name of ``expirespan.memory.MEMORIES``; ``memory_kwargs``: its arguments (``width`` defaults to 64,
     the rest to `DEFAULTS`). ``predictor_lr``: learning rate of the span predictors as a multiple of the rest's.
-    ``ortho_encoder``: whether SB3's ``ortho_init``, orthogonal weights without bias, includes the encoder; with
-    PyTorch's biases all observations look alike at first, and large steps confuse them. All other arguments are SB3's.
+    ``bypass``: the heads read the sum of what the memory reads and what it answers, the answer small at first, and
+    SB3's ``ortho_init`` includes the encoder; so the policy begins as one of SB3's on the present observation and
+    bears the same step sizes. Without it the heads read the answer alone. All other arguments are SB3's.
     With ``share_features_extractor=False`` the memory reads both extractors' features side by side. Wherever SB3's
     methods take an observation, these also take ``state`` and ``episode_start``; without a state they answer as at the
     start of an episode.
@@ -60,23 +56,25 @@ class MemoryActorCriticPolicy(ActorCriticPolicy):
         memory: str = "expire_span",
         memory_kwargs: dict[str, Any] | None = None,
         predictor_lr: float = 1.0,
-        ortho_encoder: bool = True,
+        bypass: bool = True,
         **kwargs: Any,
     ) -> None:
         self.memory_name = memory
         self.memory_kwargs = dict(memory_kwargs or {})
-        self.predictor_lr, self.ortho_encoder = predictor_lr, ortho_encoder
+        self.predictor_lr, self.bypass = predictor_lr, bypass
         check_number("predictor_lr", predictor_lr, 0)
         super().__init__(observation_space, action_space, lr_schedule, *args, **kwargs)
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         data = super()._get_constructor_parameters()
-        names = ("memory_kwargs", "predictor_lr", "ortho_encoder")
+        names = ("memory_kwargs", "predictor_lr", "bypass")
         return data | {"memory": self.memory_name} | {name: getattr(self, name) for name in names}
 
     def _build_mlp_extractor(self) -> None:
         """Create encoder, memory and heads (called by SB3's ``_build``)."""
         defaults = DEFAULTS.get(self.memory_name, {})
+        if self.bypass and defaults:
+            defaults = defaults | {"output_scale": BYPASSED_SCALE}
         try:
             self.memory = make_memory(self.memory_name, **({"width": 64} | defaults | self.memory_kwargs))
         except TypeError as error:
@@ -86,7 +84,7 @@ class MemoryActorCriticPolicy(ActorCriticPolicy):
         self._state_signature = signature(self.memory.initial_state(1))
         features = self.features_dim * (1 if self.share_features_extractor else 2)
         self.encoder = nn.Linear(features, self.memory.width)
-        if self.ortho_init and self.ortho_encoder:
+        if self.ortho_init and self.bypass:
             self.init_weights(self.encoder, gain=np.sqrt(2))
         self.mlp_extractor = MlpExtractor(
             self.memory.width, net_arch=self.net_arch, activation_fn=self.activation_fn, device=self.device
@@ -117,6 +115,10 @@ class MemoryActorCriticPolicy(ActorCriticPolicy):
         encoded: th.Tensor = self.encoder(features)
         return encoded
 
+    def _answer(self, out: MemoryOutput[Any], x: th.Tensor) -> MemoryOutput[Any]:
+        """The memory's output with what the heads read as ``y``."""
+        return replace(out, y=out.y + x) if self.bypass else out
+
     def _given(
         self, x: th.Tensor, state: MemoryState | None, episode_start: th.Tensor | None
     ) -> tuple[MemoryState, th.Tensor]:
@@ -141,9 +143,9 @@ class MemoryActorCriticPolicy(ActorCriticPolicy):
         x = self._encode(obs)
         state, episode_start = self._given(x, state, episode_start)
         if not th.is_grad_enabled():
-            return self.memory.step(x, state, episode_start)
-        out = self.memory.unroll(x[:, None], state, episode_start[:, None])
-        return MemoryOutput(out.y[:, 0], out.state, out.penalty, out.trace)
+            return self._answer(self.memory.step(x, state, episode_start), x)
+        out = self._answer(self.memory.unroll(x[:, None], state, episode_start[:, None]), x[:, None])
+        return replace(out, y=out.y[:, 0])
 
     def step(
         self,
@@ -166,7 +168,7 @@ class MemoryActorCriticPolicy(ActorCriticPolicy):
         """Re-read segments (n, T, ...) in one pass. ``actions`` (n, T, action_dim), as in the buffer."""
         n, T = episode_start.shape
         x = self._encode(flatten_steps(obs)).unflatten(0, (n, T))
-        out = self.memory.unroll(x, state, episode_start)
+        out = self._answer(self.memory.unroll(x, state, episode_start), x)
         distribution, values = self.heads(out.y.flatten(0, 1))
         entropy = distribution.entropy()
         return MemoryEvaluation(

@@ -58,8 +58,8 @@ class _Transformer:
     """Transformer layers, each with a memory of its own."""
     heads: int = 4
     """Attention heads; must divide the width."""
-    gate: Literal["residual", "scaled", "gru"] = "residual"
-    """How a layer joins the stream; scaled is ReZero, gru is GTrXL's."""
+    gate: Literal["residual", "gru"] = "residual"
+    """How a layer joins the stream; gru is GTrXL's."""
     output_scale: float = 1.0
     """Size at which the outputs begin."""
     positions: int = 16

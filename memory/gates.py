@@ -1,4 +1,4 @@
-"""How a sublayer's output joins the stream: plain addition, scaled addition, or the GRU gate of GTrXL."""
+"""How a sublayer's output joins the stream: plain addition, or the GRU gate of GTrXL."""
 
 from __future__ import annotations
 
@@ -15,22 +15,6 @@ class ResidualGate(nn.Module):
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Join stream ``x`` and sublayer output ``y`` (same shape)."""
         return x + y
-
-
-class ScaledGate(nn.Module):
-    """x + a * y with a learned a per component that starts at 0 (ReZero, Bachlechner et al. 2020, arXiv 2003.04887).
-
-    Whatever a sublayer becomes in the first large steps of an optimiser like RMSprop, while its mean square is still
-    small, does not drown the stream in noise.
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.scale = nn.Parameter(torch.zeros(width))
-
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Join stream ``x`` and sublayer output ``y`` (same shape)."""
-        return x + self.scale * y
 
 
 class GRUGate(nn.Module):
@@ -56,4 +40,4 @@ class GRUGate(nn.Module):
         return (1 - z) * x + z * c
 
 
-GATES: dict[str, type[nn.Module]] = {"residual": ResidualGate, "scaled": ScaledGate, "gru": GRUGate}
+GATES: dict[str, type[nn.Module]] = {"residual": ResidualGate, "gru": GRUGate}

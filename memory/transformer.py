@@ -170,9 +170,9 @@ class TransformerMemory(Memory[TransformerState]):
     """Stack of Transformer layers, each with its own copy of ``rule`` deciding what it still remembers.
 
     ``width``: D, of inputs, outputs and states. ``layers``, ``heads``: their numbers; heads must divide width.
-    ``rule``: `ExpireSpan`, `FixedWindow` or another `Rule`. ``gate``: "residual", "scaled"
-    (ReZero) or "gru" (GTrXL). ``ff_width``: of the feed-forward block, default 2 * width. ``positions``: M,
-    steps with a learned relative position. ``output_scale``: components of the output start at about this size.
+    ``rule``: `ExpireSpan`, `FixedWindow` or another `Rule`. ``gate``: "residual" or "gru" (GTrXL).
+    ``ff_width``: of the feed-forward block, default 2 * width. ``positions``: M, steps with a learned relative
+    position. ``output_scale``: components of the output start at about this size.
     """
 
     def __init__(
@@ -181,7 +181,7 @@ class TransformerMemory(Memory[TransformerState]):
         layers: int = 2,
         heads: int = 4,
         rule: Rule | None = None,
-        gate: Literal["residual", "scaled", "gru"] = "residual",
+        gate: Literal["residual", "gru"] = "residual",
         ff_width: int | None = None,
         positions: int = 16,
         output_scale: float = 1.0,

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from expirespan.memory.gates import GATES, GRUGate, ResidualGate, ScaledGate
+from expirespan.memory.gates import GATES, GRUGate, ResidualGate
 
 
 def sigmoid(x: float) -> float:
@@ -20,14 +20,6 @@ def column(*numbers: float) -> Tensor:
 
 def test_residual_is_addition() -> None:
     assert torch.equal(ResidualGate(1)(column(1, 2), column(10, -20)), column(11, -18))
-
-
-def test_scaled_gate_by_hand() -> None:
-    gate = ScaledGate(2).double()
-    torch.testing.assert_close(gate(column(1, 2).T, column(10, -20).T), column(1, 2).T)
-    with torch.no_grad():
-        gate.scale.copy_(torch.tensor([0.5, -1]))
-    torch.testing.assert_close(gate(column(1, 2).T, column(10, -20).T), column(6, 22).T)
 
 
 def test_gru_gate_by_hand() -> None:

@@ -83,7 +83,7 @@ def soft(ramp: float) -> Mask:
     init_fraction=st.floats(0.1, 0.9),
     heads=st.sampled_from([1, 2, 4]),
     positions=st.integers(1, 16),
-    gate=st.sampled_from(["residual", "scaled", "gru"]),
+    gate=st.sampled_from(["residual", "gru"]),
     start=st.integers(1, 12).flatmap(
         lambda T: st.lists(st.lists(st.booleans(), min_size=T, max_size=T), min_size=1, max_size=3)
     ),
