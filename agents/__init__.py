@@ -4,8 +4,9 @@ from expirespan.agents.a2c import MemoryA2C
 from expirespan.agents.forgetting import Forgetting
 from expirespan.agents.histogram import Histogram
 from expirespan.agents.penalty import AdaptivePenalty, ConstantPenalty, PenaltySchedule, WarmupPenalty
-from expirespan.agents.policies import MemoryActorCriticPolicy, PolicyStep
+from expirespan.agents.policies import MemoryActorCriticPolicy
 from expirespan.agents.ppo import MemoryPPO
+from expirespan.agents.steps import PolicyStep
 from expirespan.agents.token_extractor import TokenExtractor
 from expirespan.agents.vec_env import SB3VecEnv
 

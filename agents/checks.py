@@ -97,7 +97,7 @@ def check_state(state: object, expected: str, batch_size: int) -> MemoryState:
     return state
 
 
-def check_learns_spans(memory: Memory[Any], name: str) -> None:
+def check_learns_spans(memory: Memory[Any] | None, name: str) -> None:
     """Raise ValueError if there is no span that a lesson in forgetting could shorten."""
     rules = memory.rules if isinstance(memory, TransformerMemory) else []
     if not any(isinstance(rule, ExpireSpan) for rule in rules):
@@ -111,9 +111,8 @@ def check_class(name: str, given: Any, base: type[Any], otherwise: str) -> None:
     """Raise ValueError unless ``given`` is a subclass of ``base``."""
     if not (isinstance(given, type) and issubclass(given, base)):
         raise ValueError(
-            f"{name} is {getattr(given, '__name__', repr(given))}, which knows no memory: expected "
-            f"{otherwise} or a subclass of {base.__module__}.{base.__name__}; agents without memory are in "
-            "stable_baselines3"
+            f"{name} is {getattr(given, '__name__', repr(given))}: expected {otherwise} or a subclass of "
+            f"{base.__module__}.{base.__name__}"
         )
 
 

@@ -26,8 +26,9 @@ from stable_baselines3.common.distributions import kl_divergence
 from torch.nn import functional as F
 
 from expirespan.agents.buffer import SegmentBatch
-from expirespan.agents.policies import Evaluation, MemoryActorCriticPolicy
+from expirespan.agents.policies import MemoryActorCriticPolicy
 from expirespan.agents.span_descent import Readings, SpanDescent, recording
+from expirespan.agents.steps import MemoryEvaluation
 from expirespan.memory import ExpireSpan, TransformerMemory, TransformerState
 from expirespan.memory.rule import require
 
@@ -113,7 +114,7 @@ class Lesson:
         for descent, part in zip(self.descents, state["descents"], strict=True):
             descent.load_state_dict(part)
 
-    def gradient(self, batch: SegmentBatch, full: Evaluation, alpha: float) -> LessonGradient:
+    def gradient(self, batch: SegmentBatch, full: MemoryEvaluation, alpha: float) -> LessonGradient:
         """Gradient on a minibatch of the teachers' segments. ``full``: the batch as acted."""
         assert isinstance(batch.state, TransformerState)
         n, device = batch.state.batch_size, batch.actions.device

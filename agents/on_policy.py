@@ -7,6 +7,7 @@ and, if asked for, a lesson in forgetting (`forgetting.py`).
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch as th
 from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
+from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv
@@ -30,13 +32,16 @@ from expirespan.agents.checks import (
     check_observation_space,
 )
 from expirespan.agents.forgetting import Forgetting, Lesson, LessonGradient
+from expirespan.agents.memoryless import MirroredRolloutBuffer
 from expirespan.agents.penalty import PenaltySchedule, as_schedule
 from expirespan.agents.policies import (
     MemoryActorCriticCnnPolicy,
     MemoryActorCriticPolicy,
     MemoryMultiInputActorCriticPolicy,
+    has_memory,
 )
 from expirespan.agents.rollout import RolloutAlgorithm
+from expirespan.agents.steps import MemoryEvaluation
 from expirespan.agents.vec_env import SB3VecEnv
 from expirespan.memory import TransformerMemory
 from expirespan.memory.rule import require
@@ -94,6 +99,12 @@ class MemoryOnPolicyAlgorithm(RolloutAlgorithm):
         self.span_penalty = as_schedule(span_penalty)
         self.forgetting = forgetting
         self._check_settings()
+        if not has_memory(self.policy_class):
+            warnings.warn(
+                f"policy {self.policy_class.__name__} has no memory and is trained as SB3 would train it; for one "
+                f"with a memory choose {', '.join(self.policy_aliases)} or a subclass of MemoryActorCriticPolicy",
+                stacklevel=3,
+            )
         if env is not None:
             self._check_students()
         if _init_setup_model:
@@ -101,10 +112,9 @@ class MemoryOnPolicyAlgorithm(RolloutAlgorithm):
 
     def _check_settings(self) -> None:
         """Raise ValueError for settings with which training could not go well; also called after loading."""
-        names = ", ".join(map(repr, self.policy_aliases))
-        check_class("policy", self.policy_class, MemoryActorCriticPolicy, names)
+        check_class("policy", self.policy_class, ActorCriticPolicy, ", ".join(map(repr, self.policy_aliases)))
         if self.rollout_buffer_class is not None:
-            check_class("rollout_buffer_class", self.rollout_buffer_class, MemoryRolloutBuffer, "None")
+            check_class("rollout_buffer_class", self.rollout_buffer_class, RolloutBuffer, "None")
         if self.forgetting is not None:
             require(
                 isinstance(self.forgetting, Forgetting), "forgetting", self.forgetting, "a Forgetting or None"
@@ -140,13 +150,19 @@ class MemoryOnPolicyAlgorithm(RolloutAlgorithm):
     def _setup_model(self) -> None:
         self._check_settings()
         given = self.rollout_buffer_class, self.rollout_buffer_kwargs
-        length = min(self.n_steps, self.batch_size or self.n_steps)
-        self.rollout_buffer_class = given[0] or MemoryRolloutBuffer
-        self.rollout_buffer_kwargs = {"segment_length": length} | given[1]
+        buffer_class = given[0] or MemoryRolloutBuffer
+        cut = {"segment_length": self._segment_length()}
+        takes_segments = issubclass(buffer_class, MemoryRolloutBuffer)
+        self.rollout_buffer_class = buffer_class
+        self.rollout_buffer_kwargs = cut | given[1] if takes_segments else given[1]
         super()._setup_model()
         self.rollout_buffer_class, self.rollout_buffer_kwargs = given  # as given, for a file that is loaded
+        own = self.rollout_buffer
+        self._segments = own if isinstance(own, MemoryRolloutBuffer) else self._mirrored(own, cut)
         if self.forgetting is not None:
-            check_learns_spans(self.policy.memory, self.policy.memory_name)
+            check_learns_spans(
+                self.actor.memory, getattr(self.policy, "memory_name", self.policy_class.__name__)
+            )
         self._lesson = None if self.forgetting is None else Lesson(self.forgetting, self.policy, self.n_envs)
         self._setup_memory()
 
@@ -156,6 +172,15 @@ class MemoryOnPolicyAlgorithm(RolloutAlgorithm):
     def _set_learned_state(self, state: dict[str, Any]) -> None:
         if self._lesson is not None and "lesson" in state:
             self._lesson.load_state_dict(state["lesson"])
+
+    def _segment_length(self) -> int:
+        """Steps that a minibatch keeps together: all it can hold, or one if there is no memory."""
+        return min(self.n_steps, self.batch_size or self.n_steps) if has_memory(self.policy_class) else 1
+
+    def _mirrored(self, mirror: RolloutBuffer, kwargs: dict[str, Any]) -> MirroredRolloutBuffer:
+        """Storage for segments beside a buffer without any."""
+        sizes = self.n_steps, self.observation_space, self.action_space, self.device
+        return MirroredRolloutBuffer(*sizes, n_envs=self.n_envs, mirror=mirror, **kwargs)
 
     def _update_learning_rate(self, optimizers: list[th.optim.Optimizer] | th.optim.Optimizer) -> None:
         """Set the schedule's learning rate, times ``lr_scale`` in the parameter groups that have one.
@@ -186,7 +211,7 @@ class MemoryOnPolicyAlgorithm(RolloutAlgorithm):
         logs: dict[str, list[float]] = {}
         stop = False
         for epoch in range(self.n_epochs):
-            for batch in self.rollout_buffer.get(self.batch_size, teachers):
+            for batch in self._segments.get(self.batch_size, teachers):
                 loss, approx_kl, lesson = self._loss(batch, alpha, logs)
                 if self.target_kl is not None and approx_kl > 1.5 * self.target_kl:
                     stop = True
@@ -222,7 +247,7 @@ class MemoryOnPolicyAlgorithm(RolloutAlgorithm):
         self, batch: SegmentBatch, alpha: float, logs: dict[str, list[float]]
     ) -> tuple[th.Tensor, float, LessonGradient | None]:
         """Loss of a minibatch, its approximate KL from the policy that acted, and the lesson drawn from it."""
-        ev = self.policy.unroll(batch.observations, batch.actions, batch.state, batch.episode_starts)
+        ev = self.actor.unroll(batch.observations, batch.actions, batch.state, batch.episode_starts)
         advantages = batch.advantages
         if self.normalize_advantage and advantages.numel() > 1:
             std = (advantages.std() + 1e-8).clamp_min(self.min_advantage_std)
@@ -230,15 +255,16 @@ class MemoryOnPolicyAlgorithm(RolloutAlgorithm):
         actor = self.policy_loss(ev.log_prob, batch, advantages)
         critic = self.value_loss(ev.values, batch)
         entropy_loss = -th.mean(-ev.log_prob if ev.entropy is None else ev.entropy)
-        price = ev.memory.penalty.sum()
+        price = ev.penalty.sum()
         loss = actor.loss + self.ent_coef * entropy_loss + self.vf_coef * critic
         lesson = None
         if self._lesson is None:
             loss = loss + alpha * price
         elif alpha > 0:
+            assert isinstance(ev, MemoryEvaluation)
             lesson = self._lesson.gradient(batch, ev, alpha)
         parts = {"train/value_loss": critic, "train/entropy_loss": entropy_loss}
-        if len(ev.memory.penalty):
+        if len(ev.penalty):
             parts["expire/penalty"] = price
         parts["train/loss"] = loss
         values = actor.logs | {key: part.item() for key, part in parts.items()}
@@ -253,13 +279,13 @@ class MemoryOnPolicyAlgorithm(RolloutAlgorithm):
     def _log_update(self, logs: dict[str, list[float]], alpha: float, score: float | None) -> None:
         for key, values in logs.items():
             self.logger.record(key, values[-1] if key == "train/loss" else float(np.mean(values)))
-        buffer = self.rollout_buffer
+        buffer = self._segments
         explained = explained_variance(buffer.values.flatten(), buffer.returns.flatten())
         self.logger.record("train/explained_variance", explained)
         if hasattr(self.policy, "log_std"):
             self.logger.record("train/std", th.exp(self.policy.log_std).mean().item())
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
-        memory = self.policy.memory
+        memory = self.actor.memory
         if isinstance(memory, TransformerMemory):
             self.logger.record("expire/penalty_coef", alpha)
             if score is not None:

@@ -6,13 +6,14 @@ observation -> features extractor (SB3) -> encoder -> memory -> MLP heads (SB3) 
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.distributions import Distribution
+from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.torch_layers import (
     BaseFeaturesExtractor,
     CombinedExtractor,
@@ -22,40 +23,29 @@ from stable_baselines3.common.torch_layers import (
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import nn
 
+from expirespan.agents.buffer import Observation
 from expirespan.agents.checkpoint import CheckpointedPolicy
 from expirespan.agents.checks import check_episode_start, check_number, check_state, signature
-from expirespan.memory import MemoryOutput, MemoryState, Trace, make_memory
+from expirespan.agents.steps import MemoryEvaluation, PolicyStep, as_taken, flatten_steps, to_env
+from expirespan.memory import MemoryOutput, MemoryState, make_memory
 
-
-class PolicyStep(NamedTuple):
-    """One step of acting in N environments: actions (N, ...), values (N, 1), log_prob (N,), state, trace."""
-
-    actions: th.Tensor
-    values: th.Tensor
-    log_prob: th.Tensor
-    state: MemoryState
-    trace: Trace
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Segments re-read with gradient: values, log_prob, entropy (n, T); entropy may have no formula: None."""
-
-    values: th.Tensor
-    log_prob: th.Tensor
-    entropy: th.Tensor | None
-    distribution: Distribution
-    memory: MemoryOutput[Any]
+DEFAULTS: dict[str, dict[str, Any]] = {"expire_span": {"max_span": 256}, "fixed_window": {"window": 256}}
+"""What ``memory_kwargs`` need not say, by memory."""
+BYPASSED_SCALE = 0.1
+"""Size at which a Transformer's outputs begin beside what bypasses it, about a third of that."""
 
 
 class MemoryActorCriticPolicy(CheckpointedPolicy):
     """SB3's actor-critic policy with a memory between features and heads.
 
-    ``memory``: a name of ``expirespan.memory.MEMORIES``; ``memory_kwargs``: its arguments (``width`` defaults
-    to 64, ``max_span`` and ``window`` to 256). ``predictor_lr``: learning rate of the span predictors as a
-    multiple of the rest's. All other arguments are SB3's. With ``share_features_extractor=False`` the memory
-    reads both extractors' features side by side. Wherever SB3's methods take an observation, these also take
-    ``state`` and ``episode_start``; without a state they answer as at the start of an episode.
+    ``memory``: a name of ``expirespan.memory.MEMORIES``; ``memory_kwargs``: its arguments (``width`` defaults to 64,
+    the rest to `DEFAULTS`). ``predictor_lr``: learning rate of the span predictors as a multiple of the rest's.
+    ``bypass``: the heads read the sum of what the memory reads and what it answers, the answer small at first, and
+    SB3's ``ortho_init`` includes the encoder; so the policy begins as one of SB3's on the present observation and
+    bears the same step sizes. Without it the heads read the answer alone. All other arguments are SB3's.
+    With ``share_features_extractor=False`` the memory reads both extractors' features side by side. Wherever SB3's
+    methods take an observation, these also take ``state`` and ``episode_start``; without a state they answer as at the
+    start of an episode.
     """
 
     def __init__(
@@ -67,24 +57,25 @@ class MemoryActorCriticPolicy(CheckpointedPolicy):
         memory: str = "expire_span",
         memory_kwargs: dict[str, Any] | None = None,
         predictor_lr: float = 1.0,
+        bypass: bool = True,
         **kwargs: Any,
     ) -> None:
         self.memory_name = memory
         self.memory_kwargs = dict(memory_kwargs or {})
-        self.predictor_lr = predictor_lr
+        self.predictor_lr, self.bypass = predictor_lr, bypass
         check_number("predictor_lr", predictor_lr, 0)
         super().__init__(observation_space, action_space, lr_schedule, *args, **kwargs)
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         data = super()._get_constructor_parameters()
-        data.update(memory=self.memory_name, memory_kwargs=self.memory_kwargs, predictor_lr=self.predictor_lr)
-        return data
+        names = ("memory_kwargs", "predictor_lr", "bypass")
+        return data | {"memory": self.memory_name} | {name: getattr(self, name) for name in names}
 
     def _build_mlp_extractor(self) -> None:
         """Create encoder, memory and heads (called by SB3's ``_build``)."""
-        defaults = {"expire_span": {"max_span": 256}, "fixed_window": {"window": 256}}.get(
-            self.memory_name, {}
-        )
+        defaults = DEFAULTS.get(self.memory_name, {})
+        if self.bypass and defaults:
+            defaults = defaults | {"output_scale": BYPASSED_SCALE}
         try:
             self.memory = make_memory(self.memory_name, **({"width": 64} | defaults | self.memory_kwargs))
         except TypeError as error:
@@ -94,6 +85,8 @@ class MemoryActorCriticPolicy(CheckpointedPolicy):
         self._state_signature = signature(self.memory.initial_state(1))
         features = self.features_dim * (1 if self.share_features_extractor else 2)
         self.encoder = nn.Linear(features, self.memory.width)
+        if self.ortho_init and self.bypass:
+            self.init_weights(self.encoder, gain=np.sqrt(2))
         self.mlp_extractor = MlpExtractor(
             self.memory.width, net_arch=self.net_arch, activation_fn=self.activation_fn, device=self.device
         )
@@ -123,6 +116,10 @@ class MemoryActorCriticPolicy(CheckpointedPolicy):
         encoded: th.Tensor = self.encoder(features)
         return encoded
 
+    def _answer(self, out: MemoryOutput[Any], x: th.Tensor) -> MemoryOutput[Any]:
+        """The memory's output with what the heads read as ``y``."""
+        return replace(out, y=out.y + x) if self.bypass else out
+
     def _given(
         self, x: th.Tensor, state: MemoryState | None, episode_start: th.Tensor | None
     ) -> tuple[MemoryState, th.Tensor]:
@@ -147,9 +144,9 @@ class MemoryActorCriticPolicy(CheckpointedPolicy):
         x = self._encode(obs)
         state, episode_start = self._given(x, state, episode_start)
         if not th.is_grad_enabled():
-            return self.memory.step(x, state, episode_start)
-        out = self.memory.unroll(x[:, None], state, episode_start[:, None])
-        return MemoryOutput(out.y[:, 0], out.state, out.penalty, out.trace)
+            return self._answer(self.memory.step(x, state, episode_start), x)
+        out = self._answer(self.memory.unroll(x[:, None], state, episode_start[:, None]), x[:, None])
+        return replace(out, y=out.y[:, 0])
 
     def step(
         self,
@@ -167,21 +164,19 @@ class MemoryActorCriticPolicy(CheckpointedPolicy):
         return PolicyStep(actions, values, log_prob, out.state, out.trace)
 
     def unroll(
-        self, obs: PyTorchObs, actions: th.Tensor, state: MemoryState, episode_start: th.Tensor
-    ) -> Evaluation:
+        self, obs: Observation, actions: th.Tensor, state: MemoryState, episode_start: th.Tensor
+    ) -> MemoryEvaluation:
         """Re-read segments (n, T, ...) in one pass. ``actions`` (n, T, action_dim), as in the buffer."""
         n, T = episode_start.shape
-        flat = {k: v.flatten(0, 1) for k, v in obs.items()} if isinstance(obs, dict) else obs.flatten(0, 1)
-        out = self.memory.unroll(self._encode(flat).unflatten(0, (n, T)), state, episode_start)
+        x = self._encode(flatten_steps(obs)).unflatten(0, (n, T))
+        out = self._answer(self.memory.unroll(x, state, episode_start), x)
         distribution, values = self.heads(out.y.flatten(0, 1))
-        taken = actions.flatten(0, 1)
-        if isinstance(self.action_space, spaces.Discrete):
-            taken = taken.long().flatten()
         entropy = distribution.entropy()
-        return Evaluation(
+        return MemoryEvaluation(
             values=values.view(n, T),
-            log_prob=distribution.log_prob(taken).view(n, T),
+            log_prob=distribution.log_prob(as_taken(actions, self.action_space)).view(n, T),
             entropy=None if entropy is None else entropy.view(n, T),
+            penalty=out.penalty,
             distribution=distribution,
             memory=out,
         )
@@ -252,15 +247,13 @@ class MemoryActorCriticPolicy(CheckpointedPolicy):
         return (actions if vectorized else actions.squeeze(axis=0)), out.state
 
     def to_env(self, actions: np.ndarray) -> np.ndarray:
-        """Actions as the environment takes them: of its shape, Box ones rescaled or clipped to its bounds."""
-        shape: tuple[int, ...] = self.action_space.shape or ()
-        actions = actions.reshape((-1, *shape))
-        if not isinstance(self.action_space, spaces.Box):
-            return actions
-        if self.squash_output:
-            return np.asarray(self.unscale_action(actions))
-        clipped: np.ndarray = np.clip(actions, self.action_space.low, self.action_space.high)
-        return clipped
+        """As the function `to_env`."""
+        return to_env(self, actions)
+
+
+def has_memory(policy_class: type[BasePolicy]) -> bool:
+    """Whether policies of that class read their history."""
+    return issubclass(policy_class, MemoryActorCriticPolicy)
 
 
 class MemoryActorCriticCnnPolicy(MemoryActorCriticPolicy):

@@ -110,8 +110,7 @@ class MemoryPPO(MemoryOnPolicyAlgorithm):
             f"n_steps={self.n_steps} and n_envs={self.n_envs}: advantages are normalised, which takes a "
             "rollout of at least 2 steps; choose a larger n_steps or normalize_advantage=False"
         )
-        length = min(self.n_steps, self.batch_size)
-        sizes = minibatch_sizes(self.n_steps, self.n_envs, length, self.batch_size)
+        sizes = minibatch_sizes(self.n_steps, self.n_envs, self._segment_length(), self.batch_size)
         if min(sizes) < max(sizes):
             warnings.warn(
                 f"batch_size={self.batch_size} divides a rollout of n_steps={self.n_steps} in "

@@ -21,24 +21,30 @@ from expirespan.agents.buffer import MemoryRolloutBuffer
 from expirespan.agents.checkpoint import CheckpointedAlgorithm, position_of
 from expirespan.agents.checks import check_finite
 from expirespan.agents.forgetting import Forgetting
-from expirespan.agents.policies import MemoryActorCriticPolicy
+from expirespan.agents.memoryless import Memoryless
+from expirespan.agents.policies import MemoryActorCriticPolicy, has_memory
 from expirespan.agents.rollout_spans import RolloutSpans
+from expirespan.agents.steps import to_env
 from expirespan.memory import MemoryState, TransformerMemory, TransformerState
 
 
 class RolloutAlgorithm(CheckpointedAlgorithm):
     """`OnPolicyAlgorithm` whose rollouts carry a memory."""
 
-    policy: MemoryActorCriticPolicy
-    rollout_buffer: MemoryRolloutBuffer
     forgetting: Forgetting | None
+    _segments: MemoryRolloutBuffer
     _scores: deque[tuple[int, float]] | None = None
+
+    @property
+    def actor(self) -> MemoryActorCriticPolicy | Memoryless:
+        """The policy, with the methods of one that has a memory."""
+        return self.policy if has_memory(self.policy_class) else Memoryless(self.policy)  # type: ignore[return-value]
 
     def _setup_memory(self) -> None:
         """Begin with empty memories, unless loading brought those of the same number of environments."""
         state = self._memory_state
         if state is None or state.batch_size != self.n_envs:
-            state = self.policy.initial_state(self.n_envs)
+            state = self.actor.initial_state(self.n_envs)
         self._memory_state = state.to(self.device)
         if self._scores is None:
             self._scores = deque(maxlen=self._stats_window_size)
@@ -59,13 +65,13 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
             )
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_rollout_spans", "_lesson"]
+        return [*super()._excluded_save_params(), "_rollout_spans", "_lesson", "_segments"]
 
     def _begin_rollout(self) -> MemoryState:
         """Memory under the present weights, with what this rollout does to its spans."""
-        memory, state = self.policy.memory, self._memory_state
+        memory, state = self.actor.memory, self._memory_state
         assert state is not None
-        state = memory.refresh(state)
+        state = state if memory is None else memory.refresh(state)
         if isinstance(memory, TransformerMemory):
             assert isinstance(state, TransformerState)
             state = memory.shorten(state)
@@ -83,9 +89,9 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
         The names of local variables are SB3's, because callbacks read them.
         """
         assert self._last_obs is not None, "nothing observed yet: call learn(), which resets the environment"
-        assert isinstance(rollout_buffer, MemoryRolloutBuffer)
+        actor, segments = self.actor, self._segments  # which is rollout_buffer, or fills it
         self.policy.set_training_mode(False)
-        rollout_buffer.reset()
+        segments.reset()
         callback.on_rollout_start()
         self._rollout_start = position_of(self)  # a run that stops within a rollout goes on here
         if self.use_sde:
@@ -96,15 +102,15 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
         for n_steps in range(n_rollout_steps):
             if self.use_sde and self.sde_sample_freq > 0 and n_steps % self.sde_sample_freq == 0:
                 self.policy.reset_noise(env.num_envs)
-            if rollout_buffer.wants_snapshot():
-                rollout_buffer.add_snapshot(self._memory_state)
+            if segments.wants_snapshot():
+                segments.add_snapshot(self._memory_state)
             with th.no_grad():
                 obs_tensor = obs_as_tensor(self._last_obs, self.device)  # type: ignore[arg-type]
                 starts = th.as_tensor(self._last_episode_starts, dtype=th.bool, device=self.device)
-                out = self.policy.step(obs_tensor, self._memory_state, starts)
+                out = actor.step(obs_tensor, self._memory_state, starts)
             values, log_probs = out.values, out.log_prob
             actions = out.actions.cpu().numpy()
-            clipped_actions = self.policy.to_env(actions)
+            clipped_actions = to_env(self.policy, actions)
             new_obs, rewards, dones, infos = env.step(clipped_actions)
             check_finite(new_obs, rewards, self.num_timesteps, infos)
             self.num_timesteps += env.num_envs
@@ -117,15 +123,15 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
             self._keep_scores(infos, dones)
             self._rollout_spans.add(out.trace)
             rewards = rewards + self.gamma * self._values_at_timeout(infos, dones, out.state)
-            rollout_buffer.add(obs_tensor, out.actions, rewards, starts, values, log_probs)
+            segments.add(obs_tensor, out.actions, rewards, starts, values, log_probs)
             self._last_obs, self._last_episode_starts = new_obs, dones  # type: ignore[assignment]
             self._memory_state = out.state
 
         with th.no_grad():
             obs_tensor = obs_as_tensor(new_obs, self.device)  # type: ignore[arg-type]
             starts = th.as_tensor(dones, dtype=th.bool, device=self.device)
-            values = self.policy.predict_values(obs_tensor, out.state, starts)
-        rollout_buffer.compute_returns_and_advantage(last_values=values, dones=dones)
+            values = actor.predict_values(obs_tensor, out.state, starts)
+        segments.compute_returns_and_advantage(last_values=values, dones=dones)
         callback.update_locals(locals())
         callback.on_rollout_end()
         return True
@@ -138,7 +144,8 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
         A time limit is no end of the task (Pardo et al. 2018, arXiv 1712.00378).
         """
         values = np.zeros(len(dones), dtype=np.float32)
-        cut = [i for i in np.flatnonzero(dones).tolist() if infos[i].get("TimeLimit.truncated", False)]
+        ended = [i for i in np.flatnonzero(dones).tolist() if infos[i].get("TimeLimit.truncated", False)]
+        cut = [i for i in ended if infos[i].get("terminal_observation") is not None]
         if cut:
             last = [infos[i]["terminal_observation"] for i in cut]
             is_dict = isinstance(last[0], dict)
@@ -146,7 +153,7 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
                 obs, _ = self.policy.obs_to_tensor(
                     {k: np.stack([o[k] for o in last]) for k in last[0]} if is_dict else np.stack(last)
                 )
-                values[cut] = self.policy.predict_values(obs, state[cut]).flatten().cpu().numpy()
+                values[cut] = self.actor.predict_values(obs, state[cut]).flatten().cpu().numpy()
         return values
 
     def _keep_scores(self, infos: list[dict[str, Any]], dones: np.ndarray) -> None:

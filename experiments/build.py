@@ -65,6 +65,7 @@ def make_agent(config: Config, env: SB3VecEnv) -> Agent:
     given = settings(config.algorithm)
     policy: dict[str, Any] = {"memory": config.memory.name, "memory_kwargs": settings(config.memory)}
     policy["net_arch"] = []  # the memory's layers are network enough
+    policy["bypass"] = False  # as the published results were made
     policy["predictor_lr"] = given.pop("predictor_lr")
     if given.pop("lr_schedule") == "linear":
         given["learning_rate"] = LinearSchedule(given["learning_rate"], 0.0, 1.0)

@@ -60,6 +60,8 @@ class _Transformer:
     """Attention heads; must divide the width."""
     gate: Literal["residual", "gru"] = "residual"
     """How a layer joins the stream; gru is GTrXL's."""
+    output_scale: float = 1.0
+    """Size at which the outputs begin."""
     positions: int = 16
     """Recent steps with a learned relative position."""
 

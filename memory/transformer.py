@@ -172,7 +172,7 @@ class TransformerMemory(Memory[TransformerState]):
     ``width``: D, of inputs, outputs and states. ``layers``, ``heads``: their numbers; heads must divide width.
     ``rule``: `ExpireSpan`, `FixedWindow` or another `Rule`. ``gate``: "residual" or "gru" (GTrXL).
     ``ff_width``: of the feed-forward block, default 2 * width. ``positions``: M, steps with a learned relative
-    position.
+    position. ``output_scale``: components of the output start at about this size.
     """
 
     def __init__(
@@ -184,6 +184,7 @@ class TransformerMemory(Memory[TransformerState]):
         gate: Literal["residual", "gru"] = "residual",
         ff_width: int | None = None,
         positions: int = 16,
+        output_scale: float = 1.0,
     ) -> None:
         super().__init__()
         require(
@@ -196,6 +197,7 @@ class TransformerMemory(Memory[TransformerState]):
         require(gate in GATES, "gate", gate, f"one of {', '.join(GATES)}")
         require(ff_width is None or ff_width >= 1, "ff_width", ff_width, "an integer >= 1 or None")
         require(positions >= 1, "positions", positions, "an integer >= 1")
+        require(0 < output_scale < math.inf, "output_scale", output_scale, "a finite number > 0")
         self.width = width
         self.layers = nn.ModuleList()
         for _ in range(layers):
@@ -203,6 +205,7 @@ class TransformerMemory(Memory[TransformerState]):
             own.attach(width)
             self.layers.append(TransformerLayer(width, heads, own, gate, ff_width or 2 * width, positions))
         self.norm = nn.LayerNorm(width)
+        nn.init.constant_(self.norm.weight, output_scale)
 
     @property
     def rules(self) -> list[Rule]:

@@ -17,7 +17,7 @@ from expirespan.experiments import RECIPES
 ROOT = Path(__file__).parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = PYPROJECT["project"]
-NOT_PACKAGES = {"tests", "docs", "build", "dist", "runs", "wandb"}
+NOT_PACKAGES = {"tests", "docs", "examples", "build", "dist", "runs", "wandb"}
 FOLDERS = {
     folder.relative_to(ROOT).as_posix(): folder
     for top in ROOT.iterdir()

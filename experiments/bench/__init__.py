@@ -16,6 +16,7 @@ from expirespan.experiments.errors import UserError, unknown
 from expirespan.experiments.options import parse
 
 BENCHES: dict[str, str] = {
+    "agents": "training speed and rollout bytes: MemoryPPO, PPO without memory, sb3-contrib's RecurrentPPO",
     "envs": "steps per second of every environment, beside one of MiniGrid's own",
 }
 """Modules of this folder and what they measure."""

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch as th
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
-from stable_baselines3.common.buffers import RolloutBuffer
-from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.policies import BasePolicy
 
 from expirespan.agents import Forgetting, MemoryA2C, MemoryPPO
 
@@ -38,10 +38,13 @@ WRONG = [
     ({"policy": "MlpLstmPolicy"}, "policy 'MlpLstmPolicy' is unknown; choose one of MlpPolicy, CnnPolicy"),
     ({"policy": "MultiInputPolicy"}, "MultiInputPolicy is for Dict observations"),
     (
-        {"policy": ActorCriticPolicy},
-        "policy is ActorCriticPolicy, which knows no memory: expected 'Mlp",
+        {"policy": BasePolicy},
+        "policy is BasePolicy: expected 'MlpPolicy', 'CnnPolicy', 'MultiInputPolicy' or a",
     ),
-    ({"rollout_buffer_class": RolloutBuffer}, "rollout_buffer_class is RolloutBuffer, which knows no memory"),
+    (
+        {"rollout_buffer_class": ReplayBuffer},
+        "rollout_buffer_class is ReplayBuffer: expected None or a subclass",
+    ),
     (
         {"forgetting": Forgetting(), "memory": "lstm"},
         "needs a memory that learns spans, and 'lstm' has",

@@ -1,0 +1,166 @@
+"""Training speed of agents on the corridor, and what their rollouts hold, side by side in one process.
+
+Every agent has the same rollouts, epochs, minibatches and widths. Rounds alternate between agents, so that whatever
+else the machine does meets all of them; the median round counts. Memories last as long as they can: nothing is
+trained for long enough to forget.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from stable_baselines3 import PPO
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+
+from expirespan.agents import MemoryPPO, SB3VecEnv
+from expirespan.experiments.build import make_envs
+from expirespan.experiments.config import CorridorEnv
+from expirespan.experiments.errors import UserError
+
+REFERENCE = "RecurrentPPO"
+
+
+@dataclass(frozen=True)
+class Options:
+    """Sizes of the comparison."""
+
+    num_envs: int = 64
+    """Environments side by side."""
+    n_steps: int = 128
+    """Steps of every environment between updates."""
+    epochs: int = 3
+    """Passes over each rollout."""
+    batch_size: int = 2048
+    """Steps per minibatch."""
+    width: int = 64
+    """Size of states: of the memory, the LSTM and the layers of the heads."""
+    layers: int = 2
+    """Transformer layers of MemoryPPO; RecurrentPPO has one LSTM for the actor and one for the critic, its default."""
+    max_span: float = 256
+    """Longest span of MemoryPPO's memories."""
+    max_length: int = 200
+    """Longest corridor."""
+    rounds: int = 3
+    """Measured rollouts with their updates per agent; one more comes before, to warm up."""
+    threads: int = 2
+    """Threads of PyTorch."""
+    output: Path | None = None
+    """JSON file for the numbers."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """``steps_per_second``: median over ``rounds``; ``ratio`` to RecurrentPPO; ``bytes_per_step`` of the rollout."""
+
+    agent: str
+    steps_per_second: float
+    ratio: float
+    bytes_per_step: float
+    rounds: list[float]
+
+
+def run(options: Options) -> list[Row]:
+    """Measure every agent.
+
+    Raises:
+        UserError: sb3-contrib is not installed, or a number is not positive.
+    """
+    for name in ("num_envs", "n_steps", "epochs", "batch_size", "width", "layers", "rounds", "threads"):
+        if getattr(options, name) < 1:
+            raise UserError(f"{name.replace('_', '-')}={getattr(options, name)}: expected at least 1")
+    torch.set_num_threads(options.threads)
+    agents = {name: make(options) for name, make in MAKERS.items()}
+    speeds: dict[str, list[float]] = {name: [] for name in agents}
+    for _ in range(options.rounds + 1):
+        for name, agent in agents.items():
+            speeds[name].append(_steps_per_second(agent))
+    speeds = {name: rounds[1:] for name, rounds in speeds.items()}
+    reference = median(speeds[REFERENCE])
+    return [
+        Row(name, median(rounds), median(rounds) / reference, bytes_per_step(agents[name]), rounds)
+        for name, rounds in speeds.items()
+    ]
+
+
+def table(rows: list[Row]) -> str:
+    """The rows for people."""
+    lines = [f"{'agent':<16}{'steps/s':>10}{f'x {REFERENCE}':>16}{'rollout bytes per step':>25}"]
+    lines += [
+        f"{r.agent:<16}{r.steps_per_second:>10,.0f}{r.ratio:>16.2f}{r.bytes_per_step:>25,.0f}" for r in rows
+    ]
+    return "\n".join(lines)
+
+
+def bytes_per_step(agent: OnPolicyAlgorithm) -> float:
+    """Bytes that the rollout buffer holds, memory snapshots or hidden states included, per environment step."""
+    buffer = agent.rollout_buffer
+    return sum(_nbytes(value) for value in vars(buffer).values()) / (buffer.buffer_size * buffer.n_envs)
+
+
+def _nbytes(value: Any) -> int:
+    if isinstance(value, np.ndarray | torch.Tensor):
+        return value.nbytes
+    if isinstance(value, dict):
+        return sum(map(_nbytes, value.values()))
+    if isinstance(value, list | tuple):
+        return sum(map(_nbytes, value))
+    return _nbytes(value.state_dict()) if hasattr(value, "state_dict") else 0
+
+
+def _steps_per_second(agent: OnPolicyAlgorithm) -> float:
+    """Of one rollout with its update."""
+    before, began = agent.num_timesteps, time.perf_counter()
+    agent.learn(agent.n_steps * agent.n_envs, reset_num_timesteps=False)
+    return (agent.num_timesteps - before) / (time.perf_counter() - began)
+
+
+def _arguments(options: Options, **policy: Any) -> dict[str, Any]:
+    heads = [options.width, options.width]
+    envs = make_envs(CorridorEnv(max_length=options.max_length), options.num_envs)
+    return {
+        "policy": "MlpPolicy",
+        "env": SB3VecEnv(envs, info_keys=()),
+        "n_steps": options.n_steps,
+        "batch_size": options.batch_size,
+        "n_epochs": options.epochs,
+        "policy_kwargs": {"net_arch": heads} | policy,
+        "device": "cpu",
+        "seed": 0,
+    }
+
+
+def _memory_ppo(options: Options) -> OnPolicyAlgorithm:
+    memory = {"width": options.width, "layers": options.layers, "max_span": options.max_span}
+    return MemoryPPO(**_arguments(options, memory="expire_span", memory_kwargs=memory))
+
+
+def _ppo(options: Options) -> OnPolicyAlgorithm:
+    return PPO(**_arguments(options))
+
+
+def _recurrent_ppo(options: Options) -> OnPolicyAlgorithm:
+    try:
+        from sb3_contrib import RecurrentPPO
+    except ImportError as error:
+        raise UserError(
+            f"the comparison needs sb3-contrib: {error}; pip install 'sb3-contrib>=2.9,<3'"
+        ) from error
+    agent: OnPolicyAlgorithm = RecurrentPPO(
+        **_arguments(options, lstm_hidden_size=options.width) | {"policy": "MlpLstmPolicy"}
+    )
+    return agent
+
+
+MAKERS: dict[str, Callable[[Options], OnPolicyAlgorithm]] = {
+    "MemoryPPO": _memory_ppo,
+    "PPO": _ppo,
+    REFERENCE: _recurrent_ppo,
+}
+"""Agents by the names in the table."""

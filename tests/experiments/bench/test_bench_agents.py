@@ -1,0 +1,57 @@
+"""`expirespan bench agents`: the bytes by hand, the numbers in the file."""
+
+import json
+
+import pytest
+
+from expirespan.experiments.bench import agents
+from expirespan.experiments.cli import main
+
+SMALL = agents.Options(
+    num_envs=2, n_steps=8, epochs=1, batch_size=8, width=8, layers=1, max_span=4, rounds=1, threads=1
+)
+
+
+def test_bytes_by_hand():
+    """A rollout of PPO's kind, beside what each memory adds."""
+    held = {}
+    for name, make in agents.MAKERS.items():
+        agent = make(SMALL)
+        agent.learn(16)
+        held[name] = agents.bytes_per_step(agent)
+    hidden_and_cell = 4 * 8 * 2 * 2  # float32, width 8, of actor and critic
+    assert held["RecurrentPPO"] - held["PPO"] == hidden_and_cell
+    assert held["MemoryPPO"] < held["PPO"] + hidden_and_cell
+
+
+def test_the_file(tmp_path, capsys):
+    flags = "--num-envs 2 --n-steps 8 --epochs 1 --batch-size 8 --width 8 --layers 1 --rounds 2 --threads 1"
+    assert main(["bench", "agents", *flags.split(), "--output", str(tmp_path / "bench.json")]) == 0
+    found = json.loads((tmp_path / "bench.json").read_text())
+    rows = {row["agent"]: row for row in found["rows"]}
+    assert list(rows) == ["MemoryPPO", "PPO", "RecurrentPPO"]
+    reference = rows["RecurrentPPO"]
+    assert reference["ratio"] == 1
+    for row in rows.values():
+        assert len(row["rounds"]) == 2 and min(row["rounds"]) <= row["steps_per_second"] <= max(row["rounds"])
+        assert row["ratio"] == pytest.approx(row["steps_per_second"] / reference["steps_per_second"])
+    assert found["options"]["n_steps"] == 8 and "commit" in found
+    assert "MemoryPPO" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "args, message",
+    [
+        (["agent"], "unknown bench 'agent': did you mean 'agents'? expected one of agents"),
+        (["agents", "--rounds", "0"], "rounds=0: expected at least 1"),
+        (["agents", "--output", "/nowhere/bench.json"], "expected a file in an existing folder"),
+    ],
+)
+def test_errors(args, message, capsys):
+    assert main(["bench", *args]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_help(capsys):
+    assert main(["bench", "--help"]) == 0
+    assert "agents" in capsys.readouterr().out
