@@ -6,7 +6,7 @@ observation -> features extractor (SB3) -> encoder -> memory -> MLP heads (SB3) 
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,7 +24,7 @@ from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import nn
 
 from expirespan.agents.checks import check_episode_start, check_number, check_state, signature
-from expirespan.memory import MemoryOutput, MemoryState, Trace, make_memory
+from expirespan.memory import MemoryOutput, MemoryState, Trace, TransformerMemory, make_memory
 
 
 class PolicyStep(NamedTuple):
@@ -48,12 +48,21 @@ class Evaluation:
     memory: MemoryOutput[Any]
 
 
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "expire_span": {"max_span": 256},
+    "adaptive_span": {"max_span": 256},
+    "fixed_window": {"window": 256},
+    "compressive": {"window": 64},
+}
+"""What a memory reaches unless told otherwise."""
+
+
 class MemoryActorCriticPolicy(ActorCriticPolicy):
     """SB3's actor-critic policy with a memory between features and heads.
 
     ``memory``: a name of ``expirespan.memory.MEMORIES``; ``memory_kwargs``: its arguments (``width`` defaults
-    to 64, ``max_span`` and ``window`` to 256). ``predictor_lr``: learning rate of the span predictors as a
-    multiple of the rest's. All other arguments are SB3's. With ``share_features_extractor=False`` the memory
+    to 64, for the rest see `DEFAULTS`). ``predictor_lr``: learning rate of what decides spans, as a multiple of
+    the rest's. All other arguments are SB3's. With ``share_features_extractor=False`` the memory
     reads both extractors' features side by side. Wherever SB3's methods take an observation, these also take
     ``state`` and ``episode_start``; without a state they answer as at the start of an episode.
     """
@@ -82,9 +91,7 @@ class MemoryActorCriticPolicy(ActorCriticPolicy):
 
     def _build_mlp_extractor(self) -> None:
         """Create encoder, memory and heads (called by SB3's ``_build``)."""
-        defaults = {"expire_span": {"max_span": 256}, "fixed_window": {"window": 256}}.get(
-            self.memory_name, {}
-        )
+        defaults = DEFAULTS.get(self.memory_name, {})
         try:
             self.memory = make_memory(self.memory_name, **({"width": 64} | defaults | self.memory_kwargs))
         except TypeError as error:
@@ -100,7 +107,8 @@ class MemoryActorCriticPolicy(ActorCriticPolicy):
 
     def _build(self, lr_schedule: Schedule) -> None:
         super()._build(lr_schedule)
-        predictors = [p for n, p in self.named_parameters() if ".predictor." in n]
+        rules = self.memory.rules if isinstance(self.memory, TransformerMemory) else []
+        predictors = [p for rule in rules for p in rule.span_parameters()]
         if self.predictor_lr != 1.0 and predictors:
             chosen = {id(p) for p in predictors}
             rest = [p for p in self.parameters() if id(p) not in chosen]
@@ -149,7 +157,7 @@ class MemoryActorCriticPolicy(ActorCriticPolicy):
         if not th.is_grad_enabled():
             return self.memory.step(x, state, episode_start)
         out = self.memory.unroll(x[:, None], state, episode_start[:, None])
-        return MemoryOutput(out.y[:, 0], out.state, out.penalty, out.trace)
+        return replace(out, y=out.y[:, 0])
 
     def step(
         self,

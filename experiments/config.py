@@ -93,6 +93,34 @@ class FixedWindowMemory(_Transformer):
 
 
 @dataclass(frozen=True)
+class AdaptiveSpanMemory(_Transformer):
+    """Every attention head learns how far back it reads."""
+
+    name: ClassVar[str] = "adaptive_span"
+    max_span: float = 256
+    """Longest reach, in steps."""
+    ramp: float = 16
+    """Steps over which a memory past the reach fades."""
+    init_fraction: float = 0.9
+    """Reaches start at this fraction of the longest."""
+
+
+@dataclass(frozen=True)
+class CompressiveMemory(_Transformer):
+    """What leaves the window is compressed and read for longer."""
+
+    name: ClassVar[str] = "compressive"
+    window: int = 64
+    """Last states that can be read, the present one included."""
+    slots: int = 48
+    """Summaries that can be read besides."""
+    factor: int = 4
+    """States that a summary stands for."""
+    compression: Literal["conv", "mean", "max"] = "conv"
+    """How states become a summary: by a learned convolution, their mean or their maximum."""
+
+
+@dataclass(frozen=True)
 class LSTMMemory:
     """The recurrent baseline."""
 
@@ -114,7 +142,9 @@ class GRUMemory:
     """GRU layers."""
 
 
-Memory = ExpireSpanMemory | FixedWindowMemory | LSTMMemory | GRUMemory
+Memory = (
+    ExpireSpanMemory | FixedWindowMemory | AdaptiveSpanMemory | CompressiveMemory | LSTMMemory | GRUMemory
+)
 
 
 @dataclass(frozen=True)
@@ -321,7 +351,9 @@ def _by_name(*kinds: type[Part]) -> dict[str, type[Part]]:
 KINDS: dict[str, dict[str, type[Part]]] = {
     "env": _by_name(CorridorEnv),
     "eval_env": _by_name(CorridorEnv),
-    "memory": _by_name(ExpireSpanMemory, FixedWindowMemory, LSTMMemory, GRUMemory),
+    "memory": _by_name(
+        ExpireSpanMemory, FixedWindowMemory, AdaptiveSpanMemory, CompressiveMemory, LSTMMemory, GRUMemory
+    ),
     "algorithm": _by_name(PPOAlgorithm, A2CAlgorithm),
     "penalty": _by_name(ConstantPenaltyPart, WarmupPenaltyPart, AdaptivePenaltyPart),
     "forgetting": _by_name(NoLesson, ForgettingLesson),
