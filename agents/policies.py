@@ -24,7 +24,7 @@ from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import nn
 
 from expirespan.agents.checks import check_episode_start, check_number, check_state, signature
-from expirespan.memory import MemoryOutput, MemoryState, Trace, TransformerMemory, make_memory
+from expirespan.memory import MemoryOutput, MemoryState, Trace, make_memory
 
 
 class PolicyStep(NamedTuple):
@@ -52,7 +52,6 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "expire_span": {"max_span": 256},
     "adaptive_span": {"max_span": 256},
     "fixed_window": {"window": 256},
-    "compressive": {"window": 64},
 }
 """What a memory reaches unless told otherwise."""
 
@@ -91,9 +90,9 @@ class MemoryActorCriticPolicy(ActorCriticPolicy):
 
     def _build_mlp_extractor(self) -> None:
         """Create encoder, memory and heads (called by SB3's ``_build``)."""
-        defaults = DEFAULTS.get(self.memory_name, {})
+        given = {"width": 64} | DEFAULTS.get(self.memory_name, {}) | self.memory_kwargs
         try:
-            self.memory = make_memory(self.memory_name, **({"width": 64} | defaults | self.memory_kwargs))
+            self.memory = make_memory(self.memory_name, **given)
         except TypeError as error:
             raise TypeError(
                 f"memory_kwargs={self.memory_kwargs} do not fit memory {self.memory_name!r}: {error}"
@@ -107,8 +106,7 @@ class MemoryActorCriticPolicy(ActorCriticPolicy):
 
     def _build(self, lr_schedule: Schedule) -> None:
         super()._build(lr_schedule)
-        rules = self.memory.rules if isinstance(self.memory, TransformerMemory) else []
-        predictors = [p for rule in rules for p in rule.span_parameters()]
+        predictors = [p for rule in getattr(self.memory, "rules", []) for p in rule.span_parameters()]
         if self.predictor_lr != 1.0 and predictors:
             chosen = {id(p) for p in predictors}
             rest = [p for p in self.parameters() if id(p) not in chosen]

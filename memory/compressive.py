@@ -37,7 +37,7 @@ class Compressive(Rule):
 
     def __init__(
         self,
-        window: int,
+        window: int = 64,
         slots: int = 64,
         factor: int = 4,
         compression: Literal["conv", "mean", "max"] = "conv",
