@@ -52,8 +52,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "expire_span": {"max_span": 256},
     "adaptive_span": {"max_span": 256},
     "fixed_window": {"window": 256},
-}
-"""What a memory reaches unless told otherwise."""
+}  # what a memory reaches unless told otherwise
 
 
 class MemoryActorCriticPolicy(ActorCriticPolicy):
@@ -61,9 +60,9 @@ class MemoryActorCriticPolicy(ActorCriticPolicy):
 
     ``memory``: a name of ``expirespan.memory.MEMORIES``; ``memory_kwargs``: its arguments (``width`` defaults
     to 64, for the rest see `DEFAULTS`). ``predictor_lr``: learning rate of what decides spans, as a multiple of
-    the rest's. All other arguments are SB3's. With ``share_features_extractor=False`` the memory
-    reads both extractors' features side by side. Wherever SB3's methods take an observation, these also take
-    ``state`` and ``episode_start``; without a state they answer as at the start of an episode.
+    the rest's. All other arguments are SB3's. With ``share_features_extractor=False`` the memory reads both extractors'
+    features side by side. Wherever SB3's methods take an observation, these also take ``state`` and
+    ``episode_start``; without a state they answer as at the start of an episode.
     """
 
     def __init__(

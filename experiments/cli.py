@@ -137,6 +137,26 @@ def evaluate_command(args: Sequence[str]) -> int:
     return 0
 
 
+def sequence_command(args: Sequence[str]) -> int:
+    """``expirespan sequence``."""
+    from expirespan.experiments.sequence.command import sequence_command
+
+    return sequence_command(args)
+
+
+def bench_command(args: Sequence[str]) -> int:
+    """``expirespan bench``."""
+    from expirespan.experiments.bench import memories
+
+    benches = {"memories": memories.command}
+    if not args or args[0] in ("-h", "--help"):
+        print(f"usage: expirespan bench {{{','.join(benches)}}} [--setting VALUE ...]")
+        return 0 if args else USAGE
+    if args[0] not in benches:
+        raise unknown("benchmark", args[0], benches)
+    return benches[args[0]](args[1:])
+
+
 EVALUATE = (
     "Play fresh episodes with the most likely actions, beside chance and the oracle; write scores, one "
     "episode step by step and its picture into the run's folder."
@@ -145,6 +165,8 @@ EVALUATE = (
 COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "train": (train_command, "train an agent by a recipe"),
     "evaluate": (evaluate_command, "score a trained agent on fresh episodes"),
+    "bench": (bench_command, "measure what memories cost"),
+    "sequence": (sequence_command, "train on a sequence task: copy, collision, charlm"),
 }
 """What ``expirespan`` can do, by name."""
 

@@ -342,13 +342,15 @@ class Config:
 
 
 Part = Env | Memory | Algorithm | Penalty | Lesson
+Kinds = dict[str, dict[str, Any]]
+"""The kinds of each part of some settings, by name."""
 
 
-def _by_name(*kinds: type[Part]) -> dict[str, type[Part]]:
+def _by_name(*kinds: Any) -> dict[str, Any]:
     return {kind.name: kind for kind in kinds}
 
 
-KINDS: dict[str, dict[str, type[Part]]] = {
+KINDS: Kinds = {
     "env": _by_name(CorridorEnv),
     "eval_env": _by_name(CorridorEnv),
     "memory": _by_name(
@@ -361,12 +363,12 @@ KINDS: dict[str, dict[str, type[Part]]] = {
 """The kinds of each part of a `Config`, by name."""
 
 
-def settings(part: Part) -> dict[str, Any]:
+def settings(part: Any) -> dict[str, Any]:
     """The settings of a part, by name."""
     return {item.name: getattr(part, item.name) for item in fields(part)}
 
 
-def choose(kind: type[Part], previous: Part) -> Part:
+def choose(kind: Any, previous: Any) -> Any:
     """A part of another kind, with the settings of ``previous`` that it has too and that are no defaults."""
     default = settings(type(previous)())
     known = {item.name for item in fields(kind)}

@@ -26,7 +26,8 @@ from expirespan.memory.rule import Rule, require
 
 
 def expiration(logit: Tensor, max_span: float, stabilizer: float = 1.0) -> Tensor:
-    """Expiration e in steps, within [0, max_span], from the predictor's output (any shape)."""
+    """Expiration e in steps, within [0, max_span], from the predictor's output (any shape), in 32 bits or more."""
+    logit = logit.to(torch.promote_types(logit.dtype, torch.float32))  # bfloat16 cannot count beyond 256
     return max_span * torch.sigmoid(logit / stabilizer)
 
 

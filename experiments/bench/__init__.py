@@ -1,0 +1,1 @@
+"""Benchmarks: one module each, with a ``command`` that the command line calls."""
