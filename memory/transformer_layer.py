@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from expirespan.memory.cache import ABSENT, LayerCache
 from expirespan.memory.expire_span import logistic_log_mask
 from expirespan.memory.gates import GATES
-from expirespan.memory.rule import Columns, KeysValues, Rule
+from expirespan.memory.rule import Columns, KeysValues, Rule, Summaries
 from expirespan.memory.transformer_state import TransformerState
 
 
@@ -130,7 +130,8 @@ class TransformerLayer(nn.Module):
         place_BK = torch.cat([place_BS, clock.place_T.expand(x_BTD.shape[0], -1)], 1)
         episode_BK = torch.cat([here_BS.long() - 1, clock.episode_BT], 1)  # -1 absent, 0 went on from before
         keys = Columns(h_BKD, place_BK, episode_BK, span_BK)
-        recent_BS, made = here_BS, None
+        recent_BS = here_BS
+        made: Summaries | None = None
         if self.rule.factor:
             keys = keys._replace(span_BK=self.rule.renewed(span_BK, cache.span_BS))
             recent_BS = here_BS & (self.rule.first_age(cache.span_BS) == 0)

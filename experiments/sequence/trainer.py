@@ -34,9 +34,8 @@ def learning_rate(config: SequenceConfig, update: int) -> float:
 
 def answers(logits_BTC: Tensor, targets_BT: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Summed cross-entropy in nats, number of right answers, and number of questions."""
-    loss = F.cross_entropy(
-        logits_BTC.float().flatten(0, 1), targets_BT.flatten(), ignore_index=IGNORE, reduction="sum"
-    )
+    logits = logits_BTC.to(torch.promote_types(logits_BTC.dtype, torch.float32)).flatten(0, 1)
+    loss = F.cross_entropy(logits, targets_BT.flatten(), ignore_index=IGNORE, reduction="sum")
     asked = targets_BT != IGNORE
     right = (logits_BTC.argmax(-1) == targets_BT) & asked
     return loss, right.sum(), asked.sum()
