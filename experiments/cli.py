@@ -209,7 +209,7 @@ def _train_help() -> str:
     ]
     for name, recipe in RECIPES.items():
         text = f"{recipe.summary}; expected: {recipe.expected}"
-        lines += textwrap.wrap(text, 100, initial_indent=f"  {name:<17}", subsequent_indent=" " * 19)
+        lines += textwrap.wrap(text, 100, initial_indent=f"  {name:<22}", subsequent_indent=" " * 24)
     example = (
         "expirespan train corridor --seed 3 --total-timesteps 1e6 --env.max-length 50 --memory.max-span 512"
     )

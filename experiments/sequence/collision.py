@@ -51,7 +51,8 @@ class Draws(NamedTuple):
 def pair_number(first: Ints, second: Ints) -> Ints:
     """Number of an unordered pair of colours: 0 (0, 0), 1 (0, 1), 2 (1, 1), 3 (0, 2), ..."""
     low, high = np.minimum(first, second), np.maximum(first, second)
-    return high * (high + 1) // 2 + low
+    number: Ints = high * (high + 1) // 2 + low
+    return number
 
 
 def advance(world: World, draws: Draws) -> World:
@@ -96,13 +97,13 @@ class Collision(Stream):
         self.sizes = np.array([SIDE, SIDE, colours, SIDE, SIDE, colours, self.pairs + 1])
         self.offset: Ints = np.concatenate([[0], self.sizes.cumsum()[:-1]])
         self.vocabulary = int(self.sizes.sum())
-        self.rng = np.random.default_rng(seed)
+        self.rng, self.beginnings = np.random.default_rng(seed).spawn(2)
         self.world = self._fresh(rows)
         self.age: Ints = np.arange(rows) * episode // rows
         self.new: Bools = np.ones(rows, np.bool_)
 
     def _fresh(self, count: int) -> World:
-        rng = self.rng
+        rng = self.beginnings
         return World(
             rng.integers(SIDE, size=(count, 2, 2)),
             VELOCITIES[rng.integers(len(VELOCITIES), size=(count, 2))],
@@ -111,15 +112,15 @@ class Collision(Stream):
         )
 
     def draws(self, steps: int) -> list[Draws]:
-        """The next steps' random numbers."""
-        rng, shape = self.rng, (steps, self.rows, 2)
+        """The next steps' random numbers, drawn step after step, so that blocks of any size give the same."""
+        number = self.rng.random((steps, self.rows, 10))
         columns = (
-            rng.random(shape) < self.turn,
-            rng.integers(len(VELOCITIES), size=shape),
-            rng.random(shape) < self.recolour,
-            rng.integers(self.colours, size=shape),
-            rng.random(shape[:2]),
-            rng.random((steps, self.rows)),
+            number[..., 0:2] < self.turn,
+            (number[..., 2:4] * len(VELOCITIES)).astype(np.int64),
+            number[..., 4:6] < self.recolour,
+            (number[..., 6:8] * self.colours).astype(np.int64),
+            number[..., 8],
+            number[..., 9],
         )
         return [Draws(*row) for row in zip(*columns, strict=True)]
 
@@ -157,10 +158,10 @@ class Collision(Stream):
         return Block(tokens.swapaxes(0, 1), targets.T, start.T)
 
     def state_dict(self) -> dict[str, Any]:
-        """Worlds, ages and the generator."""
+        """Worlds, ages and the generators."""
         world = {name: value.tolist() for name, value in self.world._asdict().items()}
         return {
-            "rng": self.rng.bit_generator.state,
+            "rngs": [rng.bit_generator.state for rng in (self.rng, self.beginnings)],
             "world": world,
             "age": self.age.tolist(),
             "new": self.new.tolist(),
@@ -168,7 +169,8 @@ class Collision(Stream):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there."""
-        self.rng.bit_generator.state = state["rng"]
+        for rng, saved in zip((self.rng, self.beginnings), state["rngs"], strict=True):
+            rng.bit_generator.state = saved
         self.world = World(**{name: np.asarray(value, np.int64) for name, value in state["world"].items()})
         self.age, self.new = np.asarray(state["age"], np.int64), np.asarray(state["new"], np.bool_)
 

@@ -45,7 +45,7 @@ class Copy(Stream):
         self.ask = 2 * symbols
         self.slot = self.ask + 1
         self.vocabulary, self.classes, self.chance = self.slot + payload + 1, symbols, 1 / symbols
-        self.rng = np.random.default_rng(seed)
+        self.rngs = [np.random.default_rng((seed, row)) for row in range(rows)]
         self.at: Ints = np.zeros(rows, np.int64)
         self.delays: Ints = np.zeros(rows, np.int64)
         self.given: Ints = np.zeros((rows, payload), np.int64)
@@ -53,12 +53,13 @@ class Copy(Stream):
             self._begin(row)
 
     def _begin(self, row: int) -> None:
+        rng = self.rngs[row]
         self.at[row] = 0
-        self.given[row] = self.rng.integers(self.symbols, size=self.payload)
+        self.given[row] = rng.integers(self.symbols, size=self.payload)
         self.delays[row] = self.delay
         if self.shortest < self.delay:
             low, high = np.log(self.shortest), np.log(self.delay)
-            self.delays[row] = round(float(np.exp(self.rng.uniform(low, high))))
+            self.delays[row] = round(float(np.exp(rng.uniform(low, high))))
 
     def block(self, steps: int) -> Block:
         """The next steps of every row."""
@@ -74,7 +75,7 @@ class Copy(Stream):
                 shown, answer = at < self.payload, at >= asked
                 place = np.where(answer, at - asked, np.minimum(at, self.payload))
                 symbol = self.given[row, np.minimum(place, self.payload - 1)]
-                noise = self.rng.integers(self.symbols, 2 * self.symbols, size=take)
+                noise = self.rngs[row].integers(self.symbols, 2 * self.symbols, size=take)
                 tokens[row, part, 0] = np.where(shown, symbol, np.where(answer, self.ask, noise))
                 tokens[row, part, 1] = self.slot + place
                 targets[row, part] = np.where(answer, symbol, IGNORE)
@@ -86,12 +87,13 @@ class Copy(Stream):
         return Block(tokens, targets, start)
 
     def state_dict(self) -> dict[str, Any]:
-        """The episodes under way, and the generator."""
+        """The episodes under way, and the generators."""
         lists = {name: getattr(self, name).tolist() for name in ("at", "delays", "given")}
-        return {"rng": self.rng.bit_generator.state, **lists}
+        return {"rngs": [rng.bit_generator.state for rng in self.rngs], **lists}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there."""
-        self.rng.bit_generator.state = state["rng"]
+        for rng, saved in zip(self.rngs, state["rngs"], strict=True):
+            rng.bit_generator.state = saved
         for name in ("at", "delays", "given"):
             setattr(self, name, np.asarray(state[name], np.int64))

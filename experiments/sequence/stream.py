@@ -27,7 +27,8 @@ class Block(NamedTuple):
 
 
 class Stream(ABC):
-    """Rows of a task. Tokens are below ``vocabulary``, targets below ``classes``.
+    """Rows of a task. Tokens are below ``vocabulary``, targets below ``classes``. How the rows are cut into blocks
+    makes no difference to them.
 
     ``chance``: accuracy of the best constant answer; None where it depends on the data.
     """

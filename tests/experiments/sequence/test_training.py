@@ -93,7 +93,8 @@ def test_scores_do_not_depend_on_how_a_stream_is_cut(tiny: SequenceConfig, memor
     assert (
         scores[0].bits == pytest.approx(scores[1].bits, abs=1e-9) == pytest.approx(scores[2].bits, abs=1e-9)
     )
-    assert scores[0].alive == pytest.approx(scores[1].alive) == pytest.approx(scores[2].alive)
+    for score in scores[1:]:
+        assert score.alive == pytest.approx(scores[0].alive)
     assert scores[0].questions == scores[2].questions > 0
 
 
