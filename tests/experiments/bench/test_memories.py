@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from expirespan.experiments.bench import memories
-from expirespan.experiments.bench.memories import Cost, Options, aged, build, measure, table
+from expirespan.experiments.bench.memories import Cost, Options, _peak, aged, build, measure, table
 from expirespan.experiments.cli import main
 from expirespan.memory import ExpireSpan, TransformerMemory, TransformerState
 
@@ -41,6 +41,15 @@ def test_a_case_is_measured() -> None:
     cost = measure("compressive", 64, SMALL)
     assert cost.alive == pytest.approx(40, abs=1)
     assert min(cost.block_ms, cost.step_ms, cost.state_mb) > 0
+
+
+def test_peaks_are_those_since_the_reset() -> None:
+    """A tensor of 64 MiB that came and went before does not count, one of 32 MiB after does."""
+    cpu = torch.device("cpu")
+    torch.ones(64, 2**18).sum()
+    before = _peak(cpu, reset=True)
+    torch.ones(32, 2**18).sum()
+    assert 24 < (_peak(cpu) - before) / 2**20 < 56
 
 
 def test_ratios_are_to_the_fixed_window_at_the_same_reach() -> None:
