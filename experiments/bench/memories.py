@@ -115,9 +115,10 @@ def aged(memory: TransformerMemory, rows: int, steps: int) -> TransformerState:
     first = memory.initial_state(rows)
     place = torch.arange(steps, device=first.time_B.device).expand(rows, -1)
     caches = []
-    for layer in memory.layers:
+    layers: list[Any] = list(memory.layers)
+    for layer in layers:
         h = torch.randn(rows, steps, memory.width, device=place.device)
-        rule: Any = layer.rule
+        rule = layer.rule
         span = rule.spans(layer.norm(h))
         dead = rule.expired(span, steps - place)
         cache = LayerCache.of(place.masked_fill(dead, ABSENT), span, h).compact()
