@@ -257,6 +257,8 @@ class MemoryOnPolicyAlgorithm(RolloutAlgorithm):
         entropy_loss = -th.mean(-ev.log_prob if ev.entropy is None else ev.entropy)
         price = ev.penalty.sum()
         loss = actor.loss + self.ent_coef * entropy_loss + self.vf_coef * critic
+        auxiliary = ev.memory.auxiliary.sum()
+        loss = loss + auxiliary
         lesson = None
         if self._lesson is None:
             loss = loss + alpha * price
@@ -266,6 +268,8 @@ class MemoryOnPolicyAlgorithm(RolloutAlgorithm):
         parts = {"train/value_loss": critic, "train/entropy_loss": entropy_loss}
         if len(ev.penalty):
             parts["expire/penalty"] = price
+        if auxiliary.requires_grad:
+            parts["train/reconstruction_loss"] = auxiliary
         parts["train/loss"] = loss
         values = actor.logs | {key: part.item() for key, part in parts.items()}
         self._check_update("the loss", values["train/loss"], f" (parts: {values})")

@@ -27,9 +27,13 @@ from expirespan.agents.buffer import Observation
 from expirespan.agents.checkpoint import CheckpointedPolicy
 from expirespan.agents.checks import check_episode_start, check_number, check_state, signature
 from expirespan.agents.steps import MemoryEvaluation, PolicyStep, as_taken, flatten_steps, to_env
-from expirespan.memory import MemoryOutput, MemoryState, make_memory
+from expirespan.memory import MEMORIES, MemoryOutput, MemoryState, Rule, make_memory
 
-DEFAULTS: dict[str, dict[str, Any]] = {"expire_span": {"max_span": 256}, "fixed_window": {"window": 256}}
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "expire_span": {"max_span": 256},
+    "adaptive_span": {"max_span": 256},
+    "fixed_window": {"window": 256},
+}
 """What ``memory_kwargs`` need not say, by memory."""
 BYPASSED_SCALE = 0.1
 """Size at which a Transformer's outputs begin beside what bypasses it, about a third of that."""
@@ -74,10 +78,11 @@ class MemoryActorCriticPolicy(CheckpointedPolicy):
     def _build_mlp_extractor(self) -> None:
         """Create encoder, memory and heads (called by SB3's ``_build``)."""
         defaults = DEFAULTS.get(self.memory_name, {})
-        if self.bypass and defaults:
+        if self.bypass and issubclass(MEMORIES.get(self.memory_name, object), Rule):
             defaults = defaults | {"output_scale": BYPASSED_SCALE}
+        given = {"width": 64} | defaults | self.memory_kwargs
         try:
-            self.memory = make_memory(self.memory_name, **({"width": 64} | defaults | self.memory_kwargs))
+            self.memory = make_memory(self.memory_name, **given)
         except TypeError as error:
             raise TypeError(
                 f"memory_kwargs={self.memory_kwargs} do not fit memory {self.memory_name!r}: {error}"
@@ -93,7 +98,7 @@ class MemoryActorCriticPolicy(CheckpointedPolicy):
 
     def _build(self, lr_schedule: Schedule) -> None:
         super()._build(lr_schedule)
-        predictors = [p for n, p in self.named_parameters() if ".predictor." in n]
+        predictors = [p for rule in getattr(self.memory, "rules", []) for p in rule.span_parameters()]
         if self.predictor_lr != 1.0 and predictors:
             chosen = {id(p) for p in predictors}
             rest = [p for p in self.parameters() if id(p) not in chosen]

@@ -138,6 +138,13 @@ def evaluate_command(args: Sequence[str]) -> int:
     return 0
 
 
+def sequence_command(args: Sequence[str]) -> int:
+    """``expirespan sequence``."""
+    from expirespan.experiments.sequence.command import sequence_command
+
+    return sequence_command(args)
+
+
 EVALUATE = (
     "Play fresh episodes with the most likely actions, beside chance and the oracle; write scores, one "
     "episode step by step and its picture into the run's folder."
@@ -147,6 +154,7 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "train": (train_command, "train an agent by a recipe"),
     "evaluate": (evaluate_command, "score a trained agent on fresh episodes"),
     "bench": (bench_command, "measure speed and size"),
+    "sequence": (sequence_command, "train on a sequence task: copy, collision, charlm"),
 }
 """What ``expirespan`` can do, by name."""
 
@@ -189,7 +197,7 @@ def _train_help() -> str:
     ]
     for name, recipe in RECIPES.items():
         text = f"{recipe.summary}; expected: {recipe.expected}"
-        lines += textwrap.wrap(text, 100, initial_indent=f"  {name:<17}", subsequent_indent=" " * 19)
+        lines += textwrap.wrap(text, 100, initial_indent=f"  {name:<22}", subsequent_indent=" " * 24)
     example = (
         "expirespan train corridor --seed 3 --total-timesteps 1e6 --env.max-length 50 --memory.max-span 512"
     )

@@ -95,6 +95,34 @@ class FixedWindowMemory(_Transformer):
 
 
 @dataclass(frozen=True)
+class AdaptiveSpanMemory(_Transformer):
+    """Every attention head learns how far back it reads."""
+
+    name: ClassVar[str] = "adaptive_span"
+    max_span: float = 256
+    """Longest reach, in steps."""
+    ramp: float = 16
+    """Steps over which a memory past the reach fades."""
+    init_fraction: float = 0.9
+    """Reaches start at this fraction of the longest."""
+
+
+@dataclass(frozen=True)
+class CompressiveMemory(_Transformer):
+    """What leaves the window is compressed and read for longer."""
+
+    name: ClassVar[str] = "compressive"
+    window: int = 64
+    """Last states that can be read, the present one included."""
+    slots: int = 48
+    """Summaries that can be read besides."""
+    factor: int = 4
+    """States that a summary stands for."""
+    compression: Literal["conv", "mean", "max"] = "conv"
+    """How states become a summary: by a learned convolution, their mean or their maximum."""
+
+
+@dataclass(frozen=True)
 class LSTMMemory:
     """The recurrent baseline."""
 
@@ -120,7 +148,9 @@ class GRUMemory:
     """Steps over which units keep at first, spread up to this; None for PyTorch's start."""
 
 
-Memory = ExpireSpanMemory | FixedWindowMemory | LSTMMemory | GRUMemory
+Memory = (
+    ExpireSpanMemory | FixedWindowMemory | AdaptiveSpanMemory | CompressiveMemory | LSTMMemory | GRUMemory
+)
 
 
 @dataclass(frozen=True)
@@ -320,16 +350,20 @@ class Config:
 
 
 Part = Env | Memory | Algorithm | Penalty | Lesson
+Kinds = dict[str, dict[str, Any]]
+"""The kinds of each part of some settings, by name."""
 
 
-def _by_name(*kinds: type[Part]) -> dict[str, type[Part]]:
+def _by_name(*kinds: Any) -> dict[str, Any]:
     return {kind.name: kind for kind in kinds}
 
 
-KINDS: dict[str, dict[str, type[Part]]] = {
+KINDS: Kinds = {
     "env": _by_name(CorridorEnv),
     "eval_env": _by_name(CorridorEnv),
-    "memory": _by_name(ExpireSpanMemory, FixedWindowMemory, LSTMMemory, GRUMemory),
+    "memory": _by_name(
+        ExpireSpanMemory, FixedWindowMemory, AdaptiveSpanMemory, CompressiveMemory, LSTMMemory, GRUMemory
+    ),
     "algorithm": _by_name(PPOAlgorithm, A2CAlgorithm),
     "penalty": _by_name(ConstantPenaltyPart, WarmupPenaltyPart, AdaptivePenaltyPart),
     "forgetting": _by_name(NoLesson, ForgettingLesson),
@@ -337,12 +371,12 @@ KINDS: dict[str, dict[str, type[Part]]] = {
 """The kinds of each part of a `Config`, by name."""
 
 
-def settings(part: Part) -> dict[str, Any]:
+def settings(part: Any) -> dict[str, Any]:
     """The settings of a part, by name."""
     return {item.name: getattr(part, item.name) for item in fields(part)}
 
 
-def choose(kind: type[Part], previous: Part) -> Part:
+def choose(kind: Any, previous: Any) -> Any:
     """A part of another kind, with the settings of ``previous`` that it has too and that are no defaults."""
     default = settings(type(previous)())
     known = {item.name for item in fields(kind)}

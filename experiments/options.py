@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import tyro
 
-from expirespan.experiments.config import KINDS, Config, choose, settings
+from expirespan.experiments.config import KINDS, Config, Kinds, choose, settings
 from expirespan.experiments.errors import UserError, unknown
 
 T = TypeVar("T")
@@ -50,31 +50,31 @@ def parse(default: T, args: Sequence[str], prog: str, description: str) -> T:
 
 def parse_config(default: Config, args: Sequence[str], prog: str, description: str) -> Config:
     """As `parse`, for a `Config`: chooses kinds of parts, and ``eval_env`` follows overrides of ``env``."""
-    base, rest = _choose_kinds(default, list(args))
+    base, rest = choose_kinds(default, list(args), KINDS)
     return _follow(base, parse(base, rest, prog, f"{description}\n\n{PARTS}"))
 
 
-def _choose_kinds(config: Config, args: list[str]) -> tuple[Config, list[str]]:
-    """Take ``--memory NAME`` and its like out of ``args``."""
+def choose_kinds(config: T, args: list[str], kinds: Kinds) -> tuple[T, list[str]]:
+    """Take ``--memory NAME`` and its like, for the parts in ``kinds``, out of ``args``."""
     rest: list[str] = []
     chosen: dict[str, str] = {}
     while args:
         flag, equals, name = args.pop(0).partition("=")
         part = flag.removeprefix("--").replace("-", "_")
-        if not flag.startswith("--") or part not in KINDS:
+        if not flag.startswith("--") or part not in kinds:
             rest.append(flag + equals + name)
             continue
         if not equals and (not args or args[0].startswith("--")):
-            raise UserError(f"{flag} needs a name, one of {', '.join(KINDS[part])}")
+            raise UserError(f"{flag} needs a name, one of {', '.join(kinds[part])}")
         chosen[part] = name if equals else args.pop(0)
     if "env" in chosen:
         chosen.setdefault("eval_env", chosen["env"])
     for part, name in chosen.items():
-        if name not in KINDS[part]:
-            raise unknown(part.replace("_", "-"), name, KINDS[part])
+        if name not in kinds[part]:
+            raise unknown(part.replace("_", "-"), name, kinds[part])
         if name != getattr(config, part).name:
-            changed: Any = {part: choose(KINDS[part][name], getattr(config, part))}
-            config = replace(config, **changed)
+            changed: Any = {part: choose(kinds[part][name], getattr(config, part))}
+            config = replace(config, **changed)  # type: ignore[type-var]
     return config, rest
 
 

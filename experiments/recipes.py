@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from expirespan.experiments.config import (
     A2CAlgorithm,
     AdaptivePenaltyPart,
+    AdaptiveSpanMemory,
+    CompressiveMemory,
     Config,
     ConstantPenaltyPart,
     CorridorEnv,
@@ -18,6 +20,7 @@ from expirespan.experiments.config import (
     NoLesson,
     PPOAlgorithm,
     Target,
+    WarmupPenaltyPart,
 )
 from expirespan.experiments.errors import unknown
 
@@ -81,6 +84,24 @@ RECIPES: dict[str, Recipe] = dict(
             "Transformer-XL on the same corridors; choose how much it reads with --memory.window",
             "success 0.5 on corridors longer than the window reaches",
             replace(_BASELINE, memory=FixedWindowMemory(window=64, heads=2)),
+        ),
+        _recipe(
+            "corridor-adaptive",
+            "Adaptive-Span on the same corridors: one reach per head, priced from 1 M steps on",
+            "not yet measured",
+            replace(
+                _BASELINE,
+                memory=AdaptiveSpanMemory(max_span=256, ramp=8, heads=2),
+                penalty=WarmupPenaltyPart(coef=1e-5),
+            ),
+            source=f"{PAPER}; memory of arXiv 1905.07799",
+        ),
+        _recipe(
+            "corridor-compressive",
+            "Compressive Transformer on the same corridors: 64 states and 48 summaries of 4",
+            "not yet measured",
+            replace(_BASELINE, memory=CompressiveMemory(window=64, slots=48, factor=4, heads=2)),
+            source=f"{PAPER}; memory of arXiv 1911.05507",
         ),
         _recipe(
             "corridor-lstm",

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Self
 
 from expirespan.experiments.config import Config
 from expirespan.experiments.config_file import read_config, to_yaml
@@ -15,6 +15,22 @@ from expirespan.experiments.files import write_text
 from expirespan.experiments.provenance import provenance
 
 _CONFIG = "config.yaml"
+
+
+class RunSettings(Protocol):
+    """What a run's folder is named after."""
+
+    @property
+    def runs(self) -> str:
+        """Folder for run folders."""
+
+    @property
+    def recipe(self) -> str:
+        """Name of the folder under it."""
+
+    @property
+    def seed(self) -> int:
+        """The seed."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +47,7 @@ class Run:
     folder: Path
 
     @classmethod
-    def create(cls, config: Config) -> Run:
+    def create(cls, config: RunSettings) -> Self:
         """Make ``<runs>/<recipe>/<time>-<seed>``, with the settings in it.
 
         Raises:
@@ -53,7 +69,7 @@ class Run:
         return run
 
     @classmethod
-    def open(cls, path: str | Path) -> Run:
+    def open(cls, path: str | Path) -> Self:
         """An existing run; of a folder of runs, the newest.
 
         Raises:

@@ -1,5 +1,7 @@
 """What is kept, read and forgotten: memories in plain PyTorch. Start reading at ``expire_span.py``."""
 
+from expirespan.memory.adaptive_span import AdaptiveSpan
+from expirespan.memory.compressive import Compressive
 from expirespan.memory.core import Memory, MemoryOutput, MemoryState, Trace
 from expirespan.memory.expire_span import (
     ExpireSpan,
@@ -19,6 +21,8 @@ from expirespan.memory.transformer_state import TransformerState
 
 __all__ = [
     "MEMORIES",
+    "AdaptiveSpan",
+    "Compressive",
     "ExpireSpan",
     "FixedWindow",
     "GRUMemory",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, Self, TypeVar
 
 import torch
@@ -86,13 +86,16 @@ class MemoryOutput(Generic[StateT]):
     """Result of :meth:`Memory.step` and :meth:`Memory.unroll`.
 
     ``y``: (B, D) or (B, T, D). ``penalty``: (layers,) span penalty of each layer in steps, not yet multiplied
-    by its coefficient; of length 0 for memories without spans.
+    by its coefficient; of length 0 for memories without spans. ``auxiliary``: (layers,) losses by which a memory trains
+    parts of its own, with gradient to these alone: add their sum to the loss as it is. Length 0, or zeros, where there
+    are none.
     """
 
     y: Tensor
     state: StateT
     penalty: Tensor
     trace: Trace
+    auxiliary: Tensor = field(default_factory=lambda: torch.zeros(0))
 
 
 class Memory(nn.Module, Generic[StateT], ABC):

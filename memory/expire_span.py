@@ -26,7 +26,8 @@ from expirespan.memory.rule import Rule, require
 
 
 def expiration(logit: Tensor, max_span: float, stabilizer: float = 1.0) -> Tensor:
-    """Expiration e in steps, within [0, max_span], from the predictor's output (any shape)."""
+    """Expiration e in steps, within [0, max_span], from the predictor's output (any shape), in 32 bits or more."""
+    logit = logit.to(torch.promote_types(logit.dtype, torch.float32))  # bfloat16 cannot count beyond 256
     return max_span * torch.sigmoid(logit / stabilizer)
 
 
@@ -106,12 +107,16 @@ class ExpireSpan(Rule):
         self.init_fraction, self.penalty_kind, self.random_span = init_fraction, penalty, random_span
         self.predictor = nn.Linear(1, 1)  # resized by attach
 
-    def attach(self, width: int) -> None:
+    def attach(self, width: int, heads: int = 1) -> None:
         """Create w = 0 and b such that every span starts at ``init_fraction`` of ``max_span``."""
         self.predictor = nn.Linear(width, 1)
         nn.init.zeros_(self.predictor.weight)
         odds = self.init_fraction / (1 - self.init_fraction)
         nn.init.constant_(self.predictor.bias, self.stabilizer * math.log(odds))
+
+    def span_parameters(self) -> list[nn.Parameter]:
+        """Of the predictor."""
+        return list(self.predictor.parameters())
 
     def spans(self, h_BSD: Tensor) -> Tensor:
         """e (B, S)."""

@@ -41,9 +41,12 @@ def join(outputs: Sequence[MemoryOutput[Any]], groups: Sequence[Tensor]) -> Memo
     """Outputs of the groups as one, rows in their original order."""
     back = torch.cat(list(groups)).argsort()
     rows = torch.tensor([len(group) for group in groups], device=back.device)
-    penalty = torch.stack([out.penalty for out in outputs])
     state = type(outputs[0].state).cat([out.state for out in outputs])[back]
     traces = [out.trace for out in outputs]
+
+    def mean(parts: Sequence[Tensor]) -> Tensor:
+        stacked = torch.stack(list(parts))
+        return (stacked * (rows.to(stacked) / rows.sum())[:, None]).sum(0)
 
     def rejoin(parts: Sequence[list[Tensor]]) -> list[Tensor]:
         return [torch.cat(layer)[back] for layer in zip(*parts, strict=True)]
@@ -51,10 +54,11 @@ def join(outputs: Sequence[MemoryOutput[Any]], groups: Sequence[Tensor]) -> Memo
     return MemoryOutput(
         y=torch.cat([out.y for out in outputs])[back],
         state=state,
-        penalty=(penalty * (rows.to(penalty) / rows.sum())[:, None]).sum(0),
+        penalty=mean([out.penalty for out in outputs]),
         trace=Trace(
             spans=rejoin([t.spans for t in traces]),
             alive=rejoin([t.alive for t in traces]),
             births=[layer.birth_BS for layer in state.layers],
         ),
+        auxiliary=mean([out.auxiliary for out in outputs]),
     )

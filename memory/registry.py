@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from expirespan.memory.adaptive_span import AdaptiveSpan
+from expirespan.memory.compressive import Compressive
 from expirespan.memory.core import Memory
 from expirespan.memory.expire_span import ExpireSpan
 from expirespan.memory.fixed_window import FixedWindow
@@ -16,6 +18,8 @@ from expirespan.memory.transformer import TransformerMemory
 MEMORIES: dict[str, type[Rule] | type[Memory[Any]]] = {
     "expire_span": ExpireSpan,
     "fixed_window": FixedWindow,
+    "adaptive_span": AdaptiveSpan,
+    "compressive": Compressive,
     "lstm": LSTMMemory,
     "gru": GRUMemory,
 }

@@ -1,8 +1,10 @@
-"""What a rule for forgetting must say: how long each memory lives, and how it fades at the end."""
+"""What a rule for forgetting must say: how long each memory lives, how it fades at the end, and what is left of it."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
@@ -13,11 +15,42 @@ def require(ok: bool, name: str, value: object, expected: str) -> None:
         raise ValueError(f"{name} must be {expected}, got {value!r}")
 
 
+class Columns(NamedTuple):
+    """Memories side by side, K for each environment, as seen from a block of steps.
+
+    ``h_BKD``: states. ``place_BK``: the step each was written at, counted from the start of the block; negative for
+    those from before it. ``episode_BK``: 0 for the episode under way before the block, then 1, 2, ...; -1 where there
+    is no memory. ``span_BK``: life in steps.
+    """
+
+    h_BKD: Tensor
+    place_BK: Tensor
+    episode_BK: Tensor
+    span_BK: Tensor
+
+
+class Summaries(NamedTuple):
+    """Memories made of others, and ``states_BGcD``, the c states that each of them stands for, oldest first.
+
+    The place of a summary is that of its oldest state.
+    """
+
+    columns: Columns
+    states_BGcD: Tensor
+
+
+KeysValues = tuple[Tensor, Tensor]
+"""Keys and values (B, H, K, d)."""
+
+
 class Rule(nn.Module, ABC):
     """One layer's rule for forgetting. `TransformerMemory` copies it for every layer and calls :meth:`attach`.
 
     Ages and spans are in steps. A memory written at step i has age t - i when step t reads it; age 0 is the
     step itself and must always be readable.
+
+    Under most rules what expires is gone. A rule with a ``factor`` leaves summaries, and says more: see the methods
+    from :meth:`summaries` on, which other rules never have called.
     """
 
     max_span: float
@@ -26,8 +59,15 @@ class Rule(nn.Module, ABC):
     random_span = False
     """Whether training should shorten spans at random (see `TransformerMemory.shorten`)."""
 
-    def attach(self, width: int) -> None:
-        """Create the parameters for states of ``width``; a rule without parameters needs none."""
+    factor = 0
+    """States that a summary stands for; 0 if there are none."""
+
+    def attach(self, width: int, heads: int = 1) -> None:
+        """Create the parameters for a layer of that ``width`` and number of ``heads``, if the rule has any."""
+
+    def span_parameters(self) -> list[nn.Parameter]:
+        """The parameters that decide how long memories live; agents may train them at a pace of their own."""
+        return []
 
     @abstractmethod
     def spans(self, h_BSD: Tensor) -> Tensor:
@@ -35,12 +75,41 @@ class Rule(nn.Module, ABC):
 
     @abstractmethod
     def log_mask(self, span: Tensor, age: Tensor) -> Tensor:
-        """What is added to the attention scores: 0 readable, -inf not at all; shapes broadcast."""
+        """What is added to the attention scores: 0 readable, -inf not at all.
+
+        ``span`` (B, 1, 1, K) and ``age`` (B, 1, T, K) are broadcast. The axis of size 1 is that of the heads: a rule
+        under which heads differ returns (B, H, T, K).
+        """
 
     @abstractmethod
     def expired(self, span: Tensor, age: Tensor) -> Tensor:
-        """True where a memory is unreadable at this age and at every greater one."""
+        """True where a memory is unreadable, for all heads, at this age and at every greater one."""
 
     def penalty(self, span_BK: Tensor, age_BTK: Tensor, visible_BTK: Tensor) -> Tensor:
         """Price (scalar, in steps) of the T states written last; 0 for rules that learn no spans."""
         return span_BK.new_zeros(())
+
+    def summaries(self, columns: Columns, begin_BK: Tensor, steps: int) -> Summaries | None:
+        """The summaries that fall due within a block of that many ``steps`` or right after it; None if none do.
+
+        ``begin_BK``: place at which the episode of each memory began.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has a factor and must say what summaries it makes")
+
+    def renewed(self, span_BK: Tensor, before_BS: Tensor) -> Tensor:
+        """Spans from those that :meth:`spans` gives now and, for the S first, those they had before."""
+        raise NotImplementedError(f"{type(self).__name__} has a factor and must tell states from summaries")
+
+    def first_age(self, span: Tensor) -> Tensor:
+        """Age, in steps, at which a memory of that span can first be read: 0 for states, more for summaries."""
+        raise NotImplementedError(f"{type(self).__name__} has a factor and must tell states from summaries")
+
+    def reconstruction(
+        self, q_BHTd: Tensor, project: Callable[[Tensor], KeysValues], made: Summaries, readable_BTG: Tensor
+    ) -> Tensor:
+        """Loss (scalar) by which the rule learns to sum up, with gradient to nothing else.
+
+        ``project``: keys and values of states (B, K, D), under weights that get no gradient. ``readable_BTG``: the
+        queries that belong to the episode of what was summed up.
+        """
+        return q_BHTd.new_zeros(())

@@ -1,11 +1,9 @@
 """TransformerMemory: a causal Transformer whose past is governed by a rule for forgetting.
 
 Pre-norm layers as in GTrXL (arXiv 1910.06764); a learned relative position for the last ``positions`` steps and
-none beyond, so that nothing depends on the length of an episode. What is kept of the past are the layer's input
-states h; keys, values and spans are recomputed from them under the present weights when learning, and cached
-when acting.
+none beyond, so that nothing depends on the length of an episode. What a layer does is in `transformer_layer.py`.
 
-Letters: B environments, T new steps, S remembered, K = S + T keys, D width, H heads, d = D / H, M positions.
+Letters: B environments, T new steps, S remembered, D width.
 """
 
 from __future__ import annotations
@@ -13,157 +11,18 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import replace
-from typing import Literal, NamedTuple, Self
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from expirespan.memory.cache import ABSENT, LayerCache
 from expirespan.memory.core import Memory, MemoryOutput, Trace
-from expirespan.memory.expire_span import logistic_log_mask
 from expirespan.memory.gates import GATES
 from expirespan.memory.grouping import join, width_groups
 from expirespan.memory.rule import Rule, require
+from expirespan.memory.transformer_layer import Clock, LayerOutput, TransformerLayer
 from expirespan.memory.transformer_state import TransformerState
-
-
-class _LayerOutput(NamedTuple):
-    y_BTD: Tensor
-    cache: LayerCache
-    penalty: Tensor
-    span_BT: Tensor
-    alive_BT: Tensor
-    attention: Tensor | None
-
-
-class TransformerLayer(nn.Module):
-    """Attention over memories and a feed-forward block, each pre-normalised and joined by a gate."""
-
-    def __init__(self, width: int, heads: int, rule: Rule, gate: str, ff_width: int, positions: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.rule = rule
-        self.norm = nn.LayerNorm(width)
-        self.query = nn.Linear(width, width)
-        self.key_value = nn.Linear(width, 2 * width)
-        self.out = nn.Linear(width, width)
-        self.position = nn.Parameter(torch.randn(heads, positions, width // heads) * 0.02)
-        self.ff = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, ff_width), nn.GELU(), nn.Linear(ff_width, width)
-        )
-        self.gates = nn.ModuleList([GATES[gate](width), GATES[gate](width)])
-
-    def _split(self, x: Tensor) -> Tensor:
-        """(B, K, D) -> (B, H, K, d)."""
-        heads: Tensor = x.unflatten(-1, (self.heads, -1))
-        return heads.transpose(1, 2)
-
-    def project(self, h_BKD: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Normalised states, keys, values (B, H, K, d) and spans (B, K) of hidden states."""
-        n_BKD = self.norm(h_BKD)
-        k, v = self.key_value(n_BKD).chunk(2, -1)
-        return n_BKD, self._split(k), self._split(v), self.rule.spans(n_BKD)
-
-    def attend(self, x_BTD: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
-        """Output of the layer for stream ``x``, given queries, keys, values and additive ``bias`` (B, H, T, K)."""
-        read = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-        x_BTD = self.gates[0](x_BTD, self.out(read.transpose(1, 2).flatten(2)))
-        out: Tensor = self.gates[1](x_BTD, self.ff(x_BTD))
-        return out
-
-    def step(self, x_BD: Tensor, state: TransformerState, cache: LayerCache) -> _LayerOutput:
-        """One step on cached keys; ``state.time_B`` is the clock of this step."""
-        n_B1D, k, v, span_B1 = self.project(x_BD[:, None])
-        cache = cache.append(state.time_B, span_B1[:, 0], x_BD, k[:, :, 0], v[:, :, 0])
-        age_BS = state.time_B[:, None] - cache.birth_BS
-        here_BS = cache.birth_BS != ABSENT
-        age = age_BS.to(x_BD.dtype)
-        mask_BS = self.rule.log_mask(state.altered(cache.span_BS), age).masked_fill(~here_BS, -torch.inf)
-        q = self._split(self.query(n_B1D))
-        positions = self.position.shape[1]
-        by_age = q @ self.position.transpose(1, 2) / math.sqrt(q.shape[-1])
-        by_age = F.pad(by_age, (0, 1))  # (B, H, 1, M + 1): none beyond M - 1
-        index = age_BS.clamp(0, positions)[:, None, None].expand(-1, self.heads, 1, -1)
-        bias = by_age.gather(-1, index) + mask_BS[:, None, None]
-        keys, values = cache.kv
-        y = self.attend(x_BD[:, None], q, keys, values, bias)
-        dead_BS = self.rule.expired(state.kept(cache.span_BS), age + 1)
-        cache = replace(cache, birth_BS=cache.birth_BS.masked_fill(dead_BS, ABSENT))
-        return _LayerOutput(
-            y[:, 0], cache, y.new_zeros(()), span_B1, (mask_BS > -torch.inf).sum(1, keepdim=True), None
-        )
-
-    def unroll(
-        self, x_BTD: Tensor, state: TransformerState, cache: LayerCache, clock: _Clock, need: bool
-    ) -> _LayerOutput:
-        """T steps at once; ``state`` and ``cache`` are those before the first."""
-        T, S = x_BTD.shape[1], cache.width
-        h_BKD = torch.cat([cache.h_BSD, x_BTD], 1)
-        n_BKD, k, v, span_BK = self.project(h_BKD)
-        here_BS = cache.birth_BS != ABSENT
-        place_BS = cache.birth_BS - state.time_B[:, None]  # timesteps counted from the start of the block
-        place_BK = torch.cat([place_BS, clock.place_T.expand(x_BTD.shape[0], -1)], 1)
-        episode_BK = torch.cat([here_BS.long() - 1, clock.episode_BT], 1)  # -1 absent, 0 went on from before
-        age_BTK = clock.place_T[None, :, None] - place_BK[:, None]
-        visible_BTK = (clock.episode_BT[:, :, None] == episode_BK[:, None]) & (age_BTK >= 0)
-        read_BK = state.altered(span_BK)
-        mask_BTK = self.rule.log_mask(read_BK[:, None], age_BTK.to(x_BTD.dtype))
-        soft_B11 = state.softness_B[:, None, None]
-        if bool(soft_B11.any()):
-            logistic_BTK = logistic_log_mask(
-                read_BK[:, None] - age_BTK, torch.where(soft_B11 > 0, soft_B11, 1)
-            )
-            mask_BTK = torch.where(soft_B11 > 0, logistic_BTK, mask_BTK)
-        mask_BTK = mask_BTK.masked_fill(~visible_BTK, -torch.inf)
-        q = self._split(self.query(n_BKD[:, S:]))
-        bias = (
-            self.relative(q, place_BS.masked_fill(~here_BS, ABSENT - self.position.shape[1]))
-            + mask_BTK[:, None]
-        )
-        y_BTD = self.attend(x_BTD, q, k, v, bias)
-        attention = torch.softmax(q @ k.transpose(2, 3) / math.sqrt(q.shape[-1]) + bias, -1) if need else None
-
-        keep_BK = (episode_BK == clock.episode_BT[:, -1:]) & ~self.rule.expired(
-            state.kept(span_BK), T - place_BK
-        )
-        birth_BK = (place_BK - T + clock.time_B[:, None]).masked_fill(~keep_BK, ABSENT)
-        survivors = LayerCache.of(birth_BK, span_BK, h_BKD).compact()
-        penalty = self.rule.penalty(span_BK, age_BTK, visible_BTK)
-        alive_BT = (mask_BTK.detach() > -torch.inf).sum(-1)
-        return _LayerOutput(y_BTD, survivors, penalty, span_BK[:, S:], alive_BT, attention)
-
-    def relative(self, q_BHTd: Tensor, place_BS: Tensor) -> Tensor:
-        """Scores q . p_age / sqrt(d) of queries with keys, (B, H, T, K); 0 for ages of ``positions`` and more.
-
-        The score of query t with age a is that of the timeline's step t - a. One relative shift brings all queries
-        onto the timeline: M - 1 steps before the block, then the block itself; a memory from before the block then
-        picks its step. Nothing of size T x M x S is made.
-        """
-        B, H, T, d = q_BHTd.shape
-        M = self.position.shape[1]
-        by_age = q_BHTd @ self.position.transpose(1, 2) / math.sqrt(d)
-        shifted = F.pad(by_age.flip(-1), (0, T)).flatten(2)[..., : T * (M + T - 1)].view(B, H, T, M + T - 1)
-        before, block = shifted.split([M - 1, T], -1)
-        offset = place_BS + M - 1  # column of `before`; memories older than that, and absent ones, match none
-        picks = (offset[:, None] == torch.arange(M - 1, device=offset.device)[:, None]).to(q_BHTd.dtype)
-        return torch.cat([before @ picks[:, None], block], -1)
-
-
-class _Clock(NamedTuple):
-    """Time within a block: step numbers, episode numbers (0 the one under way before), and the clock after it."""
-
-    place_T: Tensor
-    episode_BT: Tensor
-    time_B: Tensor
-
-    @classmethod
-    def of(cls, time_B: Tensor, start_BT: Tensor) -> Self:
-        T = start_BT.shape[1]
-        place_T = torch.arange(T, device=start_BT.device)
-        episode_BT = start_BT.long().cumsum(1)
-        last_start = torch.where(start_BT, place_T, -1).amax(1)
-        return cls(place_T, episode_BT, torch.where(last_start >= 0, T - last_start, time_B + T))
 
 
 class TransformerMemory(Memory[TransformerState]):
@@ -202,7 +61,7 @@ class TransformerMemory(Memory[TransformerState]):
         self.layers = nn.ModuleList()
         for _ in range(layers):
             own = copy.deepcopy(rule)
-            own.attach(width)
+            own.attach(width, heads)
             self.layers.append(TransformerLayer(width, heads, own, gate, ff_width or 2 * width, positions))
         self.norm = nn.LayerNorm(width)
         nn.init.constant_(self.norm.weight, output_scale)
@@ -231,11 +90,8 @@ class TransformerMemory(Memory[TransformerState]):
     @torch.no_grad()
     def refresh(self, state: TransformerState) -> TransformerState:
         """Project keys, values and spans of the kept states under the present weights."""
-        fresh = []
-        for layer, cache in zip(self._layers, state.compact().layers, strict=True):
-            _, k, v, span_BS = layer.project(cache.h_BSD)
-            fresh.append(LayerCache.of(cache.birth_BS, span_BS, cache.h_BSD, k.contiguous(), v.contiguous()))
-        return replace(state, layers=tuple(fresh))
+        pairs = zip(self._layers, state.compact().layers, strict=True)
+        return replace(state, layers=tuple(layer.refresh(cache) for layer, cache in pairs))
 
     @torch.no_grad()
     def step(
@@ -271,7 +127,7 @@ class TransformerMemory(Memory[TransformerState]):
     def _unroll(
         self, x_BTD: Tensor, state: TransformerState, episode_start_BT: Tensor, need_attention: bool
     ) -> MemoryOutput[TransformerState]:
-        clock = _Clock.of(state.time_B, episode_start_BT.bool())
+        clock = Clock.of(state.time_B, episode_start_BT.bool())
         outs = []
         x = x_BTD
         for layer, cache in zip(self._layers, state.layers, strict=True):
@@ -280,7 +136,7 @@ class TransformerMemory(Memory[TransformerState]):
         return self._output(x, replace(state, time_B=clock.time_B), outs)
 
     def _output(
-        self, x: Tensor, state: TransformerState, outs: list[_LayerOutput]
+        self, x: Tensor, state: TransformerState, outs: list[LayerOutput]
     ) -> MemoryOutput[TransformerState]:
         state = replace(state, layers=tuple(out.cache for out in outs))
         weights = [out.attention for out in outs if out.attention is not None]
@@ -291,7 +147,8 @@ class TransformerMemory(Memory[TransformerState]):
             attention=weights or None,
         )
         y: Tensor = self.norm(x)
-        return MemoryOutput(y, state, torch.stack([out.penalty for out in outs]), trace)
+        penalty = torch.stack([out.penalty for out in outs])
+        return MemoryOutput(y, state, penalty, trace, torch.stack([out.auxiliary for out in outs]))
 
     def shorten(self, state: TransformerState, generator: torch.Generator | None = None) -> TransformerState:
         """Draw l ~ U(0, L) per environment; until the next call spans are read as l at most.

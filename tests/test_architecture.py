@@ -24,8 +24,7 @@ OUTSIDE = {  # package: the third-party modules that it may import; experiments 
 ONE_FILE = {"wandb": "experiments/tracking.py", "bokeh": "any", "ray": "any"}
 LONGEST = 300
 LONGER = {  # file: lines it may have
-    "memory/transformer.py": 310,
-    "experiments/config.py": 350,  # settings and their help, one after another
+    "experiments/config.py": 385,  # settings and their help, one after another
 }
 FILES = sorted(path for package in INSIDE for path in (ROOT / package).rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))

@@ -1,7 +1,8 @@
 """``expirespan bench NAME``: measurements of speed and size, each a module of this folder.
 
 A bench is a module with a dataclass ``Options`` (which has ``output``), a function ``run`` from options to rows, and
-a function ``table`` from rows to text for people. Rows, options and where they come from go to ``output`` as JSON.
+a function ``table`` from rows to text for people. Rows, options and where they come from go to ``output`` as JSON;
+a bench that has ``draw`` puts a picture beside it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from expirespan.experiments.options import parse
 BENCHES: dict[str, str] = {
     "agents": "training speed and rollout bytes: MemoryPPO, PPO without memory, sb3-contrib's RecurrentPPO",
     "envs": "steps per second of every environment, beside one of MiniGrid's own",
+    "memories": "time, peak memory and alive states of every memory at the same reach",
 }
 """Modules of this folder and what they measure."""
 
@@ -41,6 +43,8 @@ def bench_command(args: Sequence[str]) -> int:
     print(bench.table(rows_found))
     if options.output is not None:
         _write(options, rows_found)
+        if hasattr(bench, "draw"):
+            print(bench.draw(rows_found, options.output.with_suffix(".png")))
     return 0
 
 

@@ -21,6 +21,15 @@ from expirespan.agents import MemoryPPO
 SMALL: dict[str, dict[str, Any]] = {
     "expire_span": {"width": 16, "heads": 2, "max_span": 6, "ramp": 3, "positions": 4, "init_fraction": 0.5},
     "fixed_window": {"width": 16, "heads": 2, "window": 4},
+    "adaptive_span": {
+        "width": 16,
+        "heads": 2,
+        "max_span": 6,
+        "ramp": 3,
+        "positions": 4,
+        "init_fraction": 0.5,
+    },
+    "compressive": {"width": 16, "heads": 2, "window": 4, "slots": 2, "factor": 3, "positions": 4},
     "lstm": {"width": 16},
     "gru": {"width": 16, "layers": 2},
 }

@@ -69,3 +69,19 @@ def test_the_span_penalty_shortens_spans(make_agent):
     assert logged["train/loss"] == pytest.approx(parts, abs=1e-4)
     agent.learn(36 * 5, reset_num_timesteps=False)
     assert agent.logger.name_to_value["expire/penalty"] < 5.5
+
+
+def test_a_compressive_memory_learns_to_sum_up(make_agent):
+    """The reconstruction is part of the loss and is logged; `predictor_lr` finds the reaches of Adaptive-Span."""
+    agent = make_agent(memory="compressive")
+    before = [rule.convolution.weight.detach().clone() for rule in agent.policy.memory.rules]
+    agent.learn(agent.n_steps * 6)
+    after = [rule.convolution.weight for rule in agent.policy.memory.rules]
+    assert not any(th.equal(*pair) for pair in zip(before, after, strict=True))
+    assert agent.logger.name_to_value["train/reconstruction_loss"] > 0
+
+    agent = make_agent(memory="adaptive_span", policy_kwargs={"predictor_lr": 0.5})
+    reaches = [rule.reach_logit for rule in agent.policy.memory.rules]
+    quick, slow = agent.policy.optimizer.param_groups
+    assert all(p is q for p, q in zip(slow["params"], reaches, strict=True))
+    assert not any(p is q for p in quick["params"] for q in reaches)

@@ -44,7 +44,7 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
         ("train corridor --memory", ["--memory needs a name", "gru"]),
         (
             "train corridor --memory.window 3",
-            ["'--memory.window'", "max-span", "--memory fixed_window has it"],
+            ["'--memory.window'", "max-span", "--memory fixed_window or compressive has it"],
         ),
         ("train corridor --memory.max-spn 3", ["did you mean --memory.max-span"]),
         ("train corridor --env Foo-v0", ["'Foo-v0'", "ExpireSpan/Corridor-v0"]),

@@ -28,6 +28,17 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
         {"window": 1, "positions": 2},
         {"window": math.inf, "heads": 1, "gate": "gru", "ff_width": 3, "positions": 4},
     ],
+    "adaptive_span": [
+        {"max_span": 9, "ramp": 2.5, "init_fraction": 0.4, "positions": 3},
+        {"max_span": 6, "ramp": 0.5, "layers": 1, "heads": 2, "gate": "gru", "positions": 9},
+        {"max_span": 30, "ramp": 6.5, "init_fraction": 0.1, "heads": 1},
+    ],
+    "compressive": [
+        {"window": 5, "slots": 2, "factor": 3, "heads": 2, "positions": 3},
+        {"window": 4, "slots": 3, "factor": 4, "compression": "max", "layers": 1, "positions": 9},
+        {"window": 3, "slots": 1, "factor": 2, "compression": "mean", "gate": "gru", "heads": 1},
+        {"window": 2, "slots": 40, "factor": 1, "positions": 2},
+    ],
     "lstm": [{}, {"layers": 2}],
     "gru": [{}, {"layers": 3}],
 }

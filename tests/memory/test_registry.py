@@ -23,7 +23,7 @@ EXPIRE = {"width": 8, "max_span": 64}
 
 def test_names() -> None:
     """Users' configuration files depend on these."""
-    assert set(MEMORIES) >= {"expire_span", "fixed_window", "lstm", "gru"}
+    assert set(MEMORIES) >= {"expire_span", "fixed_window", "adaptive_span", "compressive", "lstm", "gru"}
 
 
 def test_arguments_go_where_they_belong() -> None:
@@ -114,6 +114,16 @@ def test_arguments_that_no_part_takes_or_that_are_missing(
         ("fixed_window", {"window": 0}),
         ("fixed_window", {"window": 2.5}),
         ("fixed_window", {"window": math.nan}),
+        ("adaptive_span", {"max_span": 0}),
+        ("adaptive_span", {"max_span": math.inf}),
+        ("adaptive_span", {"ramp": 0}),
+        ("adaptive_span", {"init_fraction": 1}),
+        ("compressive", {"window": 0}),
+        ("compressive", {"slots": 0}),
+        ("compressive", {"slots": 1.5}),
+        ("compressive", {"factor": 0}),
+        ("compressive", {"factor": 9}),
+        ("compressive", {"compression": "dilated"}),
         ("expire_span", {"width": 0}),
         ("expire_span", {"layers": 0}),
         ("expire_span", {"heads": 3}),
@@ -126,7 +136,12 @@ def test_arguments_that_no_part_takes_or_that_are_missing(
     ],
 )
 def test_bad_values_name_argument_and_value(name: str, bad: dict[str, Any]) -> None:
-    needed = {"expire_span": EXPIRE, "fixed_window": {"width": 8}}.get(name, {"width": 8})
+    needed = {
+        "expire_span": EXPIRE,
+        "adaptive_span": EXPIRE,
+        "fixed_window": {"width": 8},
+        "compressive": {"width": 8, "window": 8},
+    }.get(name, {"width": 8})
     ((argument, value),) = bad.items()
     with pytest.raises(ValueError, match=rf"^{argument} must be .*got {value!r}$"):
         make_memory(name, **(needed | bad))

@@ -1,0 +1,260 @@
+"""``expirespan bench memories``: what each memory costs at the same reach, as in the paper's table of efficiency.
+
+Every memory reads the same random blocks with states that have grown as old as they can: a window of ``reach`` states,
+heads that reach ``reach`` and a sixteenth of it in turn, a window of half of it with summaries for the rest, and
+Expire-Span with spans set by hand so that a share ``kept`` of the states lives for ``reach`` steps and the others die
+at once. So this compares costs, not what is learned. A block is one `unroll` with its gradient, a step one `step`.
+"""
+
+from __future__ import annotations
+
+import math
+import resource
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from expirespan.experiments.errors import UserError
+from expirespan.experiments.files import atomically
+from expirespan.memory import (
+    AdaptiveSpan,
+    Compressive,
+    ExpireSpan,
+    FixedWindow,
+    Rule,
+    TransformerMemory,
+    TransformerState,
+)
+from expirespan.memory.cache import ABSENT, LayerCache
+
+BASE = "fixed_window"
+"""What the others are compared with."""
+MEASURED = (BASE, "adaptive_span", "compressive", "expire_span")
+"""Memories in the comparison."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Sizes of the comparison."""
+
+    reach: tuple[int, ...] = (1024, 4096, 16384, 65536)
+    """Steps after which nothing can be read any more."""
+    kept: float = 0.05
+    """Share of the states that Expire-Span keeps for so long."""
+    width: int = 64
+    """Size of states."""
+    layers: int = 2
+    """Layers."""
+    heads: int = 4
+    """Heads."""
+    rows: int = 4
+    """Sequences side by side."""
+    block: int = 128
+    """Steps of a block."""
+    repeats: int = 5
+    """Measurements of which the fastest counts."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N."""
+    output: Path | None = None
+    """JSON file for the numbers; the picture goes beside it."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one memory at one reach.
+
+    ``alive``: memories read by a step, per row and layer. ``block_ms``, ``step_ms``: CPU time on the CPU, wall time on
+    a GPU. ``peak_mb``: most memory in use during a block, beyond what the process takes without it. ``state_mb``: the
+    states carried.
+    """
+
+    memory: str
+    reach: int
+    alive: float
+    block_ms: float
+    step_ms: float
+    peak_mb: float
+    state_mb: float
+
+
+def build(name: str, reach: int, options: Options) -> TransformerMemory:
+    """The memory called ``name``, which reads ``reach`` steps back."""
+    rules: dict[str, Callable[[], Rule]] = {
+        "fixed_window": lambda: FixedWindow(reach),
+        "adaptive_span": lambda: AdaptiveSpan(reach, ramp=16),
+        "compressive": lambda: Compressive(reach // 2, slots=reach // 8, factor=4),
+        "expire_span": lambda: ExpireSpan(reach, ramp=16),
+    }
+    torch.manual_seed(0)
+    memory = TransformerMemory(options.width, options.layers, options.heads, rules[name]())
+    for rule in memory.rules:
+        if isinstance(rule, AdaptiveSpan):
+            share = torch.tensor([0.999, 1 / 16] * options.heads)[: options.heads]
+            rule.reach_logit.data = torch.logit(share)
+        elif isinstance(rule, ExpireSpan):
+            # normalised states are nearly normal: the share above this many standard deviations is `kept`
+            cut = math.sqrt(2) * torch.erfinv(torch.tensor(1 - 2 * options.kept)).item()
+            direction = torch.randn(1, options.width)
+            rule.predictor.weight.data = 1000 * direction / direction.norm()
+            rule.predictor.bias.data.fill_(-1000 * cut)
+    return memory
+
+
+def aged(memory: TransformerMemory, rows: int, steps: int) -> TransformerState:
+    """A state after ``steps`` steps of random states, written down at once: what the rules keep of them.
+
+    For rules with summaries ``steps`` must be a multiple of their factor.
+    """
+    first = memory.initial_state(rows)
+    place = torch.arange(steps, device=first.time_B.device).expand(rows, -1)
+    caches = []
+    layers: list[Any] = list(memory.layers)
+    for layer in layers:
+        h = torch.randn(rows, steps, memory.width, device=place.device)
+        rule = layer.rule
+        span = rule.spans(layer.norm(h))
+        dead = rule.expired(span, steps - place)
+        cache = LayerCache.of(place.masked_fill(dead, ABSENT), span, h).compact()
+        if isinstance(rule, Compressive):
+            begin = torch.arange(0, steps - rule.window + 1, rule.factor, device=place.device)[-rule.slots :]
+            summary = torch.randn(rows, len(begin), memory.width, device=place.device)
+            life = torch.full((rows, len(begin)), rule.max_span, device=place.device)
+            parts = (
+                (begin.expand(rows, -1), cache.birth_BS),
+                (life, cache.span_BS),
+                (summary, cache.h_BSD),
+            )
+            cache = LayerCache.of(*(torch.cat(pair, 1) for pair in parts))
+        caches.append(cache)
+    return TransformerState(
+        first.time_B + steps, first.floor_B, first.limit_B, first.scale_B, first.softness_B, tuple(caches)
+    )
+
+
+def measure(name: str, reach: int, options: Options) -> Cost:
+    """The costs of one memory at one reach."""
+    device = torch.device(
+        options.device if options.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    )
+    torch.set_num_threads(1)
+    memory = build(name, reach, options).to(device)
+    with torch.no_grad():
+        state = aged(memory, options.rows, 2 * reach)
+        ready = memory.refresh(state)
+    x = torch.randn(options.rows, options.block, options.width, device=device)
+    none = torch.zeros(options.rows, options.block, dtype=torch.bool, device=device)
+    before = _peak(device, reset=True)
+    alive: list[Tensor] = []
+
+    def block() -> None:
+        out = memory.unroll(x, state, none)
+        (out.y.square().mean() + out.auxiliary.sum()).backward()
+        alive[:] = out.trace.alive
+
+    def steps() -> None:
+        following = ready
+        for t in range(8):
+            following = memory.step(x[:, t % options.block], following, none[:, 0]).state
+
+    seconds = _fastest(block, options.repeats, device)
+    return Cost(
+        memory=name,
+        reach=reach,
+        alive=torch.stack(alive).float().mean().item(),
+        block_ms=1e3 * seconds,
+        step_ms=1e3 * _fastest(steps, options.repeats, device) / 8,
+        peak_mb=(_peak(device) - before) / 2**20,
+        state_mb=ready.nbytes / 2**20,
+    )
+
+
+def _fastest(work: Callable[[], None], repeats: int, device: torch.device) -> float:
+    clock = time.perf_counter if device.type == "cuda" else time.process_time
+    best = math.inf
+    for _ in range(repeats + 1):  # the first is a warm-up in all but name
+        begin = clock()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        best = min(best, clock() - begin)
+    return best
+
+
+def _peak(device: torch.device, reset: bool = False) -> float:
+    """Most bytes in use since the last reset, and at a reset those in use now: of the GPU, else of the process.
+
+    Where a process cannot reset its own peak (other systems than Linux) it is the peak of its whole life.
+    """
+    if device.type == "cuda":
+        if reset:
+            torch.cuda.reset_peak_memory_stats(device)
+            return float(torch.cuda.memory_allocated(device))
+        return float(torch.cuda.max_memory_allocated(device))
+    try:
+        if reset:
+            Path("/proc/self/clear_refs").write_text("5")
+        status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+        return float(status["VmRSS" if reset else "VmHWM"].split()[0]) * 1024
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
+
+
+def run(options: Options) -> list[Cost]:
+    """All memories at all reaches, each in a process of its own, so that none inherits another's peak.
+
+    Raises:
+        UserError: sizes that do not fit.
+    """
+    for name in ("width", "layers", "heads", "rows", "block", "repeats"):
+        if getattr(options, name) < 1:
+            raise UserError(f"{name}={getattr(options, name)}: expected an integer >= 1")
+    if not options.reach or min(options.reach) < 16 or any(reach % 8 for reach in options.reach):
+        raise UserError(f"reach={options.reach}: expected multiples of 8 from 16 on")
+    if not 0 < options.kept < 1:
+        raise UserError(f"kept={options.kept}: expected a share within (0, 1)")
+    costs = []
+    with get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+        for reach in options.reach:
+            for name in MEASURED:
+                costs.append(pool.apply(measure, (name, reach, options)))
+    return costs
+
+
+def table(costs: Sequence[Cost]) -> str:
+    """The costs as a Markdown table, with ratios to `BASE` at the same reach."""
+    base = {cost.reach: cost for cost in costs if cost.memory == BASE}
+    lines = [
+        "| memory | reach | alive | ms per block | ratio | ms per step | ratio | peak MiB | ratio | state MiB |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for cost in costs:
+        cells = [cost.memory, f"{cost.reach:,}", f"{cost.alive:,.0f}"]
+        for item in ("block_ms", "step_ms", "peak_mb"):
+            value, reference = getattr(cost, item), getattr(base[cost.reach], item)
+            cells += [f"{value:.2f}", f"{value / reference:.2f}" if reference else "-"]
+        lines.append("| " + " | ".join([*cells, f"{cost.state_mb:.2f}"]) + " |")
+    return "\n".join(lines)
+
+
+def draw(costs: Sequence[Cost], path: Path) -> Path:
+    """Time and memory of a block over the reach, one line for each memory."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    for axes, item, label in zip(
+        figure.subplots(1, 2), ("block_ms", "peak_mb"), ("ms per block", "peak MiB"), strict=True
+    ):
+        for name in dict.fromkeys(cost.memory for cost in costs):
+            mine = [cost for cost in costs if cost.memory == name]
+            axes.loglog([c.reach for c in mine], [getattr(c, item) for c in mine], "o-", label=name)
+        axes.set(xlabel="reach, in steps", ylabel=label)
+        axes.legend(frameon=False)
+    with atomically(path) as temporary:
+        figure.savefig(temporary, dpi=150)
+    return path

@@ -1,0 +1,110 @@
+"""Everything that decides a run on a sequence task, as typed settings; the text under each is its help."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+from expirespan.experiments.config import KINDS as ALL_KINDS
+from expirespan.experiments.config import Count, ExpireSpanMemory, Kinds, Memory
+
+
+@dataclass(frozen=True)
+class CopyTask:
+    """Symbols to be repeated after a long delay."""
+
+    name: ClassVar[str] = "copy"
+    delay: int = 1000
+    """Steps of noise between the symbols and the questions; evaluation uses exactly these."""
+    shortest: int | None = 10
+    """In training delays are drawn log-uniformly from this to delay; None for delay alone."""
+    payload: int = 4
+    """Symbols to be repeated."""
+    symbols: int = 8
+    """Number of different symbols; chance is one in so many."""
+
+
+@dataclass(frozen=True)
+class CollisionTask:
+    """Two moving coloured particles: in which quarter did a pair of colours meet last?"""
+
+    name: ClassVar[str] = "collision"
+    colours: int = 4
+    """Number of colours."""
+    episode: int = 8192
+    """Steps of an episode."""
+    ask: float = 0.05
+    """Probability of a question, per step."""
+
+
+@dataclass(frozen=True)
+class CharLMTask:
+    """The next byte of a text."""
+
+    name: ClassVar[str] = "charlm"
+    text: str = "enwik8"
+    """File or folder: enwik8 (raw or .zip), train.txt, valid.txt and test.txt, or PG-19."""
+
+
+Task = CopyTask | CollisionTask | CharLMTask
+
+
+@dataclass(frozen=True)
+class SequenceConfig:
+    """One run on a sequence task."""
+
+    recipe: str = "sequence"
+    """Name of the folder under runs."""
+    seed: int = 0
+    """Seed of weights and data; evaluation draws data of its own."""
+    task: Task = field(default_factory=CopyTask)
+    """What is read and asked."""
+    memory: Memory = field(default_factory=ExpireSpanMemory)
+    """What it is remembered with."""
+    rows: int = 16
+    """Sequences side by side."""
+    block: int = 64
+    """Steps read at once; gradient goes no farther back than the block."""
+    updates: Count = 2000
+    """Updates of the weights."""
+    accumulate: int = 1
+    """Blocks per update."""
+    learning_rate: float = 1e-3
+    """Step size of Adam after the warm-up."""
+    warmup: Count = 100
+    """Updates over which the step size rises from 0; then it falls to 0 as half a cosine."""
+    max_grad_norm: float = 1.0
+    """Gradients are clipped to this norm."""
+    span_penalty: float = 0.0
+    """Price of a step of span in the loss."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of matrix products; auto is bfloat16 on a GPU."""
+    evaluate_every: Count = 500
+    """Updates between evaluations."""
+    evaluation_steps: Count = 4096
+    """Steps of every row in an evaluation."""
+    evaluation_rows: int = 16
+    """Rows of an evaluation; 1 reads a text as one stream, with its whole history."""
+    save_every: Count = 500
+    """Updates between checkpoints."""
+    checkpoints: int = 2
+    """Newest checkpoints to keep."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N; auto is a GPU where there is one."""
+    threads: int = 1
+    """Threads of PyTorch on the CPU."""
+    runs: str = "runs"
+    """Folder for run folders."""
+    wandb: Literal["auto", "offline", "off"] = "auto"
+    """W&B: auto is online where you are logged in and offline elsewhere."""
+    tensorboard: bool = True
+    """Write TensorBoard files."""
+    progress: bool = True
+    """Show a progress bar."""
+
+
+TASKS: dict[str, type[Task]] = {task.name: task for task in (CopyTask, CollisionTask, CharLMTask)}
+"""Tasks by name."""
+
+KINDS: Kinds = {"task": dict(TASKS), "memory": ALL_KINDS["memory"]}
+"""The kinds of each part of a `SequenceConfig`, by name."""

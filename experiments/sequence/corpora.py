@@ -1,0 +1,102 @@
+"""Text as bytes in one memory-mapped file per split: enwik8 and PG-19 from local copies, or any files of your own."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from expirespan.experiments.errors import UserError, unknown
+from expirespan.experiments.files import atomically
+from expirespan.experiments.sequence.stream import Ints
+
+SPLITS = ("train", "valid", "test")
+PARTS = {"train": (0, 90), "valid": (90, 95), "test": (95, 100)}
+"""First and last hundredth of each split of one file."""
+
+LAYOUT = (
+    "expected one of: a text (split 90/5/5) such as enwik8 or enwik8.zip from mattmahoney.net/dc/textdata.html; "
+    "a folder with train.txt, valid.txt and test.txt; or PG-19 from github.com/google-deepmind/pg19, a folder with "
+    "metadata.csv and the folders train, validation and test of .txt files"
+)
+
+
+class Corpus(NamedTuple):
+    """One split: ``data`` (N,) uint8, and ``documents``, where in it each document begins."""
+
+    data: NDArray[np.uint8]
+    documents: Ints
+
+
+def load_corpus(path: str | Path, split: str) -> Corpus:
+    """The split of the text at ``path``. Archives and PG-19 are joined once, into files beside them.
+
+    Raises:
+        UserError: nothing is there, or not what is expected; says where to get it and how to lay it out.
+    """
+    if split not in SPLITS:
+        raise unknown("split", split, SPLITS)
+    root = Path(path)
+    if not root.exists():
+        raise UserError(f"text={str(path)!r} does not exist: {LAYOUT}")
+    try:
+        if root.is_file():
+            return _part(_unzipped(root), split)
+        if (root / "metadata.csv").is_file():
+            return _books(root, split)
+        if (root / f"{split}.txt").is_file():
+            return Corpus(_bytes(root / f"{split}.txt"), np.zeros(1, np.int64))
+        whole = next((root / name for name in ("enwik8", "enwik8.zip") if (root / name).is_file()), None)
+    except zipfile.BadZipFile as error:
+        raise UserError(f"text={str(path)!r} is a damaged archive ({error}): {LAYOUT}") from None
+    if whole is None:
+        raise UserError(f"text={str(path)!r} holds no {split} text: {LAYOUT}")
+    return load_corpus(whole, split)
+
+
+def _bytes(file: Path) -> NDArray[np.uint8]:
+    if file.stat().st_size == 0:
+        raise UserError(f"{file} is empty: {LAYOUT}")
+    return np.memmap(file, np.uint8, "r")
+
+
+def _part(file: Path, split: str) -> Corpus:
+    data = _bytes(file)
+    first, last = (len(data) * hundredth // 100 for hundredth in PARTS[split])
+    return Corpus(data[first:last], np.zeros(1, np.int64))
+
+
+def _unzipped(file: Path) -> Path:
+    if file.suffix != ".zip":
+        return file
+    with zipfile.ZipFile(file) as archive:
+        names = [info for info in archive.infolist() if not info.is_dir()]
+        if len(names) != 1:
+            raise UserError(f"{file} holds {len(names)} files, expected one: {LAYOUT}")
+        raw = file.with_suffix(".bytes")
+        if not raw.is_file() or raw.stat().st_size != names[0].file_size:
+            with (
+                atomically(raw) as temporary,
+                archive.open(names[0]) as source,
+                temporary.open("wb") as target,
+            ):
+                while chunk := source.read(1 << 20):
+                    target.write(chunk)
+    return raw
+
+
+def _books(root: Path, split: str) -> Corpus:
+    folder = root / {"valid": "validation"}.get(split, split)
+    books = sorted(folder.glob("*.txt"))
+    if not books:
+        raise UserError(f"{folder} holds no .txt files: {LAYOUT}")
+    sizes = np.array([book.stat().st_size for book in books], np.int64)
+    raw = root / f"{split}.bytes"
+    if not raw.is_file() or raw.stat().st_size != sizes.sum():
+        with atomically(raw) as temporary, temporary.open("wb") as target:
+            for book in books:
+                target.write(book.read_bytes())
+    return Corpus(_bytes(raw), np.concatenate([[0], sizes.cumsum()[:-1]]))

@@ -1,0 +1,116 @@
+"""A run on a sequence task from its folder to its score: what the command line calls, and scripts may call as well."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+import torch
+from stable_baselines3.common.logger import KVWriter, Logger
+from tqdm import tqdm
+
+from expirespan.experiments.config_file import read_settings, to_dict, to_yaml
+from expirespan.experiments.errors import UserError
+from expirespan.experiments.files import write_text
+from expirespan.experiments.interrupt import StopOnSignal
+from expirespan.experiments.log_files import STEP, CSVWriter, TensorBoardWriter
+from expirespan.experiments.run import Run
+from expirespan.experiments.sequence.build import make_stream
+from expirespan.experiments.sequence.config import KINDS, SequenceConfig
+from expirespan.experiments.sequence.evaluate import SequenceScore, evaluate
+from expirespan.experiments.sequence.trainer import Trainer
+from expirespan.experiments.tracking import WandbWriter
+
+
+@dataclass(frozen=True)
+class SequenceResult:
+    """``score`` is of the last evaluation; None if training was stopped before one."""
+
+    run: Run
+    trainer: Trainer
+    score: SequenceScore | None
+    interrupted: bool
+
+
+def read_sequence_config(run: Run) -> SequenceConfig:
+    """The settings of a run on a sequence task."""
+    return read_settings(run.folder / "config.yaml", SequenceConfig, KINDS)
+
+
+def train_sequence(config: SequenceConfig, resume: Run | None = None) -> SequenceResult:
+    """Train for ``config.updates`` updates, in a new run folder or that of ``resume``, which then goes on exactly.
+
+    Raises:
+        UserError: settings or data that do not fit, no room for a file, or no memory left; the last checkpoint
+            stays.
+    """
+    torch.set_num_threads(config.threads)
+    trainer = Trainer(config)
+    if resume is not None:
+        trainer.load(resume.newest_checkpoint())
+        if trainer.update_number >= config.updates:
+            raise UserError(
+                f"{resume.folder} already has {trainer.update_number:,} of {config.updates:,} updates; ask for more "
+                "with --updates"
+            )
+        write_text(resume.folder / "config.yaml", to_yaml(config))
+    run = resume or Run.create(config)
+    writers: list[KVWriter] = [
+        CSVWriter(run.progress, until=trainer.num_timesteps if resume else None),
+        WandbWriter(run.folder, run.name, to_dict(config), config.wandb),
+    ]
+    if config.tensorboard:
+        writers.append(TensorBoardWriter(str(run.folder / "tensorboard")))
+    logger = Logger(str(run.folder), writers)
+    try:
+        with StopOnSignal() as signal:
+            score = _loop(trainer, run, logger, signal)
+    except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
+        if not _out_of_memory(error):
+            raise
+        saved = run.step_checkpoints()
+        raise UserError(
+            f"out of memory at update {trainer.update_number} ({' '.join(str(error).split())[:200]}); lower --rows, "
+            f"--block or the memory's reach; {f'the last checkpoint is {saved[-1]}' if saved else 'nothing was saved'}"
+        ) from error
+    finally:
+        logger.close()
+    return SequenceResult(run, trainer, score, signal.requested)
+
+
+def _loop(trainer: Trainer, run: Run, logger: Logger, signal: StopOnSignal) -> SequenceScore | None:
+    config = trainer.config
+    score = None
+    bar = tqdm(
+        total=config.updates, initial=trainer.update_number, unit=" updates", disable=not config.progress
+    )
+    with bar:
+        while trainer.update_number < config.updates and not signal.requested:
+            logs = trainer.update()
+            bar.update()
+            number, last = trainer.update_number, trainer.update_number == config.updates
+            if number % config.evaluate_every == 0 or last:
+                score = evaluate(trainer, make_stream(config, "valid"), config.evaluation_steps)
+                run.add_evaluation({"update": number, "timesteps": trainer.num_timesteps} | asdict(score))
+                logs |= {"eval/accuracy": score.accuracy, "eval/bits": score.bits}
+                logs |= {f"eval/layer{i}/alive": alive for i, alive in enumerate(score.alive)}
+                bar.set_postfix({"accuracy": f"{score.accuracy:.3f}", "bits": f"{score.bits:.3f}"})
+            if number % 10 == 0 or "eval/bits" in logs:
+                for key, value in (logs | {STEP: trainer.num_timesteps, "time/updates": number}).items():
+                    logger.record(key, value)
+                logger.dump(trainer.num_timesteps)
+            if number % config.save_every == 0 or last or signal.requested:
+                run.save_checkpoint(trainer, config.checkpoints)
+    return score
+
+
+def final_score(trainer: Trainer, run: Run) -> SequenceScore:
+    """Score on the test data, written to ``test.json`` in the run's folder."""
+    score = evaluate(trainer, make_stream(trainer.config, "test"), trainer.config.evaluation_steps)
+    write_text(run.folder / "test.json", json.dumps(asdict(score), indent=2) + "\n")
+    return score
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    text = str(error).lower()
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in text

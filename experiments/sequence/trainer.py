@@ -1,0 +1,159 @@
+"""The loop: blocks of a stream through a memory whose state is carried across, and an update every few of them."""
+
+from __future__ import annotations
+
+import json
+import math
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from expirespan.experiments.config_file import to_dict
+from expirespan.experiments.errors import UserError
+from expirespan.experiments.files import atomically
+from expirespan.experiments.sequence.build import make_model, make_stream, pick_device
+from expirespan.experiments.sequence.config import SequenceConfig
+from expirespan.experiments.sequence.stream import IGNORE, Stream
+from expirespan.memory import MemoryState, TransformerMemory
+
+FIXED = ("seed", "task", "memory", "rows", "block", "accumulate")
+"""Settings that a run cannot change when it is resumed."""
+
+
+def learning_rate(config: SequenceConfig, update: int) -> float:
+    """Step size of an update (from 0 on): linear warm-up, then half a cosine down to 0."""
+    if update < config.warmup:
+        return config.learning_rate * (update + 1) / config.warmup
+    done = (update - config.warmup) / max(1, config.updates - config.warmup)
+    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * min(done, 1)))
+
+
+def answers(logits_BTC: Tensor, targets_BT: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Summed cross-entropy in nats, number of right answers, and number of questions."""
+    logits = logits_BTC.to(torch.promote_types(logits_BTC.dtype, torch.float32)).flatten(0, 1)
+    loss = F.cross_entropy(logits, targets_BT.flatten(), ignore_index=IGNORE, reduction="sum")
+    asked = targets_BT != IGNORE
+    right = (logits_BTC.argmax(-1) == targets_BT) & asked
+    return loss, right.sum(), asked.sum()
+
+
+class Trainer:
+    """Model, optimiser, stream and the state between blocks; all of it is in a checkpoint.
+
+    ``num_timesteps``: steps read so far, of all rows together.
+    """
+
+    def __init__(self, config: SequenceConfig) -> None:
+        for name in ("rows", "block", "updates", "accumulate", "evaluation_rows"):
+            if getattr(config, name) < 1:
+                raise UserError(f"{name}={getattr(config, name)}: expected an integer >= 1")
+        self.config = config
+        self.device = pick_device(config)
+        self.stream = make_stream(config)
+        self.model = make_model(config, self.stream).to(self.device)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), config.learning_rate)
+        self.state: MemoryState = self.model.memory.initial_state(config.rows)
+        self.generator = torch.Generator().manual_seed(config.seed)
+        self.update_number, self.num_timesteps = 0, 0
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """bfloat16 matrix products where the settings say so."""
+        chosen = self.config.precision
+        if chosen == "bfloat16" or (chosen == "auto" and self.device.type == "cuda"):
+            return torch.autocast(self.device.type, torch.bfloat16)
+        return nullcontext()
+
+    def read(self, stream: Stream, steps: int) -> tuple[Tensor, Tensor, Tensor]:
+        """The stream's next block on the device: tokens, targets, starts."""
+        tokens, targets, start = (
+            torch.from_numpy(part.copy()).to(self.device) for part in stream.block(steps)
+        )
+        return tokens, targets, start
+
+    def update(self) -> dict[str, float]:
+        """One update on the next ``accumulate`` blocks; returns what to log."""
+        config, model = self.config, self.model
+        model.train()
+        rate = learning_rate(config, self.update_number)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad()
+        total, right, asked, penalty = 0.0, 0, 0, 0.0
+        for _ in range(config.accumulate):
+            tokens, targets, start = self.read(self.stream, config.block)
+            state = self.state
+            if isinstance(model.memory, TransformerMemory):
+                state = model.memory.shorten(state, self.generator)  # type: ignore[arg-type]
+            with self.autocast():
+                logits, out = model(tokens, state, start)
+            nats, hits, count = answers(logits, targets)
+            price = out.penalty.sum()
+            loss = nats / count.clamp(min=1) + config.span_penalty * price + out.auxiliary.sum()
+            (loss / config.accumulate).backward()
+            self.state = out.state.detach()
+            self.num_timesteps += tokens.shape[0] * tokens.shape[1]
+            total, right, asked = total + nats.item(), right + int(hits), asked + int(count)
+            penalty += price.item() / config.accumulate
+        norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm))
+        if not math.isfinite(norm + total):
+            raise UserError(
+                f"the loss became {total} and the norm of its gradient {norm} at update {self.update_number}; lower "
+                "--learning-rate or --max-grad-norm"
+            )
+        self.optimizer.step()
+        self.update_number += 1
+        logs = {"train/learning_rate": rate, "train/grad_norm": norm, "expire/penalty": penalty}
+        logs |= {f"expire/layer{i}/alive": n.float().mean().item() for i, n in enumerate(out.trace.alive)}
+        if asked:
+            logs |= {"train/loss": total / asked, "train/accuracy": right / asked}
+        return logs
+
+    def save(self, path: str | Path) -> None:
+        """Write everything that the next update depends on, atomically."""
+        content = {
+            "config": json.dumps(to_dict(self.config)),
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "state": self.state.without_cache().state_dict(),
+            "stream": json.dumps(self.stream.state_dict()),
+            "generators": [self.generator.get_state(), torch.get_rng_state()],
+            "counters": [self.update_number, self.num_timesteps],
+        }
+        with atomically(Path(path)) as temporary:
+            torch.save(content, temporary)
+
+    def load(self, path: str | Path) -> None:
+        """Go on from a checkpoint, exactly.
+
+        Raises:
+            UserError: it cannot be read, or its settings or vocabulary are others.
+        """
+        try:
+            content = torch.load(path, map_location=self.device, weights_only=True)
+            before, now = json.loads(content["config"]), json.loads(json.dumps(to_dict(self.config)))
+        except Exception as error:  # zipfile, pickle and torch each have their own
+            raise UserError(f"cannot load the checkpoint {path}: {' '.join(str(error).split())}") from error
+        for name in FIXED:
+            if before[name] != now[name]:
+                raise UserError(
+                    f"{name} cannot change when a run is resumed: it was {before[name]} and is now {now[name]}; leave "
+                    "it out, or begin a new run"
+                )
+        seen = content["model"]["embedding.weight"].shape[0]
+        if seen != self.stream.vocabulary:
+            raise UserError(
+                f"the checkpoint {path} knows a vocabulary of {seen} tokens and the data have "
+                f"{self.stream.vocabulary}; resume with the data it was trained on"
+            )
+        self.model.load_state_dict(content["model"])
+        self.optimizer.load_state_dict(content["optimizer"])
+        self.state = type(self.state).from_state_dict(content["state"])
+        self.stream.load_state_dict(json.loads(content["stream"]))
+        mine, everyone = content["generators"]
+        self.generator.set_state(mine.cpu())
+        torch.set_rng_state(everyone.cpu())
+        self.update_number, self.num_timesteps = content["counters"]

@@ -1,0 +1,77 @@
+"""AdaptiveSpan: every attention head learns how far back it reads, whatever the memories hold.
+
+Sukhbaatar et al. 2019, "Adaptive Attention Span in Transformers", arXiv 1905.07799, section 3.
+
+    m_h(x) = clamp((R + z_h - x) / R, 0, 1)      soft mask of head h at age x (eq. 1)
+    loss   = alpha mean_h z_h                    penalty (eq. 3)
+
+R is the ``ramp``, z_h the reach of head h in steps. The mask is Expire-Span's, with a span that belongs to the head
+that reads and not to the memory. A memory lives until it is past the reach of every head, so the cache is trimmed to
+the longest.
+
+Deviations: z_h = L sigmoid(b_h), which stays within [0, L] without clipping weights after each update (the paper uses
+the sigmoid where spans depend on the input); reaches begin long rather than at 0, because a cue outside them gives no
+gradient by which they could grow.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from expirespan.memory.expire_span import expiration, is_expired, log_soft_mask
+from expirespan.memory.rule import Rule, require
+
+
+class AdaptiveSpan(Rule):
+    """Each head of each layer has a soft reach of its own.
+
+    ``max_span``: L, longest reach in steps. ``ramp``: R > 0, steps over which a memory past the reach fades.
+    ``init_fraction``: reaches start at this fraction of ``max_span``, within (0, 1).
+    """
+
+    def __init__(self, max_span: float, ramp: float = 16, init_fraction: float = 0.9) -> None:
+        super().__init__()
+        require(0 < max_span < math.inf, "max_span", max_span, "a finite number of steps > 0")
+        require(0 < ramp < math.inf, "ramp", ramp, "a finite number of steps > 0 (near 0 is a hard cut)")
+        require(0 < init_fraction < 1, "init_fraction", init_fraction, "within (0, 1), both ends excluded")
+        self.max_span, self.ramp, self.init_fraction = float(max_span), float(ramp), init_fraction
+        self.attach(width=1)
+
+    def attach(self, width: int, heads: int = 1) -> None:
+        """Create b such that every reach starts at ``init_fraction`` of ``max_span``."""
+        odds = self.init_fraction / (1 - self.init_fraction)
+        self.reach_logit = nn.Parameter(torch.full((heads,), math.log(odds)))
+
+    def span_parameters(self) -> list[nn.Parameter]:
+        """b."""
+        return [self.reach_logit]
+
+    def reaches(self) -> Tensor:
+        """z (H,), in steps."""
+        return expiration(self.reach_logit, self.max_span)
+
+    def spans(self, h_BSD: Tensor) -> Tensor:
+        """The longest reach, for all."""
+        return self.reaches().amax().detach().expand(h_BSD.shape[:-1])
+
+    def log_mask(self, span: Tensor, age: Tensor) -> Tensor:
+        """log m of every head.
+
+        ``span`` is the longest reach unless the state alters it: if shorter, no head reads farther; if longer, all
+        read as much farther.
+        """
+        z_H11 = self.reaches()[:, None, None]
+        longest = z_H11.detach().amax()
+        reach = torch.where(span < z_H11, span, z_H11) + (span - longest).clamp(min=0)
+        return log_soft_mask(reach - age, self.ramp)
+
+    def expired(self, span: Tensor, age: Tensor) -> Tensor:
+        """Past the end of the ramp of the head that reads farthest."""
+        return is_expired(span - age, self.ramp)
+
+    def penalty(self, span_BK: Tensor, age_BTK: Tensor, visible_BTK: Tensor) -> Tensor:
+        """Mean reach of the heads."""
+        return self.reaches().mean()

@@ -1,0 +1,140 @@
+"""Compressive: what leaves the window is compressed, c states into one, and read for longer at a coarser grain.
+
+Rae et al. 2020, "Compressive Transformers for Long-Range Sequence Modelling", arXiv 1911.05507, section 3.
+
+    read  = [slots summaries] [window states]
+    s_g   = f(h_gc, ..., h_gc+c-1)                           group g of c neighbours, f a convolution or pooling
+    loss += mean (attn(q, h_old) - attn(q, s))^2             attention reconstruction; trains f alone
+
+The paper evicts a whole segment at a time. Here groups are counted from the start of the episode, whatever the
+blocks, so that steps and blocks of any length agree: group g is compressed when its oldest state leaves the window, and
+its summary lives as long as ``slots`` of them fit, c steps each. So everything older than the window is covered. Both
+kinds lie in one cache, told apart by their spans. Summaries are read without relative positions, like all that is old.
+In the paper the reconstruction alone trains f; here the task does as well where a summary is read in the block in which
+it was made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from expirespan.memory.cache import take_columns
+from expirespan.memory.rule import Columns, KeysValues, Rule, Summaries, require
+
+COMPRESSIONS = ("conv", "mean", "max")
+
+
+class Compressive(Rule):
+    """The ``window`` last states (int >= 1, the present one included), and ``slots`` summaries of ``factor`` states.
+
+    ``factor``: c, from 1 to ``window``. ``compression``: "conv" (learned; it begins as the mean), "mean" or "max".
+    """
+
+    def __init__(
+        self,
+        window: int = 64,
+        slots: int = 64,
+        factor: int = 4,
+        compression: Literal["conv", "mean", "max"] = "conv",
+    ) -> None:
+        super().__init__()
+        require(window >= 1 and window == int(window), "window", window, "an integer >= 1")
+        require(slots >= 1 and slots == int(slots), "slots", slots, "an integer >= 1")
+        require(
+            1 <= factor <= window and factor == int(factor),
+            "factor",
+            factor,
+            f"an integer from 1 to window={window}",
+        )
+        require(compression in COMPRESSIONS, "compression", compression, f"one of {', '.join(COMPRESSIONS)}")
+        self.window, self.slots, self.factor = int(window), int(slots), int(factor)
+        self.compression = compression
+        self.max_span = float(window + slots * factor - 1)
+        self.convolution: nn.Linear | None = None
+
+    def attach(self, width: int, heads: int = 1) -> None:
+        """Create the convolution: kernel and stride c, hence a linear map of c states side by side."""
+        if self.compression == "conv":
+            self.convolution = nn.Linear(self.factor * width, width)
+            nn.init.zeros_(self.convolution.bias)
+            with torch.no_grad():
+                self.convolution.weight.copy_(torch.eye(width).repeat(1, self.factor) / self.factor)
+
+    def compress(self, states_BGcD: Tensor) -> Tensor:
+        """Summaries (B, G, D) of c neighbouring states each."""
+        if self.convolution is not None:
+            summary: Tensor = self.convolution(states_BGcD.flatten(2))
+            return summary
+        return states_BGcD.amax(2) if self.compression == "max" else states_BGcD.mean(2)
+
+    def spans(self, h_BSD: Tensor) -> Tensor:
+        """States live through the window."""
+        return h_BSD.new_full(h_BSD.shape[:-1], self.window - 1)
+
+    def renewed(self, span_BK: Tensor, before_BS: Tensor) -> Tensor:
+        """What was a summary still is."""
+        S = before_BS.shape[1]
+        return torch.cat([before_BS, span_BK[:, S:]], 1)
+
+    def first_age(self, span: Tensor) -> Tensor:
+        """Summaries are read when the first of their states no longer is."""
+        return self.window * (span >= self.window)
+
+    def log_mask(self, span: Tensor, age: Tensor) -> Tensor:
+        """0 while it lives, -inf beyond."""
+        return torch.zeros_like(span - age).masked_fill(self.expired(span, age), -torch.inf)
+
+    def expired(self, span: Tensor, age: Tensor) -> Tensor:
+        """Older than its span."""
+        return age > span
+
+    def summaries(self, columns: Columns, begin_BK: Tensor, steps: int) -> Summaries | None:
+        """Of the groups whose oldest state leaves the window within the block or right after it."""
+        h_BKD, place_BK, episode_BK, span_BK = columns
+        state_BK = (episode_BK >= 0) & (span_BK < self.window)
+        oldest_BK = state_BK & ((place_BK - begin_BK) % self.factor == 0)
+        oldest_BK &= (place_BK + self.window > 0) & (place_BK + self.window <= steps)
+        if not bool(oldest_BK.any()):
+            return None
+        order_BK = (~state_BK).to(torch.uint8).argsort(dim=1, stable=True)  # neighbours in time side by side
+        oldest_BK = oldest_BK.gather(1, order_BK)
+        G = int(oldest_BK.sum(1).max())
+        at_BG = (~oldest_BK).to(torch.uint8).argsort(dim=1, stable=True)[:, :G]
+        there_BG = oldest_BK.gather(1, at_BG)
+        offset_c = torch.arange(self.factor, device=at_BG.device)
+        last = order_BK.shape[1] - 1
+        group_BC = order_BK.gather(1, (at_BG[..., None] + offset_c).clamp(max=last).flatten(1))
+        place_BGc, episode_BGc = (t.gather(1, group_BC).unflatten(1, (G, -1)) for t in (place_BK, episode_BK))
+        place_BG, episode_BG = place_BGc[..., 0], episode_BGc[..., 0]
+        whole_BGc = (place_BGc == place_BG[..., None] + offset_c) & (episode_BGc == episode_BG[..., None])
+        states_BGcD = take_columns(h_BKD, group_BC).unflatten(1, (G, -1))
+        h_BGD = self.compress(states_BGcD)
+        episode_BG = episode_BG.masked_fill(~(there_BG & whole_BGc.all(2)), -1)
+        span_BG = h_BGD.new_full(episode_BG.shape, self.max_span)
+        return Summaries(Columns(h_BGD, place_BG, episode_BG, span_BG), states_BGcD)
+
+    def reconstruction(
+        self, q_BHTd: Tensor, project: Callable[[Tensor], KeysValues], made: Summaries, readable_BTG: Tensor
+    ) -> Tensor:
+        """Mean squared difference that compression makes to what content-based attention reads."""
+        if self.convolution is None or not torch.is_grad_enabled():
+            return q_BHTd.new_zeros(())
+        states_BGcD = made.states_BGcD.detach()
+        old = _read(
+            q_BHTd, *project(states_BGcD.flatten(1, 2)), readable_BTG.repeat_interleave(self.factor, 2)
+        )
+        new = _read(q_BHTd, *project(self.compress(states_BGcD)), readable_BTG)
+        some_BT = readable_BTG.any(2)
+        error_BT = (new - old).square().mean((1, 3))
+        return (error_BT * some_BT).sum() / some_BT.sum().clamp(min=1)
+
+
+def _read(q_BHTd: Tensor, k: Tensor, v: Tensor, readable_BTK: Tensor) -> Tensor:
+    """Attention by content alone; a query with nothing to read reads everything, to no effect on the loss."""
+    readable_BTK = readable_BTK | ~readable_BTK.any(2, keepdim=True)
+    return F.scaled_dot_product_attention(q_BHTd, k, v, attn_mask=readable_BTK[:, None])
