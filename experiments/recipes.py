@@ -63,7 +63,7 @@ _UNPRICED = replace(  # spans that reward alone moves should move slowly: they o
     forgetting=NoLesson(),
     target=Target(0.98, evaluations=1),
 )
-_BASELINE = replace(_UNPRICED, total_timesteps=1_500_000, target=Target(0.99, evaluations=1))
+_BASELINE = replace(_UNPRICED, total_timesteps=3_000_000, target=Target(0.99, evaluations=1))
 
 RECIPES: dict[str, Recipe] = dict(
     (
