@@ -88,9 +88,10 @@ class CheckpointedAlgorithm(OnPolicyAlgorithm):
         without |= {name.split(".")[0] for names in self._get_torch_save_params() for name in names}
         attributes = {name: value for name, value in vars(self).items() if name not in without}
         position = self._rollout_start or position_of(self)
+        slim: dict[int, MemoryState] = {}  # one and the same, unless it is saved within a rollout
         for values, name in ((attributes, "_memory_state"), (position := dict(position), "memory")):
-            if isinstance(values.get(name), MemoryState):
-                values[name] = values[name].without_cache()
+            if isinstance(state := values.get(name), MemoryState):
+                values[name] = slim.setdefault(id(state), state.without_cache())
         sections = {
             "attributes": attributes,
             "weights": self.get_parameters(),

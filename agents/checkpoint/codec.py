@@ -42,10 +42,11 @@ class UnstorableError(TypeError):
 
 
 class Encoder:
-    """Turns values into JSON and collects ``tensors`` by name. Tensors that share memory are kept once."""
+    """Turns values into JSON and collects ``tensors`` by name. What is the same is kept once."""
 
     def __init__(self) -> None:
         self.tensors: dict[str, th.Tensor] = {}
+        self._memories: dict[int, tuple[Any, MemoryState]] = {}
         self._known: dict[tuple[Any, ...], tuple[str, th.Tensor]] = {}
 
     def __call__(self, value: Any, where: str) -> Any:
@@ -133,7 +134,13 @@ class Encoder:
         return None if data is None else {":": "space", "data": self(data, where)}
 
     def _memory(self, value: MemoryState, where: str) -> Any:
-        return {":": "memory", "path": path_of(type(value)), "tensors": self(value.state_dict(), where)}
+        if id(value) not in self._memories:
+            tensors = self(value.state_dict(), where)
+            self._memories[id(value)] = (
+                {":": "memory", "path": path_of(type(value)), "tensors": tensors},
+                value,
+            )
+        return self._memories[id(value)][0]
 
     def _schedule(self, value: Any, where: str) -> Any:
         kind, names = SCHEDULES.get(type(value).__name__, (None, ()))
