@@ -66,7 +66,7 @@ def test_arguments(make_agent, kwargs, message):
     [
         (
             {"memory": "lstm", "memory_kwargs": {"window": 8}},
-            "'lstm' takes no window; it takes layers, width",
+            "'lstm' takes no window; it takes chrono, layers, width",
         ),
         ({"memory_kwargs": {"max_spam": 8}}, "memory 'expire_span' takes no max_spam; it takes"),
         ({"memory_kwargs": {"width": "64"}}, "'width': '64'"),
