@@ -81,6 +81,7 @@ class Memoryless:
             log_prob=log_prob.view(shape),
             entropy=None if entropy is None else entropy.view(shape),
             penalty=th.zeros(0, device=values.device),
+            auxiliary=th.zeros(0, device=values.device),
         )
 
     def predict_values(

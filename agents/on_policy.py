@@ -159,11 +159,12 @@ class MemoryOnPolicyAlgorithm(RolloutAlgorithm):
         self.rollout_buffer_class, self.rollout_buffer_kwargs = given  # as given, for a file that is loaded
         own = self.rollout_buffer
         self._segments = own if isinstance(own, MemoryRolloutBuffer) else self._mirrored(own, cut)
+        self._lesson = None
         if self.forgetting is not None:
-            check_learns_spans(
-                self.actor.memory, getattr(self.policy, "memory_name", self.policy_class.__name__)
-            )
-        self._lesson = None if self.forgetting is None else Lesson(self.forgetting, self.policy, self.n_envs)
+            name = getattr(self.policy, "memory_name", self.policy_class.__name__)
+            check_learns_spans(self.actor.memory, name)
+            assert isinstance(self.policy, MemoryActorCriticPolicy)
+            self._lesson = Lesson(self.forgetting, self.policy, self.n_envs)
         self._setup_memory()
 
     def _learned_state(self) -> dict[str, Any]:
@@ -257,7 +258,7 @@ class MemoryOnPolicyAlgorithm(RolloutAlgorithm):
         entropy_loss = -th.mean(-ev.log_prob if ev.entropy is None else ev.entropy)
         price = ev.penalty.sum()
         loss = actor.loss + self.ent_coef * entropy_loss + self.vf_coef * critic
-        auxiliary = ev.memory.auxiliary.sum()
+        auxiliary = ev.auxiliary.sum()
         loss = loss + auxiliary
         lesson = None
         if self._lesson is None:

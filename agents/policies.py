@@ -182,6 +182,7 @@ class MemoryActorCriticPolicy(CheckpointedPolicy):
             log_prob=distribution.log_prob(as_taken(actions, self.action_space)).view(n, T),
             entropy=None if entropy is None else entropy.view(n, T),
             penalty=out.penalty,
+            auxiliary=out.auxiliary,
             distribution=distribution,
             memory=out,
         )

@@ -30,13 +30,14 @@ class Evaluation:
     """Segments re-read with gradient.
 
     ``values``, ``log_prob``, ``entropy`` (n, T), the last None where it has no formula; ``penalty`` (layers,)
-    in steps, of length 0 without spans.
+    in steps, of length 0 without spans; ``auxiliary``: losses of the memory's own, as `MemoryOutput` has them.
     """
 
     values: th.Tensor
     log_prob: th.Tensor
     entropy: th.Tensor | None
     penalty: th.Tensor
+    auxiliary: th.Tensor
 
 
 @dataclass(frozen=True)

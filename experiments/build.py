@@ -19,6 +19,7 @@ from expirespan.agents import (
     ConstantPenalty,
     Forgetting,
     MemoryA2C,
+    MemoryActorCriticPolicy,
     MemoryPPO,
     PenaltySchedule,
     SB3VecEnv,
@@ -100,6 +101,12 @@ def load_agent(
         return kind.load(checkpoint, env=env, device=check_device(device or config.device), resume=resume)
     except Exception as error:  # zipfile, safetensors and torch each have their own
         raise UserError(f"cannot load the checkpoint {checkpoint}: {error}") from error
+
+
+def memory_policy(agent: Agent) -> MemoryActorCriticPolicy:
+    """The policy of an agent that was made or loaded here: one that reads its memory."""
+    assert isinstance(agent.policy, MemoryActorCriticPolicy)
+    return agent.policy
 
 
 def check_device(device: str) -> str:

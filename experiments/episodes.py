@@ -14,7 +14,7 @@ from gymnasium import spaces
 from gymnasium.vector.utils import batch_space
 
 from expirespan.envs import ORACLES
-from expirespan.experiments.build import Agent, make_envs
+from expirespan.experiments.build import Agent, make_envs, memory_policy
 from expirespan.experiments.config import Env
 from expirespan.experiments.errors import UserError
 
@@ -39,7 +39,7 @@ class PolicyPlayer:
 
     def __init__(self, agent: Agent, num_envs: int) -> None:
         self.agent = agent
-        self.policy = agent.policy
+        self.policy = memory_policy(agent)
         self._state = self.policy.initial_state(num_envs)
         self._rows = np.arange(num_envs)
         space = batch_space(agent.action_space, num_envs)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from gymnasium.envs.registration import load_env_creator
 
-from expirespan.experiments.build import Agent, make_envs
+from expirespan.experiments.build import Agent, make_envs, memory_policy
 from expirespan.experiments.config import Env, settings
 from expirespan.experiments.evaluate import max_spans, rules
 from expirespan.experiments.retention import ImageOf
@@ -28,7 +28,8 @@ def record_episode(agent: Agent, env: Env, seed: int, recipe: str = "") -> Episo
 
 def _record(agent: Agent, env: Env, seed: int, recipe: str) -> EpisodeTrace:
     envs = make_envs(env, 1)
-    policy, state = agent.policy, agent.policy.initial_state(1)
+    policy = memory_policy(agent)
+    state = policy.initial_state(1)
     columns: dict[str, list[Any]] = {
         name: [] for name in ("observation", "action", "reward", "value", "cue", "span", "alive")
     }
