@@ -33,6 +33,11 @@ class CheckpointedAlgorithm(OnPolicyAlgorithm):
     _pending_log: dict[str, Any] | None = None
 
     @property
+    def actor(self) -> Any:
+        """The policy, with the methods of one that has a memory."""
+        raise NotImplementedError
+
+    @property
     def resumable_timesteps(self) -> int:
         """Environment steps at which a run that is saved now and resumed goes on: those at the last update."""
         return (
@@ -207,7 +212,7 @@ class CheckpointedAlgorithm(OnPolicyAlgorithm):
         if agent.use_sde:
             agent.policy.reset_noise()
         if agent._memory_state is not None:
-            expected = signature(agent.policy.initial_state(1))  # type: ignore[operator]
+            expected = signature(agent.actor.initial_state(1))
             check_state(agent._memory_state, expected, agent._memory_state.batch_size)
         return agent
 

@@ -67,7 +67,7 @@ def go_to(agent: CheckpointedAlgorithm, position: Position) -> None:
             "as many; without resume=True the agent begins new episodes in any number"
         )
     if memory is not None:
-        expected = signature(agent.policy.initial_state(1))  # type: ignore[operator]
+        expected = signature(agent.actor.initial_state(1))
         agent._memory_state = check_state(memory, expected, agent.n_envs).to(agent.device)
     agent._pending_log = position["log"]
     try:

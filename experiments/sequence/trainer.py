@@ -60,6 +60,11 @@ class Trainer:
         self.generator = torch.Generator().manual_seed(config.seed)
         self.update_number, self.num_timesteps = 0, 0
 
+    @property
+    def resumable_timesteps(self) -> int:
+        """Steps at which a run that is saved now goes on."""
+        return self.num_timesteps
+
     def autocast(self) -> AbstractContextManager[Any]:
         """bfloat16 matrix products where the settings say so."""
         chosen = self.config.precision

@@ -341,9 +341,13 @@ def test_an_agent_without_memory(tmp_path):
     PPO("MlpPolicy", "Toy/Noise-v0", n_steps=8, batch_size=8, device="cpu").save(tmp_path / "sb3.zip")
     with pytest.raises(ValueError, match="carries a pickle"):
         MemoryPPO.load(tmp_path / "sb3")
-    with pytest.raises(ValueError, match="policy is ActorCriticPolicy, which knows no memory") as error:
-        MemoryPPO.load(tmp_path / "sb3", trust_pickle=True)
-    assert f"{tmp_path / 'sb3.zip'} cannot be loaded as MemoryPPO" in str(error.value)
+    with pytest.warns(UserWarning, match="memory"):
+        agent = MemoryPPO.load(tmp_path / "sb3", trust_pickle=True)
+    theirs = PPO.load(tmp_path / "sb3", device="cpu")
+    obs = theirs.observation_space.sample()
+    assert np.array_equal(
+        agent.predict(obs, deterministic=True)[0], theirs.predict(obs, deterministic=True)[0]
+    )
 
 
 EVIL = [

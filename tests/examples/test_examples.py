@@ -17,8 +17,12 @@ SAYS = {  # script: a word of its last line, and files it leaves
 }
 
 
+NEEDS_THE_ZOO = {"zoo"}
+"""rl_zoo3 is no dependency; its training script parses command lines and trains for long."""
+
+
 def test_all_examples_are_tested():
-    assert {path.stem for path in EXAMPLES.glob("*.py")} == set(SAYS)
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == set(SAYS) | NEEDS_THE_ZOO
 
 
 @pytest.mark.parametrize("name", SAYS)

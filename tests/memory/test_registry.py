@@ -82,7 +82,7 @@ def test_unknown_name_lists_the_known() -> None:
         ("expire_span", EXPIRE | {"window": 3}, "takes no window; it takes .*max_span"),
         ("expire_span", EXPIRE | {"rule": None}, "takes no rule"),
         ("fixed_window", {"width": 8, "window": 3, "ramp": 4, "max_span": 2}, "takes no max_span, ramp"),
-        ("lstm", {"width": 8, "heads": 2}, "takes no heads; it takes layers, width"),
+        ("lstm", {"width": 8, "heads": 2}, "takes no heads; it takes chrono, layers, width"),
         ("gru", {"width": 8, "gate": "gru"}, "takes no gate"),
         ("expire_span", {"width": 8}, "max_span"),
         ("fixed_window", {"window": 8}, "width"),

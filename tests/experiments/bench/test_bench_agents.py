@@ -20,7 +20,8 @@ def test_bytes_by_hand():
         agent.learn(16)
         held[name] = agents.bytes_per_step(agent)
     hidden_and_cell = 4 * 8 * 2 * 2  # float32, width 8, of actor and critic
-    assert held["RecurrentPPO"] - held["PPO"] == hidden_and_cell
+    starts = 8  # RecurrentPPO also keeps where the sequences of its last minibatch begin, at most one a step
+    assert 0 <= held["RecurrentPPO"] - held["PPO"] - hidden_and_cell <= starts
     assert held["MemoryPPO"] < held["PPO"] + hidden_and_cell
 
 
