@@ -115,8 +115,8 @@ def draw(points: list[Point], path: Path) -> Path:
             continue
         x = [float(p.alive or 0) for p in group]
         y = [float(np.mean(p.success)) for p in group]
-        low = [value - min(p.success) for value, p in zip(y, group, strict=True)]
-        high = [max(p.success) - value for value, p in zip(y, group, strict=True)]
+        low = [max(0.0, value - min(p.success)) for value, p in zip(y, group, strict=True)]
+        high = [max(0.0, max(p.success) - value) for value, p in zip(y, group, strict=True)]
         style = "-" if windows else "none"
         axes.errorbar(
             x,
