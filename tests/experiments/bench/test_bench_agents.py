@@ -20,7 +20,9 @@ def test_bytes_by_hand():
         agent.learn(16)
         held[name] = agents.bytes_per_step(agent)
     hidden_and_cell = 4 * 8 * 2 * 2  # float32, width 8, of actor and critic
-    assert held["RecurrentPPO"] - held["PPO"] == hidden_and_cell
+    assert held["RecurrentPPO"] - held["PPO"] == pytest.approx(
+        hidden_and_cell, abs=2
+    )  # and where sequences start
     assert held["MemoryPPO"] < held["PPO"] + hidden_and_cell
 
 
