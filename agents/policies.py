@@ -35,8 +35,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "fixed_window": {"window": 256},
 }
 """What ``memory_kwargs`` need not say, by memory."""
-BYPASSED_SCALE = 0.1
-"""Size at which a Transformer's outputs begin beside what bypasses it, about a third of that."""
+BYPASSED_SCALE = 0.3
+"""Size at which a Transformer's outputs begin beside what bypasses it (its norm would begin at 1)."""
 
 
 class MemoryActorCriticPolicy(CheckpointedPolicy):

@@ -201,3 +201,20 @@ def test_nothing_depends_on_the_time_in_the_episode(run: Runner) -> None:
     soon = run(memory, x, state, none)
     assert_close(late.y, soon.y)
     assert late.births == [[[b + 10**7 for b in row] for row in layer] for layer in soon.births]
+
+
+def test_output_scale_is_the_size_of_the_first_outputs() -> None:
+    """The last norm has no bias yet, so outputs are proportional to it."""
+    outputs = []
+    for scale in (1.0, 0.25):
+        torch.manual_seed(0)
+        memory = TransformerMemory(8, heads=2, rule=FixedWindow(4), output_scale=scale).double()
+        x = torch.randn(2, 5, 8, dtype=torch.float64)
+        start = torch.zeros(2, 5, dtype=torch.bool)
+        outputs.append(memory.unroll(x, memory.initial_state(2), start).y)
+    torch.testing.assert_close(0.25 * outputs[0], outputs[1])
+
+
+def test_output_scale_is_positive() -> None:
+    with pytest.raises(ValueError, match="output_scale must be a finite number > 0, got 0"):
+        TransformerMemory(8, heads=2, rule=FixedWindow(4), output_scale=0)
