@@ -31,17 +31,17 @@ def check_number(name: str, value: Any, low: float, high: float = math.inf) -> N
     require(ok, name, value, expected)
 
 
-class UnreadableSpace(ValueError, NotImplementedError):
+class UnreadableSpaceError(ValueError, NotImplementedError):
     """An observation space that no policy here can read. Also what SB3 raises for nested Dict spaces."""
 
 
 def check_observation_space(space: Any) -> None:
-    """Raise UnreadableSpace for a Gymnasium space that no policy here can read."""
+    """Raise UnreadableSpaceError for a Gymnasium space that no policy here can read."""
     parts = {"": space} if not isinstance(space, spaces.Dict) else dict(space.spaces)
     for key, part in parts.items():
         if isinstance(part, spaces.Space) and not isinstance(part, OBSERVATIONS):
             where = f"observation_space[{key!r}]" if key else "observation_space"
-            raise UnreadableSpace(
+            raise UnreadableSpaceError(
                 f"{where} is {part}, which policies cannot read: expected Box, Discrete, MultiDiscrete, "
                 "MultiBinary or one Dict of these; turn it into one of them with a "
                 "gymnasium.ObservationWrapper (FlattenObservation, or numbers for words)"
