@@ -3,6 +3,8 @@
 import pytest
 import torch as th
 
+from expirespan.agents.policies import BYPASSED_SCALE
+
 
 @pytest.mark.parametrize("memory", ["expire_span", "lstm"])
 @pytest.mark.parametrize("bypass", [True, False])
@@ -17,10 +19,10 @@ def test_heads_read_the_sum(make_agent, memory, bypass):
 
 
 def test_the_encoder_begins_as_sb3s_layers_do(make_agent):
-    """Orthogonal columns of length sqrt(2), no bias; the answer begins at 0.3 of its norm's size."""
+    """Orthogonal columns of length sqrt(2), no bias; the answer begins at 0.07 of its norm's size."""
     policy = make_agent().policy
     weight = policy.encoder.weight.detach()
     th.testing.assert_close(weight.T @ weight, 2 * th.eye(3), atol=1e-5, rtol=0)
-    assert (policy.encoder.bias == 0).all() and (policy.memory.norm.weight == 0.3).all()
+    assert (policy.encoder.bias == 0).all() and (policy.memory.norm.weight == BYPASSED_SCALE).all()
     plain = make_agent(policy_kwargs={"bypass": False}).policy
     assert (plain.encoder.bias != 0).all() and (plain.memory.norm.weight == 1).all()
