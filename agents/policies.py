@@ -36,10 +36,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 }
 """What ``memory_kwargs`` need not say, by memory."""
 BYPASSED_SCALE = 0.07
-"""Size at which a Transformer's outputs begin beside what bypasses it: a third of an encoded observation's of norm 1.
-
-Step sizes that suit SB3's networks wreck larger ones (A2C's identity tests fail at 0.2), and smaller ones learn no faster.
-"""
+"""Size at which a Transformer's outputs begin beside what bypasses it: a third of an encoded observation's of norm 1."""
 
 
 class MemoryActorCriticPolicy(CheckpointedPolicy):
