@@ -36,7 +36,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 }
 """What ``memory_kwargs`` need not say, by memory."""
 BYPASSED_SCALE = 0.07
-"""Size at which a Transformer's outputs begin beside what bypasses it: a third of an encoded observation's of norm 1."""
+"""Size at which a Transformer's outputs begin beside what bypasses it: a third of an encoded input's of norm 1."""
 
 
 class MemoryActorCriticPolicy(CheckpointedPolicy):
