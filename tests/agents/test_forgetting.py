@@ -70,7 +70,12 @@ def test_there_is_nothing_to_teach_where_spans_do_not_matter(make_agent, collect
 
 def test_spans_too_short_are_taught_and_priced(make_agent, collect):
     """The divergence lengthens and the price shortens spans; the price alone has a known gradient."""
-    agent = make_agent(memory_kwargs=SHORT, forgetting=Forgetting(0.34, tolerance=1e9), batch_size=36)
+    agent = make_agent(
+        memory_kwargs=SHORT,
+        policy_kwargs={"bypass": False},
+        forgetting=Forgetting(0.34, tolerance=1e9),
+        batch_size=36,
+    )
     with th.no_grad():
         agent.policy.action_net.weight *= 300
     buffer = collect(agent)
@@ -90,7 +95,12 @@ def test_spans_too_short_are_taught_and_priced(make_agent, collect):
 
 def test_memory_costs_less_the_more_is_misread(make_agent, collect):
     """The running mean after one minibatch is a tenth of its divergence; at twice that the price is halved."""
-    agent = make_agent(memory_kwargs=SHORT, forgetting=Forgetting(0.34), batch_size=36)
+    agent = make_agent(
+        memory_kwargs=SHORT,
+        policy_kwargs={"bypass": False},
+        forgetting=Forgetting(0.34),
+        batch_size=36,
+    )
     with th.no_grad():
         agent.policy.action_net.weight *= 300
     buffer = collect(agent)
