@@ -13,11 +13,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from gymnasium.wrappers.vector import RecordEpisodeStatistics
+from gymnasium.wrappers.vector import RecordEpisodeStatistics, TransformReward
 from stable_baselines3.common.vec_env import VecCheckNan, VecEnv, VecMonitor, VecTransposeImage
 
 ARRAYS: dict[type[Any], tuple[str, ...]] = {
     RecordEpisodeStatistics: ("episode_count", "episode_returns", "episode_lengths", "prev_dones"),
+    TransformReward: (),
     VecMonitor: ("episode_count", "episode_returns", "episode_lengths"),
     VecTransposeImage: (),
     VecCheckNan: (),

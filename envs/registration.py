@@ -8,6 +8,8 @@ from typing import Any
 
 import gymnasium as gym
 
+from expirespan.envs.borrowed import register_borrowed
+
 __all__ = ["ENVIRONMENTS", "Environment", "register_environments"]
 
 
@@ -95,7 +97,7 @@ ENVIRONMENTS: dict[str, Environment] = {
 
 
 def register_environments() -> None:
-    """Register every id of `ENVIRONMENTS` with Gymnasium; does nothing for those already registered.
+    """Register every id of `ENVIRONMENTS` and the borrowed ones with Gymnasium; skips those registered already.
 
     Entry points are strings, so nothing is imported before an environment is made, and there is no
     ``max_episode_steps``: environments truncate by themselves, in the scalar and the vector variant alike.
@@ -108,3 +110,4 @@ def register_environments() -> None:
                 vector_entry_point=environment.vector_entry_point,
                 kwargs=dict(environment.kwargs),
             )
+    register_borrowed()

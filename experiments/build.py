@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from operator import mul
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import torch
-from gymnasium.vector import VectorEnv
-from gymnasium.wrappers.vector import RecordEpisodeStatistics
+from gymnasium.envs.registration import VectorizeMode
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.wrappers.vector import RecordEpisodeStatistics, TransformReward
 from stable_baselines3.common.utils import LinearSchedule
 
 import expirespan.envs  # noqa: F401  registers the environments
@@ -23,6 +26,7 @@ from expirespan.agents import (
     MemoryPPO,
     PenaltySchedule,
     SB3VecEnv,
+    TokenExtractor,
     WarmupPenalty,
 )
 from expirespan.experiments.config import (
@@ -52,19 +56,31 @@ def _checked(what: str) -> Iterator[None]:
 
 def make_envs(env: Env, num_envs: int) -> VectorEnv[Any, Any, Any]:
     """Environments side by side, which restart within the step that ends an episode."""
-    with _checked(f"environment {env.name}"):
-        return gym.make_vec(env.name, num_envs=num_envs, **settings(env))
+    with _checked(f"environment {env.gym_id}"):
+        try:
+            batched = gym.spec(env.gym_id).vector_entry_point is not None
+            if batched:
+                return gym.make_vec(env.gym_id, num_envs=num_envs, **env.parameters)
+            same_step = {"autoreset_mode": AutoresetMode.SAME_STEP}
+            return gym.make_vec(env.gym_id, num_envs, VectorizeMode.SYNC, vector_kwargs=same_step)
+        except gym.error.Error as error:
+            raise UserError(f"environment {env.gym_id}: {error}") from None
 
 
 def make_training_env(config: Config) -> SB3VecEnv:
     """The training environments, with returns and lengths of episodes, for an agent."""
-    return SB3VecEnv(RecordEpisodeStatistics(make_envs(config.env, config.num_envs)), info_keys=())
+    envs: VectorEnv[Any, Any, Any] = RecordEpisodeStatistics(make_envs(config.env, config.num_envs))
+    if config.reward_scale != 1.0:
+        envs = TransformReward(envs, partial(mul, config.reward_scale))
+    return SB3VecEnv(envs, info_keys=())
 
 
 def make_agent(config: Config, env: SB3VecEnv) -> Agent:
     """A new agent. Its constructor seeds python, numpy, torch and ``env`` with ``config.seed``."""
     given = settings(config.algorithm)
     policy: dict[str, Any] = {"memory": config.memory.name, "memory_kwargs": settings(config.memory)}
+    if config.env.tokens:
+        policy["features_extractor_class"] = TokenExtractor
     policy["net_arch"] = []  # the memory's layers are network enough
     policy["bypass"] = False  # as the published results were made
     policy["predictor_lr"] = given.pop("predictor_lr")

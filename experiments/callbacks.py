@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Image
 
 from expirespan.experiments.build import Agent
-from expirespan.experiments.config import Config, Env, Target
+from expirespan.experiments.config import Config, Target
 from expirespan.experiments.episodes import PolicyPlayer
 from expirespan.experiments.evaluate import Score, score
 from expirespan.experiments.files import atomically
@@ -79,7 +79,7 @@ class TrainingCallback(BaseCallback):
         model.policy.set_training_mode(False)
         self._updates = model._n_updates
         self.score = evaluation_score(model, config)
-        self.trace = record_episode(model, longest(config.eval_env), config.evaluation.seed, config.recipe)
+        self.trace = record_episode(model, config.eval_env.longest(), config.evaluation.seed, config.recipe)
         self.trace.save(self.run.traces / f"step-{step:010d}.npz")
         self._log(self.score)
         entry = {"step": step, **asdict(self.score)}
@@ -116,11 +116,6 @@ def evaluation_score(agent: Agent, config: Config) -> Score:
     chosen = config.evaluation
     num_envs = min(chosen.num_envs, chosen.episodes)
     return score(PolicyPlayer(agent, num_envs), config.eval_env, chosen.episodes, num_envs, chosen.seed)
-
-
-def longest(env: Env) -> Env:
-    """The environment with its longest episodes only."""
-    return replace(env, min_length=env.max_length)
 
 
 def rank(entry: dict[str, object], target: Target) -> tuple[float, float]:

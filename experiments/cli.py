@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from expirespan.experiments.bench import bench_command
-from expirespan.experiments.config import Config, Env
+from expirespan.experiments.config import Config, CorridorEnv, Env
 from expirespan.experiments.config_file import read_config
 from expirespan.experiments.errors import UserError, unknown
 from expirespan.experiments.options import PARTS, parse, parse_config
@@ -100,14 +100,13 @@ def evaluate_command(args: Sequence[str]) -> int:
     """``expirespan evaluate``."""
     prog = "expirespan evaluate RUN"
     if not args or args[0] in ("-h", "--help"):
-        parse(EvaluateOptions(Env()), ["--help"], prog, EVALUATE)
+        parse(EvaluateOptions(CorridorEnv()), ["--help"], prog, EVALUATE)
         return 0 if args else USAGE
     if args[0].startswith("-"):
         raise UserError(f"{args[0]!r} is no run: the run's folder comes first, then options")
     import torch
 
     from expirespan.experiments.build import load_agent
-    from expirespan.experiments.callbacks import longest
     from expirespan.experiments.evaluate import evaluate, override_max_span
     from expirespan.experiments.files import write_text
     from expirespan.experiments.progress import show_result
@@ -129,7 +128,7 @@ def evaluate_command(args: Sequence[str]) -> int:
     result = evaluate(agent, options.env, options.episodes, options.num_envs, options.seed)
     output = options.output or run.folder / "evaluation.json"
     write_text(output, result.to_json() + "\n")
-    trace = record_episode(agent, longest(options.env), options.seed, config.recipe)
+    trace = record_episode(agent, options.env.longest(), options.seed, config.recipe)
     trace.save(run.traces / "evaluation.npz")
     picture = draw_retention(trace, run.pictures / "evaluation.png", image_of(options.env))
     show_result(result)

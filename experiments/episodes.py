@@ -77,9 +77,9 @@ class OraclePlayer:
     """The oracle of an environment."""
 
     def __init__(self, env: Env, num_envs: int) -> None:
-        if env.name not in ORACLES:
-            raise UserError(f"{env.name} has no oracle")
-        self._oracle = ORACLES[env.name](num_envs)
+        if env.gym_id not in ORACLES:
+            raise UserError(f"{env.gym_id} has no oracle")
+        self._oracle = ORACLES[env.gym_id](num_envs)
 
     def act(self, observations: Any, starts: Flags, playing: Flags) -> tuple[npt.NDArray[Any], Floats]:
         """See `Player`."""

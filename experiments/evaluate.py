@@ -108,10 +108,10 @@ def evaluate(agent: Agent, env: Env, episodes: int, num_envs: int, seed: int) ->
     ours = score(PolicyPlayer(agent, num_envs), env, episodes, num_envs, seed)
     agent.policy.set_training_mode(training)
     chance = score(RandomPlayer(agent.action_space, num_envs, seed), env, episodes, num_envs, seed)
-    best = OraclePlayer(env, num_envs) if env.name in ORACLES else None
+    best = OraclePlayer(env, num_envs) if env.gym_id in ORACLES else None
     return EvaluationResult(
-        env=env.name,
-        settings=asdict(env),
+        env=env.gym_id,
+        settings=env.parameters,
         seed=seed,
         trained_steps=agent.num_timesteps,
         max_span=max_spans(agent),
@@ -151,8 +151,8 @@ def summarise(episodes: Episodes, env: Env) -> Score:
     told = ~np.isnan(episodes.success)
     success = episodes.success[told] > 0.5
     size = np.where(np.isnan(episodes.length), episodes.steps, episodes.length)
-    longest = size >= LONG * getattr(env, "max_length", float(size.max()))
     known = ~np.isnan(episodes.length)
+    longest = size >= LONG * (getattr(env, "max_length", size.max()) if known.any() else size.max())
     return Score(
         episodes=len(episodes.steps),
         success=float(success.mean()) if told.any() else None,

@@ -10,7 +10,7 @@ import torch
 from gymnasium.envs.registration import load_env_creator
 
 from expirespan.experiments.build import Agent, make_envs, memory_policy
-from expirespan.experiments.config import Env, settings
+from expirespan.experiments.config import Env
 from expirespan.experiments.evaluate import max_spans, rules
 from expirespan.experiments.retention import ImageOf
 from expirespan.experiments.trace import EpisodeTrace
@@ -72,8 +72,8 @@ def _record(agent: Agent, env: Env, seed: int, recipe: str) -> EpisodeTrace:
             layers, step
         ),
         about={
-            "env": env.name,
-            "settings": settings(env),
+            "env": env.gym_id,
+            "settings": env.parameters,
             "seed": seed,
             "success": bool(final["is_success"][0]) if "is_success" in final else None,
             "ramp": getattr(rules(agent)[0], "ramp", 0) if layers else None,
@@ -86,6 +86,6 @@ def _record(agent: Agent, env: Env, seed: int, recipe: str) -> EpisodeTrace:
 
 def image_of(env: Env) -> ImageOf | None:
     """What draws an observation of the environment, or None if it cannot be drawn."""
-    creator = load_env_creator(str(gym.spec(env.name).entry_point))
+    creator = load_env_creator(str(gym.spec(env.gym_id).entry_point))
     drawer: ImageOf | None = getattr(creator, "observation_image", None)
     return drawer

@@ -1,0 +1,109 @@
+"""The memories that a run can have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+
+@dataclass(frozen=True)
+class _Transformer:
+    width: int = 64
+    """Size of states."""
+    layers: int = 2
+    """Transformer layers, each with a memory of its own."""
+    heads: int = 4
+    """Attention heads; must divide the width."""
+    gate: Literal["residual", "gru"] = "residual"
+    """How a layer joins the stream; gru is GTrXL's."""
+    output_scale: float = 1.0
+    """Size at which the outputs begin."""
+    positions: int = 16
+    """Recent steps with a learned relative position."""
+
+
+@dataclass(frozen=True)
+class ExpireSpanMemory(_Transformer):
+    """Every memory predicts how long it is kept."""
+
+    name: ClassVar[str] = "expire_span"
+    max_span: float = 256
+    """Longest span, in steps."""
+    ramp: float = 16
+    """Steps over which an expired memory fades."""
+    init_fraction: float = 0.9
+    """Spans start at this fraction of the longest."""
+    stabilizer: float = 1.0
+    """Divides the predictor's output; for very large max-span."""
+    penalty: Literal["all", "ramp"] = "all"
+    """What is priced: all spans (paper), or those on their ramp (the authors' code)."""
+    random_span: bool = False
+    """Shorten spans at random while training."""
+
+
+@dataclass(frozen=True)
+class FixedWindowMemory(_Transformer):
+    """Transformer-XL: the last states, whatever they hold."""
+
+    name: ClassVar[str] = "fixed_window"
+    window: float = 256
+    """States that can be read, the present one included; inf for all."""
+
+
+@dataclass(frozen=True)
+class AdaptiveSpanMemory(_Transformer):
+    """Every attention head learns how far back it reads."""
+
+    name: ClassVar[str] = "adaptive_span"
+    max_span: float = 256
+    """Longest reach, in steps."""
+    ramp: float = 16
+    """Steps over which a memory past the reach fades."""
+    init_fraction: float = 0.9
+    """Reaches start at this fraction of the longest."""
+
+
+@dataclass(frozen=True)
+class CompressiveMemory(_Transformer):
+    """What leaves the window is compressed and read for longer."""
+
+    name: ClassVar[str] = "compressive"
+    window: int = 64
+    """Last states that can be read, the present one included."""
+    slots: int = 48
+    """Summaries that can be read besides."""
+    factor: int = 4
+    """States that a summary stands for."""
+    compression: Literal["conv", "mean", "max"] = "conv"
+    """How states become a summary: by a learned convolution, their mean or their maximum."""
+
+
+@dataclass(frozen=True)
+class LSTMMemory:
+    """The recurrent baseline."""
+
+    name: ClassVar[str] = "lstm"
+    width: int = 64
+    """Size of states."""
+    layers: int = 1
+    """LSTM layers."""
+    chrono: float | None = None
+    """Steps over which units keep at first, spread up to this; None for PyTorch's start."""
+
+
+@dataclass(frozen=True)
+class GRUMemory:
+    """The other recurrent baseline."""
+
+    name: ClassVar[str] = "gru"
+    width: int = 64
+    """Size of states."""
+    layers: int = 1
+    """GRU layers."""
+    chrono: float | None = None
+    """Steps over which units keep at first, spread up to this; None for PyTorch's start."""
+
+
+Memory = (
+    ExpireSpanMemory | FixedWindowMemory | AdaptiveSpanMemory | CompressiveMemory | LSTMMemory | GRUMemory
+)

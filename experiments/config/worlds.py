@@ -1,0 +1,139 @@
+"""The environments that a run can have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, Literal, Self
+
+Lengths = Literal["uniform", "log_uniform", "mixed"]
+
+
+class _World:
+    """What every environment's settings tell: its Gymnasium id, its parameters, and which episodes are longest."""
+
+    name: ClassVar[str]
+    tokens: ClassVar[bool] = False
+    """Whether an observation is a line of tokens."""
+
+    @property
+    def gym_id(self) -> str:
+        """Id for ``gym.make_vec``."""
+        return self.name
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Arguments for ``gym.make_vec``."""
+        return {item.name: getattr(self, item.name) for item in fields(self)}  # type: ignore[arg-type]
+
+    def longest(self) -> Self:
+        """The environment with its longest episodes only."""
+        return self
+
+
+class _Lengths(_World):
+    def longest(self) -> Self:
+        """The environment with its longest episodes only."""
+        return replace(self, min_length=self.max_length)  # type: ignore[type-var, attr-defined, no-any-return]
+
+
+@dataclass(frozen=True)
+class CorridorEnv(_Lengths):
+    """A ball at the start, two doors at the end: enter the one of the ball's colour."""
+
+    name: ClassVar[str] = "ExpireSpan/Corridor-v0"
+    min_length: int = 3
+    """Shortest corridor, in cells."""
+    max_length: int = 200
+    """Longest corridor, in cells."""
+    length_distribution: Lengths = "uniform"
+    """How lengths are drawn; log_uniform favours short corridors, mixed is half of each."""
+    max_steps: int | None = None
+    """Steps after which an episode is cut off; None for 4 * length + 16."""
+
+
+@dataclass(frozen=True)
+class TMazeEnv(_Lengths):
+    """Corridors in a row, each with a cue at its start and a junction at its end: turn as the last cue told."""
+
+    name: ClassVar[str] = "ExpireSpan/EndlessTMaze-v0"
+    corridors: int = 3
+    """How many."""
+    min_length: int = 5
+    """Least length of each, in steps."""
+    max_length: int = 5
+    """Greatest length of each, in steps."""
+    delay_penalty: float = 0.01
+    """Cost of an action that leaves the agent where it is."""
+    max_steps: int | None = None
+    """Steps after which an episode is cut off; None for 6 * (max_length + 1) * corridors."""
+
+
+@dataclass(frozen=True)
+class PortalEnv(_World):
+    """Rooms in a row, each with a door that leads on and one that leads back to the first: find and remember."""
+
+    name: ClassVar[str] = "ExpireSpan/PortalRooms-v0"
+    rooms: int = 50
+    """How many."""
+    room_size: int = 5
+    """Side of a room, in cells."""
+    colours: int = 6
+    """Colours that doors can have."""
+    mistakes: int = 1
+    """Wrong doors that may be taken in each room."""
+    max_steps: int = 1000
+    """Steps after which an episode is cut off."""
+    reward_scale: float = 0.1
+    """Moving on from room k pays this times k."""
+    pays: Literal["every", "first"] = "every"
+    """Whether every passage pays or only the first."""
+    show_room: bool = True
+    """Whether the room's number is seen."""
+
+
+@dataclass(frozen=True)
+class InstructionEnv(_Lengths):
+    """A line of text a step, one of which tells what to do when the turn comes."""
+
+    name: ClassVar[str] = "ExpireSpan/FindInstruction-v0"
+    tokens: ClassVar[bool] = True
+    min_length: int = 10
+    """Fewest lines between the instruction and the turn."""
+    max_length: int = 1000
+    """Most lines between the instruction and the turn."""
+    length_distribution: Lengths = "uniform"
+    """How that number is drawn; log_uniform favours few, mixed is half of each."""
+    split: Literal["train", "test"] = "train"
+    """test: sentences and objects that training does not show."""
+    revisions: Literal["never", "replace", "cancel", "any"] = "never"
+    """Whether a later line may replace or cancel the instruction."""
+    early_penalty: float = 0.01
+    """Cost of acting before the turn."""
+    token_length: int = 24
+    """Words of a line, at most."""
+    lines: Literal["grammar", "light"] = "grammar"
+    """light: chatter from local LIGHT files."""
+    light_path: str | None = None
+    """Those files, or their folder."""
+
+
+@dataclass(frozen=True)
+class GymEnv(_World):
+    """Any environment that Gymnasium knows, with its defaults."""
+
+    name: ClassVar[str] = "gym"
+    id: str = "ExpireSpan/CartPoleNoVel-v1"
+    """Its id; module:id imports the module that registers it."""
+
+    @property
+    def gym_id(self) -> str:
+        """Id for ``gym.make_vec``."""
+        return self.id
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Arguments for ``gym.make_vec``: none."""
+        return {}
+
+
+Env = CorridorEnv | TMazeEnv | PortalEnv | InstructionEnv | GymEnv
