@@ -271,12 +271,13 @@ def test_spec_survives_json(env_id: str) -> None:
     assert spec.max_episode_steps is None
 
 
-def test_step_before_reset_is_refused(env_id: str) -> None:
-    scalar, vector = gym.make(env_id).unwrapped, make_vector(env_id, 2)
-    with pytest.raises(gym.error.ResetNeeded, match="call reset"):
-        scalar.step(scalar.action_space.sample())
-    with pytest.raises(gym.error.ResetNeeded, match="call reset"):
-        vector.step(vector.action_space.sample())
+def test_step_and_render_before_reset_are_refused(env_id: str) -> None:
+    kwargs = quick(env_id) | {"render_mode": "ansi"}
+    for env in (gym.make(env_id, **kwargs).unwrapped, make_vector(env_id, 2, **kwargs)):
+        with pytest.raises(gym.error.ResetNeeded, match="call reset"):
+            env.step(env.action_space.sample())
+        with pytest.raises(gym.error.ResetNeeded, match="call reset"):
+            env.render()
 
 
 def through_json(state: dict[str, Any]) -> dict[str, Any]:
@@ -308,6 +309,17 @@ def test_a_restored_environment_goes_on_as_the_original(env_id: str, steps: int)
             assert_same(restored.step(action), expected[i], f"step {i}")
 
 
+def test_parameters_may_be_numpys(env_id: str) -> None:
+    numpys = {
+        name: np.int64(value) if isinstance(value, int) else value for name, value in quick(env_id).items()
+    }
+    env, plain = make_vector(env_id, 2, **numpys).unwrapped, make_vector(env_id, 2).unwrapped
+    env.reset(seed=0)
+    plain.reset(seed=1)
+    plain.set_state(through_json(env.get_state()))
+    assert_same(plain.step([0, 0]), env.step([0, 0]), "step")
+
+
 def test_a_state_from_elsewhere_is_refused(env_id: str) -> None:
     env: Any = make_vector(env_id, 3).unwrapped
     env.reset(seed=0)
@@ -318,6 +330,9 @@ def test_a_state_from_elsewhere_is_refused(env_id: str) -> None:
         env.set_state({**state, "environment": "Other"})
     with pytest.raises(ValueError, match="lacks generators"):
         env.set_state({name: value for name, value in state.items() if name != "generators"})
+    other = {"max_length": 13} if "max_length" in env.rules.__dict__ else {"max_steps": 47}
+    with pytest.raises(ValueError, match="make it with the parameters of the state"):
+        make_vector(env_id, 3, **other).unwrapped.set_state(state)
     name = next(name for name, value in state.items() if isinstance(value, np.ndarray))
     with pytest.raises(ValueError, match=f"{name} in the state has shape"):
         env.set_state({**state, name: state[name][:2]})
