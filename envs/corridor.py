@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -167,7 +168,7 @@ class Corridor(LayoutMiniGridEnv):
 
     def gen_obs(self) -> Observation:
         """What the agent sees now, in place of MiniGrid's dict; see `corridor_rules.observe`."""
-        return corridor_rules.observe(*self._pose())
+        return _observed(*self._pose()).copy()
 
     def _facts(self) -> dict[str, Any]:
         layout, x, y, direction = self._pose()
@@ -185,3 +186,7 @@ class Corridor(LayoutMiniGridEnv):
     def text(self) -> str:
         """The same as text; see `corridor_pictures.map_text`."""
         return corridor_pictures.map_text(*self._pose())
+
+
+_observed = lru_cache(maxsize=2**14)(corridor_rules.observe)
+"""What was seen where before: an agent sees the same again and again."""
