@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, SupportsFloat
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from gymnasium import spaces
-from gymnasium.error import ResetNeeded
 from minigrid.core.grid import Grid
-from minigrid.core.mission import MissionSpace
-from minigrid.minigrid_env import MiniGridEnv
 
 from expirespan.envs import corridor_pictures, corridor_rules
-from expirespan.envs.corridor_rules import AISLE, EAST, CorridorRules, Layout, Observation
+from expirespan.envs.corridor_rules import (
+    AISLE,
+    BLUE_BALL,
+    EAST,
+    FORWARD,
+    LEFT,
+    RED_BALL,
+    STEP,
+    WALL,
+    CorridorRules,
+    Layout,
+    Observation,
+    view_cells,
+)
+from expirespan.envs.minigrid_base import LayoutMiniGridEnv
 
 __all__ = ["Corridor"]
 
@@ -23,7 +33,7 @@ def _mission() -> str:
     return "enter the door that has the colour of the ball"
 
 
-class Corridor(MiniGridEnv):
+class Corridor(LayoutMiniGridEnv):
     """``ExpireSpan/Corridor-v0``: remember one colour down a corridor.
 
     Description
@@ -110,8 +120,7 @@ class Corridor(MiniGridEnv):
         v0: first version.
     """
 
-    metadata = {"render_modes": ["human", "rgb_array", "ansi"], "render_fps": 10}  # noqa: RUF012
-
+    ACTIONS = corridor_rules.ACTIONS
     observation_image = staticmethod(corridor_pictures.observation_image)
 
     def __init__(
@@ -123,103 +132,61 @@ class Corridor(MiniGridEnv):
         render_mode: str | None = None,
     ) -> None:
         self.rules = CorridorRules(min_length, max_length, length_distribution, max_steps)
-        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
-            raise ValueError(
-                f"render_mode={render_mode!r}: expected None or one of {self.metadata['render_modes']}"
-            )
-        super().__init__(
-            MissionSpace(_mission),
-            width=min_length + 2,
-            height=2 * AISLE + 1,
-            see_through_walls=True,
-            agent_view_size=3,
-            render_mode=render_mode,
-        )
-        self.observation_space = corridor_rules.observation_space()
-        self.action_space = spaces.Discrete(3)
+        size = (min_length + 2, 2 * AISLE + 1)
+        super().__init__(_mission, corridor_rules.observation_space(), size, render_mode)
         self.layout: Layout | None = None
-        self._fixed_layout: Layout | None = None
-        self._ended = False
 
-    def reset(  # type: ignore[override]
-        self, *, seed: int | None = None, options: Mapping[str, Any] | None = None
-    ) -> tuple[Observation, dict[str, Any]]:
-        """Begin an episode; ``{"layout": {"length": 5, "ball": "red", "red_door": "left"}}`` fixes it.
+    def _parse(self, layout: Any) -> Layout:
+        return Layout.parse(layout)
 
-        Raises:
-            ValueError: an unknown option, or a layout that does not exist.
-        """
-        fixed = corridor_rules.layout_option(options)
-        self._fixed_layout = None if fixed is None else Layout.parse(fixed)
-        self._ended = False
-        observation, _ = super().reset(seed=seed)
-        return observation, self._info(observation)
-
-    def step(  # type: ignore[override]
-        self, action: Any
-    ) -> tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]:
-        """Turn left (0), turn right (1) or walk forward (2).
-
-        Raises:
-            ValueError: an action outside the action space.
-            ResetNeeded: before the first `reset`, or after the end of an episode.
-        """
-        if self.layout is None or self._ended:
-            when = "after the end of an episode" if self._ended else "before the first reset()"
-            raise ResetNeeded(f"step() was called {when}: call reset() to begin an episode")
-        if not self.action_space.contains(action):
-            raise ValueError(f"action={action!r}: expected 0 (turn left), 1 (turn right) or 2 (walk forward)")
-        observation, _, _, truncated, _ = super().step(action)
-        row = self.agent_pos[1]
-        terminated = bool(row != AISLE)  # beside the aisle one can only stand in a door
-        success = terminated and self.layout.pays(row)
-        truncated = truncated and not terminated
-        self._ended = terminated or truncated
-        info = self._info(observation)
-        if self._ended:
-            info["is_success"] = success
-        return observation, float(success), terminated, truncated, info
-
-    def gen_obs(self) -> Observation:
-        """What the agent sees now, in place of MiniGrid's dict; see `corridor_rules.observe`."""
-        return corridor_rules.observe(*self._pose())
-
-    def render(self) -> Any:
-        """The map around the agent, 21 cells wide: pixels, text (``ansi``), or a window on the screen."""
-        if self.layout is None:
-            raise ResetNeeded(
-                "render() was called before the first reset(): call reset() to begin an episode"
-            )
-        return corridor_pictures.map_text(*self._pose()) if self.render_mode == "ansi" else super().render()  # type: ignore[no-untyped-call]
-
-    def get_frame(
-        self, highlight: bool = True, tile_size: int = 32, agent_pov: bool = False
-    ) -> npt.NDArray[np.uint8]:
-        """MiniGrid's hook for pixels: the window of the map, padded to a square for the screen."""
-        frame = corridor_pictures.map_image(*self._pose(), tile=tile_size)
-        if self.render_mode == "human":
-            above = (frame.shape[1] - frame.shape[0]) // 2
-            frame = np.pad(frame, ((above, above), (0, 0), (0, 0)))
-        return frame
-
-    def _gen_grid(self, width: int, height: int) -> None:
-        layout = self._fixed_layout or self.rules.draw(self.np_random)
-        self.layout, self._fixed_layout = layout, None
-        self.width, self.max_steps = layout.length + 2, self.rules.step_limit(layout.length)
-        self.agent_pos, self.agent_dir, self.mission = (1, AISLE), EAST, _mission()
+    def _begin(self, layout: Layout | None) -> None:
+        layout = layout or self.rules.draw(self.np_random)
+        self.layout, self.max_steps = layout, self.rules.step_limit(layout.length)
+        self.width, self.height = layout.length + 2, 2 * AISLE + 1
+        self.agent_pos, self.agent_dir = (1, AISLE), EAST
         things = corridor_pictures.minigrid_objects()
-        self.grid = Grid(self.width, height)
+        self.grid = Grid(self.width, self.height)
         # All walls are one object: filling cell by cell would take 20 ms for a corridor of 10,000.
-        self.grid.grid = [things[corridor_rules.WALL]] * (self.width * height)
+        self.grid.grid = [things[corridor_rules.WALL]] * (self.width * self.height)
         for x in range(1, layout.length + 1):
             self.grid.set(x, AISLE, None)
         for x, y in ((1, AISLE - 1), (layout.length, AISLE - 1), (layout.length, AISLE + 1)):
             self.grid.set(x, y, things[layout.kind(x, y)])
 
+    def _act(self, action: int) -> tuple[float, bool, bool]:
+        if action != FORWARD:
+            self.agent_dir = (self.agent_dir + (-1 if action == LEFT else 1)) % 4
+            return 0.0, False, False
+        layout, x, y, direction = self._pose()
+        x, y = x + STEP[direction][0], y + STEP[direction][1]
+        if layout.kind(x, y) in (WALL, RED_BALL, BLUE_BALL):
+            return 0.0, False, False
+        self.agent_pos = (x, y)
+        enters = y != AISLE  # beside the aisle one can only stand in a door
+        success = enters and layout.pays(y)
+        return float(success), enters, success
+
+    def gen_obs(self) -> Observation:
+        """What the agent sees now, in place of MiniGrid's dict; see `corridor_rules.observe`."""
+        return _observed(*self._pose()).copy()
+
+    def _facts(self) -> dict[str, Any]:
+        layout, x, y, direction = self._pose()
+        ball = any(cell[2:] == (1, AISLE - 1) for cell in view_cells(x, y, direction))
+        return {"cue": ball, "length": layout.length}
+
     def _pose(self) -> tuple[Layout, int, int, int]:
         assert self.layout is not None
         return self.layout, int(self.agent_pos[0]), int(self.agent_pos[1]), self.agent_dir
 
-    def _info(self, observation: Observation) -> dict[str, Any]:
-        assert self.layout is not None
-        return {"cue": bool(corridor_rules.shows_ball(observation)), "length": self.layout.length}
+    def picture(self, tile: int = 32) -> npt.NDArray[np.uint8]:
+        """The map around the agent, 21 cells wide; see `corridor_pictures.map_image`."""
+        return corridor_pictures.map_image(*self._pose(), tile=tile)
+
+    def text(self) -> str:
+        """The same as text; see `corridor_pictures.map_text`."""
+        return corridor_pictures.map_text(*self._pose())
+
+
+_observed = lru_cache(maxsize=2**14)(corridor_rules.observe)
+"""What was seen where before: an agent sees the same again and again."""

@@ -5,7 +5,6 @@ Both variants read this file, `Corridor` (one MiniGrid environment) and `Corrido
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -13,13 +12,26 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
+from expirespan.envs.checks import check_choice, check_integer, check_layout
 from expirespan.envs.lengths import DISTRIBUTIONS, length_from
 
-__all__ = ["EAST", "KINDS", "NORTH", "SOUTH", "WEST", "CorridorRules", "Layout", "observe", "view_cells"]
+__all__ = [
+    "ACTIONS",
+    "EAST",
+    "KINDS",
+    "NORTH",
+    "SOUTH",
+    "WEST",
+    "CorridorRules",
+    "Layout",
+    "observe",
+    "view_cells",
+]
 
 KINDS: Final = ("empty", "wall", "red ball", "blue ball", "red door", "blue door")
 EMPTY, WALL, RED_BALL, BLUE_BALL, RED_DOOR, BLUE_DOOR = range(len(KINDS))
 EAST, SOUTH, WEST, NORTH = range(4)
+ACTIONS: Final = ("turn left", "turn right", "walk forward")
 LEFT, RIGHT, FORWARD = range(3)
 AISLE: Final = 2  # the corridor's row; the doors and the ball stand in the rows beside it
 SHORTEST: Final = 3
@@ -49,18 +61,12 @@ class Layout(NamedTuple):
         """
         if isinstance(layout, cls):
             layout = layout._asdict()
-        if not isinstance(layout, Mapping) or set(layout) != set(cls._fields):
-            raise ValueError(
-                f"layout={layout!r}: expected a dict with exactly the keys 'length', 'ball' and 'red_door', "
-                "such as {'length': 5, 'ball': 'red', 'red_door': 'left'}"
-            )
-        length = _integer("layout['length']", layout["length"], SHORTEST)
-        for key, allowed in (("ball", ("red", "blue")), ("red_door", ("left", "right"))):
-            if layout[key] not in allowed:
-                raise ValueError(
-                    f"layout[{key!r}]={layout[key]!r}: expected {allowed[0]!r} or {allowed[1]!r}"
-                )
-        return cls(length, str(layout["ball"]), str(layout["red_door"]))
+        example = "{'length': 5, 'ball': 'red', 'red_door': 'left'}"
+        given = check_layout(layout, cls._fields, example)
+        length = check_integer("layout['length']", given["length"], SHORTEST)
+        check_choice("layout['ball']", given["ball"], ("red", "blue"))
+        check_choice("layout['red_door']", given["red_door"], ("left", "right"))
+        return cls(length, given["ball"], given["red_door"])
 
     def kind(self, x: int, y: int) -> int:
         """Index into `KINDS` of the thing at cell (x, y); outside the grid all is wall."""
@@ -118,19 +124,16 @@ class CorridorRules:
     max_steps: int | None = None
 
     def __post_init__(self) -> None:
-        _integer("min_length", self.min_length, SHORTEST)
-        _integer("max_length", self.max_length, SHORTEST)
+        check_integer("min_length", self.min_length, SHORTEST)
+        check_integer("max_length", self.max_length, SHORTEST)
         if self.max_length < self.min_length:
             raise ValueError(
                 f"max_length={self.max_length} is below min_length={self.min_length}: "
                 "raise max_length or lower min_length"
             )
-        if self.length_distribution not in DISTRIBUTIONS:
-            raise ValueError(
-                f"length_distribution={self.length_distribution!r}: expected 'uniform', 'log_uniform' or 'mixed'"
-            )
+        check_choice("length_distribution", self.length_distribution, DISTRIBUTIONS)
         if self.max_steps is not None:
-            _integer("max_steps", self.max_steps, 1, " (or None for 4 * length + 16)")
+            check_integer("max_steps", self.max_steps, 1, " (or None for 4 * length + 16)")
 
     def draw(self, generator: np.random.Generator) -> Layout:
         """Draw an episode's layout with one call of the generator.
@@ -147,24 +150,6 @@ class CorridorRules:
     def step_limit(self, length: int) -> int:
         """Steps after which an episode in a corridor of this length is truncated."""
         return 4 * length + 16 if self.max_steps is None else self.max_steps
-
-
-def layout_option(options: Mapping[str, Any] | None) -> Any:
-    """The value of ``options["layout"]``, or None.
-
-    Raises:
-        ValueError: there are options other than ``layout``.
-    """
-    unknown = set(options or ()) - {"layout"}
-    if unknown:
-        raise ValueError(f"unknown reset options {sorted(unknown)}: the corridor knows only 'layout'")
-    return (options or {}).get("layout")
-
-
-def _integer(name: str, value: Any, least: int, else_allowed: str = "") -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"{name}={value!r}: expected an integer of at least {least}{else_allowed}")
-    return int(value)
 
 
 def _view_offsets(direction: int) -> tuple[tuple[int, int, int, int], ...]:

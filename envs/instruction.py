@@ -54,7 +54,7 @@ class FindInstruction(gym.Env[Any, Any]):
 
     Start
         At a line about the place. Line 1 to 10 instructs. The three others' instructions are at random lines
-        thereafter, each in a quarter of its own (in half of the episodes one comes before). The rest is chatter in
+        thereafter, each in a quarter of its own (in 45 % of the episodes one comes before). The rest is chatter in
         which the same people and objects occur, and no line comes twice. All is drawn with equal chances.
         ``reset(options={"layout": {"lines": ["the king tells you to ...", ..., "your turn first ..."], "cues":
         [0], "answer": 2}})`` fixes the lines, of known words; the last one is the turn.
@@ -66,7 +66,7 @@ class FindInstruction(gym.Env[Any, Any]):
         min_length (10), max_length (1000): bounds of `length`, both included, at least 4.
         length_distribution ("uniform"): or "log_uniform" or "mixed", as in `Corridor`.
         split ("train"): "test" instructs in sentences, and about objects, that do not occur in training; each word of
-            the objects does, with other words.
+            the objects does, with other words, but of the sentences "door", "smile" and "urges" do not.
         revisions ("never"): "replace" or "cancel" revise half of all instructions so; "any" replaces a third and
             cancels a third.
         early_penalty (0.01): see Reward; at least 0.

@@ -85,12 +85,13 @@ def grammar_lines(token_length: int) -> Lines:
 def light_lines(texts: Sequence[str], token_length: int) -> Lines:
     """Lines of chatter from texts, one a line, cut after ``token_length`` words; instructions are from our grammar.
 
-    Words are lower-case; the vocabulary begins with the grammar's. Lines that contain "you to" are left out, as
-    they could be taken for an instruction, and so are repeated ones.
+    Words are lower-case; the vocabulary begins with the grammar's. Lines that contain "you to" or "your turn" are
+    left out, as they could be taken for an instruction or for the turn, and so are repeated ones.
     """
     found = [re.findall(r"[a-z0-9']+|[.,!?;:]", text.lower()) for text in texts]
     cut = [words[i : i + token_length] for words in found for i in range(0, len(words), token_length)]
-    lines = [line for line in dict.fromkeys(map(tuple, cut)) if ("you", "to") not in pairwise(line)]
+    misleading = {("you", "to"), ("your", "turn")}
+    lines = [line for line in dict.fromkeys(map(tuple, cut)) if misleading.isdisjoint(pairwise(line))]
     known = _grammar_words()
     words = (*known, *sorted({word for line in lines for word in line} - set(known)))
     ids = {word: i for i, word in enumerate(("", *words))}

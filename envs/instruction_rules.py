@@ -86,6 +86,8 @@ class InstructionRules:
         check_number("early_penalty", self.early_penalty, 0.0)
         check_integer("token_length", self.token_length, 1)
         check_choice("lines", self.lines, ("grammar", "light"))
+        if not isinstance(self.light_path, str | None):
+            raise ValueError(f"light_path={self.light_path!r}: expected a path as a str, or None")
         if (self.lines == "light") != (self.light_path is not None):
             raise ValueError(
                 f"lines={self.lines!r} with light_path={self.light_path!r}: expected a path with lines='light', "
@@ -193,6 +195,9 @@ class InstructionRules:
         example = "{'lines': ['a bear sleeps', 'your turn'], 'cues': [0], 'answer': 2}"
         given = check_layout(layout, ("lines", "cues", "answer"), example)
         lines = check_items("layout['lines']", given["lines"])
+        for i, line in enumerate(lines):
+            if not isinstance(line, str) or not line.split():
+                raise ValueError(f"layout['lines'][{i}]={line!r}: expected a line of text")
         if not 2 <= len(lines) <= self.most_lines:
             raise ValueError(
                 f"layout['lines'] has {len(lines)} lines: expected 2 to {self.most_lines}, by max_length"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -187,8 +187,10 @@ class PortalRooms(LayoutMiniGridEnv):
     def gen_obs(self) -> Observation:
         """What the agent sees now, in place of MiniGrid's dict."""
         observation = np.zeros(self.observation_space.shape or (), np.uint8)
-        seen = portal_rules.view(self._things, int(self.agent_pos[0]), int(self.agent_pos[1]), self.agent_dir)
-        observation[:VIEW] = seen.ravel()
+        assert self.layout is not None
+        x, y = (int(coordinate) for coordinate in self.agent_pos)
+        colours = self.layout.colours[self._room]
+        observation[:VIEW] = _seen(self.rules.room_size, colours, x, y, self.agent_dir)
         if self.rules.show_room:
             observation[VIEW + self._room] = 1
         return observation
@@ -209,6 +211,12 @@ class PortalRooms(LayoutMiniGridEnv):
     def text(self) -> str:
         """The room as text; see `portal_rules.map_text`."""
         return portal_rules.map_text(self.rules.room_size, self._place())
+
+
+@lru_cache(maxsize=2**14)
+def _seen(size: int, colours: tuple[int, int], x: int, y: int, direction: int) -> Observation:
+    """The view from (x, y), flattened: an agent sees the same again and again."""
+    return portal_rules.view(_room(size, colours)[0], x, y, direction).ravel()
 
 
 @cache

@@ -82,7 +82,8 @@ class EndlessTMaze(LayoutMiniGridEnv):
         min_length (5), max_length (5): bounds of each corridor's length, both included, at least 1. Equal bounds
             are the paper's Fixed regime, 1 and the length its Uniform one.
         delay_penalty (0.01): see Reward; at least 0.
-        max_steps (None): steps until truncation; None for 6 * (max_length + 1) * corridors.
+        max_steps (None): steps until truncation, enough to walk all corridors; None for
+            6 * (max_length + 1) * corridors.
         render_mode (None): "rgb_array" or "ansi", a window of the corridor 15 cells wide around the agent and the
             count of corridors, or "human".
         ValueError for any other value.

@@ -84,6 +84,12 @@ class TMazeRules:
         check_number("delay_penalty", self.delay_penalty, 0.0)
         if self.max_steps is not None:
             check_integer("max_steps", self.max_steps, 1, " (or None for 6 * (max_length + 1) * corridors)")
+            if self.max_steps < self.corridors * (self.max_length + 1):
+                raise ValueError(
+                    f"max_steps={self.max_steps} for corridors={self.corridors} of max_length={self.max_length}: "
+                    f"the end can be {self.corridors * (self.max_length + 1)} steps away; allow more steps or "
+                    "fewer corridors"
+                )
 
     @property
     def step_limit(self) -> int:

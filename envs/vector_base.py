@@ -73,7 +73,10 @@ class NumpyVectorEnv(KeepsState, VectorEnv[Array, Ints, Any]):
         self.single_action_space: Any = action_space
         self.observation_space = batch_space(observation_space, num_envs)
         self.action_space = batch_space(action_space, num_envs)
-        self._parameters = dict(parameters)
+        self._parameters = {  # as JSON can hold them
+            name: value.item() if isinstance(value, np.generic) else value
+            for name, value in parameters.items()
+        }
         self._generators: list[np.random.Generator] = []
         self._seeds: list[int] = []
         self._started = False
@@ -115,7 +118,7 @@ class NumpyVectorEnv(KeepsState, VectorEnv[Array, Ints, Any]):
         Raises:
             ValueError: an unknown option, a layout that does not exist, or a list of the wrong length.
         """
-        layouts = self._layouts(layout_option(options))
+        layouts = self._parse_all(layout_option(options))
         if isinstance(seed, (int, np.integer)):
             seed = [int(seed) + i for i in range(self.num_envs)]
         elif seed is not None and len(seed) != self.num_envs:
@@ -160,7 +163,15 @@ class NumpyVectorEnv(KeepsState, VectorEnv[Array, Ints, Any]):
         )
 
     def render(self) -> tuple[Any, ...] | None:
-        """One picture per environment, as the scalar one gives it; None without a render mode."""
+        """One picture per environment, as the scalar one gives it; None without a render mode.
+
+        Raises:
+            ResetNeeded: before the first `reset`.
+        """
+        if not self._started:
+            raise ResetNeeded(
+                "render() was called before the first reset(): call reset() to begin an episode"
+            )
         return None if self.render_mode is None else tuple(self._picture(i) for i in range(self.num_envs))
 
     def get_state(self) -> dict[str, Any]:
@@ -209,7 +220,7 @@ class NumpyVectorEnv(KeepsState, VectorEnv[Array, Ints, Any]):
                 if seed is not None:
                     self._generators[i], self._seeds[i] = seeding.np_random(seed)
 
-    def _layouts(self, option: Any) -> list[Any] | None:
+    def _parse_all(self, option: Any) -> list[Any] | None:
         if option is None:
             return None
         if not isinstance(option, list):

@@ -138,20 +138,63 @@ def test_vector_equals_scalars_under_the_oracle(env_id: str) -> None:
         observations, starts = ours[0], ours[2] | ours[3]
 
 
+def test_vector_equals_64_scalars_side_by_side(env_id: str) -> None:
+    """With the parameters of the id, all that `SyncVectorEnv` gives."""
+    vector, scalars = gym.make_vec(env_id, num_envs=64), make_sync_of(env_id, 64)
+    assert_same(vector.reset(seed=100), scalars.reset(seed=100), "reset")
+    vector.action_space.seed(0)
+    for step in range(30):
+        actions = vector.action_space.sample()
+        assert_same(vector.step(actions), scalars.step(actions), f"step {step}")
+
+
 @pytest.mark.slow
 def test_vector_equals_scalars_for_64_seeds_and_10_000_steps(env_id: str) -> None:
-    """Random actions; infos are compared where episodes end, and now and then. Variants play a tenth of it."""
-    vector = gym.make_vec(env_id, num_envs=64)
-    scalars = make_sync_of(env_id, 64)
-    assert_same(vector.reset(seed=100), scalars.reset(seed=100), "reset")
-    generator, actions = np.random.default_rng(0), vector.single_action_space.n
-    for step in range(1_000 if ENVIRONMENTS[env_id].kwargs else 10_000):
-        chosen = generator.integers(actions, size=64)
-        ours, theirs = vector.step(chosen), scalars.step(chosen)
-        for i in range(4):
-            assert np.array_equal(ours[i], theirs[i]), f"step {step}, part {i}"
-        if step % 100 == 0 or ours[2].any() or ours[3].any():
-            assert_same(ours, theirs, f"step {step}")
+    """Random actions. The scalars play one after another, without `SyncVectorEnv`; variants play 500 steps."""
+    vector, block = gym.make_vec(env_id, num_envs=64), 500
+    scalars: list[Any] = [gym.make(env_id).unwrapped for _ in range(64)]
+    vector.reset(seed=100)
+    for i, scalar in enumerate(scalars):
+        scalar.reset(seed=100 + i)
+    generator, actions = np.random.default_rng(0), scalars[0].action_space.n
+    for begin in range(0, block if ENVIRONMENTS[env_id].kwargs else 10_000, block):
+        chosen = generator.integers(actions, size=(block, 64))
+        steps = [vector.step(row) for row in chosen]
+        observations, rewards, terminated, truncated = (np.stack([s[k] for s in steps]) for k in range(4))
+        results = np.stack([rewards, terminated, truncated], axis=2)
+        keys = {key.removeprefix("_") for key in steps[0][4]} - {"final_obs", "final_info"}
+        columns = {key: np.stack([s[4][key] for s in steps]) for key in keys}
+        for i, scalar in enumerate(scalars):
+            seen, rest, facts, ends = play_on(scalar, chosen[:, i].tolist())
+            where = f"environment {i}, steps {begin} to {begin + block}"
+            np.testing.assert_array_equal(observations[:, i], seen, err_msg=where)
+            np.testing.assert_array_equal(results[:, i], rest, err_msg=where)
+            for key, column in columns.items():
+                assert column[:, i].tolist() == [fact[key] for fact in facts], where
+            assert np.flatnonzero(terminated[:, i] | truncated[:, i]).tolist() == list(ends), where
+            for at, (last, info) in ends.items():
+                np.testing.assert_array_equal(steps[at][4]["final_obs"][i], last, err_msg=where)
+                final = steps[at][4]["final_info"]
+                assert {key: final[key][i] for key in final if key[0] != "_"} == info, where
+
+
+def play_on(
+    env: Any, actions: list[int]
+) -> tuple[Any, Any, list[dict[str, Any]], dict[int, tuple[Any, Any]]]:
+    """Steps that begin a new episode within the step that ends one.
+
+    Returns what is seen after each; rewards and flags (steps, 3); infos; and by step the last observation and info.
+    """
+    seen, rest, facts, ends = [], [], [], {}
+    for at, action in enumerate(actions):
+        observation, reward, terminated, truncated, info = env.step(action)
+        if terminated or truncated:
+            ends[at] = observation, info
+            observation, info = env.reset()
+        seen.append(observation)
+        rest.append((reward, terminated, truncated))
+        facts.append(info)
+    return np.stack(seen), np.array(rest, np.float64), facts, ends
 
 
 def test_results_do_not_depend_on_the_number_of_environments(env_id: str) -> None:
@@ -271,12 +314,13 @@ def test_spec_survives_json(env_id: str) -> None:
     assert spec.max_episode_steps is None
 
 
-def test_step_before_reset_is_refused(env_id: str) -> None:
-    scalar, vector = gym.make(env_id).unwrapped, make_vector(env_id, 2)
-    with pytest.raises(gym.error.ResetNeeded, match="call reset"):
-        scalar.step(scalar.action_space.sample())
-    with pytest.raises(gym.error.ResetNeeded, match="call reset"):
-        vector.step(vector.action_space.sample())
+def test_step_and_render_before_reset_are_refused(env_id: str) -> None:
+    kwargs = quick(env_id) | {"render_mode": "ansi"}
+    for env in (gym.make(env_id, **kwargs).unwrapped, make_vector(env_id, 2, **kwargs)):
+        with pytest.raises(gym.error.ResetNeeded, match="call reset"):
+            env.step(env.action_space.sample())
+        with pytest.raises(gym.error.ResetNeeded, match="call reset"):
+            env.render()
 
 
 def through_json(state: dict[str, Any]) -> dict[str, Any]:
@@ -308,6 +352,17 @@ def test_a_restored_environment_goes_on_as_the_original(env_id: str, steps: int)
             assert_same(restored.step(action), expected[i], f"step {i}")
 
 
+def test_parameters_may_be_numpys(env_id: str) -> None:
+    numpys = {
+        name: np.int64(value) if isinstance(value, int) else value for name, value in quick(env_id).items()
+    }
+    env, plain = make_vector(env_id, 2, **numpys).unwrapped, make_vector(env_id, 2).unwrapped
+    env.reset(seed=0)
+    plain.reset(seed=1)
+    plain.set_state(through_json(env.get_state()))
+    assert_same(plain.step([0, 0]), env.step([0, 0]), "step")
+
+
 def test_a_state_from_elsewhere_is_refused(env_id: str) -> None:
     env: Any = make_vector(env_id, 3).unwrapped
     env.reset(seed=0)
@@ -318,6 +373,9 @@ def test_a_state_from_elsewhere_is_refused(env_id: str) -> None:
         env.set_state({**state, "environment": "Other"})
     with pytest.raises(ValueError, match="lacks generators"):
         env.set_state({name: value for name, value in state.items() if name != "generators"})
+    other = {"max_length": 13} if "max_length" in env.rules.__dict__ else {"max_steps": 47}
+    with pytest.raises(ValueError, match="make it with the parameters of the state"):
+        make_vector(env_id, 3, **other).unwrapped.set_state(state)
     name = next(name for name, value in state.items() if isinstance(value, np.ndarray))
     with pytest.raises(ValueError, match=f"{name} in the state has shape"):
         env.set_state({**state, name: state[name][:2]})

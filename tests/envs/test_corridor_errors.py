@@ -19,7 +19,7 @@ LAYOUT = {"length": 5, "ball": "red", "red_door": "left"}
         ({"min_length": 9, "max_length": 8}, r"max_length=8 is below min_length=9: raise"),
         (
             {"length_distribution": "gauss"},
-            r"length_distribution='gauss': expected 'uniform', 'log_uniform' or 'mixed'",
+            r"length_distribution='gauss': expected one of 'uniform', 'log_uniform', 'mixed'",
         ),
         ({"max_steps": 0}, r"max_steps=0: expected an integer of at least 1 \(or None"),
         ({"render_mode": "xml"}, r"render_mode='xml': expected None or one of \[.*'rgb_array'"),
@@ -34,7 +34,7 @@ def test_wrong_parameters(make: Any, kwargs: dict[str, Any], message: str) -> No
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"lay": 1}, r"unknown reset options \['lay'\]: the corridor knows only 'layout'"),
+        ({"lay": 1}, r"unknown reset options \['lay'\]: the only option is 'layout'"),
         ({"layout": "long"}, r"layout='long': expected a dict with exactly the keys"),
         ({"layout": {"length": 5, "ball": "red"}}, r"expected a dict with exactly the keys"),
         (
@@ -42,8 +42,11 @@ def test_wrong_parameters(make: Any, kwargs: dict[str, Any], message: str) -> No
             r"'width': 1.*expected a dict with exactly the keys",
         ),
         ({"layout": {**LAYOUT, "length": 2}}, r"layout\['length'\]=2: expected an integer of at least 3"),
-        ({"layout": {**LAYOUT, "ball": "green"}}, r"layout\['ball'\]='green': expected 'red' or 'blue'"),
-        ({"layout": {**LAYOUT, "red_door": "up"}}, r"layout\['red_door'\]='up': expected 'left' or 'right'"),
+        ({"layout": {**LAYOUT, "ball": "green"}}, r"layout\['ball'\]='green': expected one of 'red', 'blue'"),
+        (
+            {"layout": {**LAYOUT, "red_door": "up"}},
+            r"layout\['red_door'\]='up': expected one of 'left', 'right'",
+        ),
     ],
 )
 @pytest.mark.parametrize("make", [Corridor, CorridorVector])

@@ -210,6 +210,9 @@ def test_held_out_objects_and_sentences() -> None:
     assert objects[0] <= set(grammar.OBJECTS[0]) and objects[1] <= set(grammar.OBJECTS[1])
     assert set(" ".join(grammar.OBJECTS[1]).split()) <= set(" ".join(grammar.OBJECTS[0]).split())
     assert len(grammar.OBJECTS[1]) == 89
+    shown = {word for episode in episodes(600) for line in texts(episode) for word in line.split()}
+    unseen = set(grammar_lines(24).words[1:]) - shown
+    assert unseen == {"door", "smile", "urges", "forget", "instead", "new", "plan"}, "the last four revise"
 
 
 def _told(episode: Episode) -> list[str]:
@@ -286,6 +289,7 @@ def test_rgb_array() -> None:
         ({"lines": "novel"}, r"lines='novel': expected one of 'grammar', 'light'"),
         ({"lines": "light"}, r"lines='light' with light_path=None: expected a path with lines='light'"),
         ({"light_path": "x"}, r"lines='grammar' with light_path='x': expected a path with lines='light'"),
+        ({"lines": "light", "light_path": 5}, r"light_path=5: expected a path as a str"),
         ({"render_mode": "xml"}, r"render_mode='xml': expected None or one of"),
     ],
 )
@@ -306,6 +310,8 @@ def test_wrong_parameters(make: Any, kwargs: dict[str, Any], message: str) -> No
             r"'the xylophone' has words that are not in the.*: xylophone",
         ),
         ({"lines": [*LINES, "a " * 25]}, r"has 25 words: expected at most 24"),
+        ({"lines": [7, *LINES]}, r"layout\['lines'\]\[0\]=7: expected a line of text"),
+        ({"lines": [*LINES, " "]}, r"layout\['lines'\]\[5\]=' ': expected a line of text"),
         ({"cues": [4]}, r"layout\['cues'\]\[0\]=4: expected one of 0, 1, 2, 3"),
         ({"cues": []}, r"layout\['cues'\]=\[\]: expected one or two line numbers"),
         ({"answer": 5}, r"layout\['answer'\]=5: expected one of 0, 1, 2, 3, 4"),

@@ -107,6 +107,7 @@ def test_damaged_missing_and_empty_files(tmp_path: Path) -> None:
 def test_chatter_from_light(tmp_path: Path) -> None:
     spoken = [f"Raven {n}!" for n in range(60)]
     spoken[3] = "I saw ravens over the moor, and they told you to run."
+    spoken[4] = "Your turn first, my friend."
     long = " ".join(f"word{n}" for n in range(30))
     path = write(
         tmp_path, "light_data.pkl", [{**DIALOGUE, "character": ["elf"] * 61, "speech": [*spoken, long]}]
@@ -116,6 +117,7 @@ def test_chatter_from_light(tmp_path: Path) -> None:
     assert env.observation_space == vector.single_observation_space
     chatter = {env.rules.source.decode(line) for line in env.rules.source.chatter.tolist()}
     assert "elf says : raven 7 !" in chatter and not any("you to" in line for line in chatter)
+    assert not any("your turn" in line for line in chatter)
     assert any(line.startswith("elf says : word0 word1") for line in chatter), "long lines are cut"
     assert all(len(line.split()) <= 24 for line in chatter)
     seen = []

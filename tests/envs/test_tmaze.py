@@ -70,7 +70,7 @@ def test_a_wrong_turn_ends_the_first_corridor() -> None:
 
 
 def test_time_limit() -> None:
-    for max_steps, limit in ((None, 6 * (5 + 1) * 3), (7, 7)):
+    for max_steps, limit in ((None, 6 * (5 + 1) * 3), (18, 18)):
         steps = play(EndlessTMaze(max_steps=max_steps), {}, [LEFT] * limit)
         assert [step[3] for step in steps] == [False] * (limit - 1) + [True]
         assert steps[-1][1:4] == (-0.01, False, True) and steps[-1][4]["is_success"] is False
@@ -83,13 +83,15 @@ def test_time_limit() -> None:
 
 @st.composite
 def parameters(draw: st.DrawFn) -> dict[str, Any]:
-    low = draw(st.integers(1, 12))
+    low, corridors = draw(st.integers(1, 12)), draw(st.integers(1, 6))
+    high = draw(st.integers(low, low + 8))
+    least = corridors * (high + 1)
     return {
-        "corridors": draw(st.integers(1, 6)),
+        "corridors": corridors,
         "min_length": low,
-        "max_length": draw(st.integers(low, low + 8)),
+        "max_length": high,
         "delay_penalty": draw(st.floats(0, 0.1)),
-        "max_steps": draw(st.none() | st.integers(1, 60)),
+        "max_steps": draw(st.none() | st.integers(least, least + 20)),
     }
 
 
@@ -210,6 +212,7 @@ def test_minigrids_own_map_is_the_corridor() -> None:
         ({"delay_penalty": -0.1}, r"delay_penalty=-0.1: expected a number of at least 0"),
         ({"delay_penalty": float("nan")}, r"delay_penalty=nan: expected a number"),
         ({"max_steps": 0}, r"max_steps=0: expected an integer of at least 1 \(or None"),
+        ({"max_steps": 17}, r"max_steps=17 for corridors=3 of max_length=5: the end can be 18 steps away"),
         ({"render_mode": "xml"}, r"render_mode='xml': expected None or one of \[.*'rgb_array'"),
     ],
 )
