@@ -35,8 +35,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "fixed_window": {"window": 256},
 }
 """What ``memory_kwargs`` need not say, by memory."""
-BYPASSED_SCALE = 0.07
-"""Size at which a Transformer's outputs begin beside what bypasses it: a third of an encoded input's of norm 1."""
+OUTPUT_SCALE = 0.07
+"""Size at which a Transformer's outputs begin beside what it reads: together a third of an encoded input of norm 1."""
 
 
 class MemoryActorCriticPolicy(CheckpointedPolicy):
@@ -44,9 +44,9 @@ class MemoryActorCriticPolicy(CheckpointedPolicy):
 
     ``memory``: a name of ``expirespan.memory.MEMORIES``; ``memory_kwargs``: its arguments (``width`` defaults to 64,
     the rest to `DEFAULTS`). ``predictor_lr``: learning rate of the span predictors as a multiple of the rest's.
-    ``bypass``: the heads read the sum of what the memory reads and what it answers, the answer small at first, and
-    SB3's ``ortho_init`` includes the encoder; so the policy begins as one of SB3's on the present observation and
-    bears the same step sizes. Without it the heads read the answer alone. All other arguments are SB3's.
+    The heads read the sum of what the memory reads and what it answers, and SB3's ``ortho_init`` includes the encoder.
+    A Transformer's answer is small at first (``memory_kwargs["output_scale"]``, `OUTPUT_SCALE`): so the policy begins
+    as one of SB3's on the present observation and bears the same step sizes. All other arguments are SB3's.
     With ``share_features_extractor=False`` the memory reads both extractors' features side by side. Wherever SB3's
     methods take an observation, these also take ``state`` and ``episode_start``; without a state they answer as at the
     start of an episode.
@@ -61,25 +61,24 @@ class MemoryActorCriticPolicy(CheckpointedPolicy):
         memory: str = "expire_span",
         memory_kwargs: dict[str, Any] | None = None,
         predictor_lr: float = 1.0,
-        bypass: bool = True,
         **kwargs: Any,
     ) -> None:
         self.memory_name = memory
         self.memory_kwargs = dict(memory_kwargs or {})
-        self.predictor_lr, self.bypass = predictor_lr, bypass
+        self.predictor_lr = predictor_lr
         check_number("predictor_lr", predictor_lr, 0)
         super().__init__(observation_space, action_space, lr_schedule, *args, **kwargs)
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         data = super()._get_constructor_parameters()
-        names = ("memory_kwargs", "predictor_lr", "bypass")
+        names = ("memory_kwargs", "predictor_lr")
         return data | {"memory": self.memory_name} | {name: getattr(self, name) for name in names}
 
     def _build_mlp_extractor(self) -> None:
         """Create encoder, memory and heads (called by SB3's ``_build``)."""
         defaults = DEFAULTS.get(self.memory_name, {})
-        if self.bypass and issubclass(MEMORIES.get(self.memory_name, object), Rule):
-            defaults = defaults | {"output_scale": BYPASSED_SCALE}
+        if issubclass(MEMORIES.get(self.memory_name, object), Rule):
+            defaults = defaults | {"output_scale": OUTPUT_SCALE}
         given = {"width": 64} | defaults | self.memory_kwargs
         try:
             self.memory = make_memory(self.memory_name, **given)
@@ -90,8 +89,12 @@ class MemoryActorCriticPolicy(CheckpointedPolicy):
         self._state_signature = signature(self.memory.initial_state(1))
         features = self.features_dim * (1 if self.share_features_extractor else 2)
         self.encoder = nn.Linear(features, self.memory.width)
-        if self.ortho_init and self.bypass:
+        if self.ortho_init:
+            bias = self.encoder.bias.detach().clone()
             self.init_weights(self.encoder, gain=np.sqrt(2))
+            self.encoder.bias.data.copy_(
+                bias
+            )  # at 0 the memory's norms would take the size out of all it reads
         self.mlp_extractor = MlpExtractor(
             self.memory.width, net_arch=self.net_arch, activation_fn=self.activation_fn, device=self.device
         )
@@ -123,7 +126,7 @@ class MemoryActorCriticPolicy(CheckpointedPolicy):
 
     def _answer(self, out: MemoryOutput[Any], x: th.Tensor) -> MemoryOutput[Any]:
         """The memory's output with what the heads read as ``y``."""
-        return replace(out, y=out.y + x) if self.bypass else out
+        return replace(out, y=out.y + x)
 
     def _given(
         self, x: th.Tensor, state: MemoryState | None, episode_start: th.Tensor | None

@@ -81,8 +81,7 @@ def make_agent(config: Config, env: SB3VecEnv) -> Agent:
     policy: dict[str, Any] = {"memory": config.memory.name, "memory_kwargs": settings(config.memory)}
     if config.env.tokens:
         policy["features_extractor_class"] = TokenExtractor
-    policy["net_arch"] = []  # the memory's layers are network enough
-    policy["bypass"] = False  # as the published results were made
+    policy["net_arch"] = list(given.pop("net_arch"))
     policy["predictor_lr"] = given.pop("predictor_lr")
     if given.pop("lr_schedule") == "linear":
         given["learning_rate"] = LinearSchedule(given["learning_rate"], 0.0, 1.0)

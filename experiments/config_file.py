@@ -84,6 +84,8 @@ def _read(kind: Any, value: Any, where: str, kinds: Kinds) -> Any:
         return value
     if get_origin(kind) is tuple:
         items = get_args(kind)
+        if items[-1] is Ellipsis and isinstance(value, (list, tuple)):
+            items = items[:1] * len(value)
         if not isinstance(value, (list, tuple)) or len(value) != len(items):
             raise UserError(f"{where}={value!r}: expected a list of {len(items)}")
         return tuple(_read(item, part, where, kinds) for item, part in zip(items, value, strict=True))

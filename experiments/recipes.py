@@ -16,6 +16,7 @@ from expirespan.experiments.config import (
     ExpireSpanMemory,
     FixedWindowMemory,
     ForgettingLesson,
+    GymEnv,
     LSTMMemory,
     NoLesson,
     PPOAlgorithm,
@@ -24,6 +25,7 @@ from expirespan.experiments.config import (
 )
 from expirespan.experiments.errors import unknown
 
+ZOO = "`ppo_lstm` of rl-baselines3-zoo, whose returns and budget are to be met"
 PAPER = "the corridor task of Sukhbaatar et al. 2021, arXiv 2105.06548"
 
 
@@ -64,6 +66,19 @@ _UNPRICED = replace(  # spans that reward alone moves should move slowly: they o
     target=Target(0.98, evaluations=1),
 )
 _BASELINE = replace(_UNPRICED, total_timesteps=3_000_000, target=Target(0.99, evaluations=1))
+
+_TASK = Config(  # for the small tasks of Gymnasium: few environments, and heads of their own as RecurrentPPO has
+    total_timesteps=100_000,
+    num_envs=8,
+    env=GymEnv(),
+    eval_env=GymEnv(),
+    memory=ExpireSpanMemory(max_span=64, ramp=8, init_fraction=0.5, heads=2),
+    algorithm=PPOAlgorithm(
+        1e-3, "linear", 0.1, net_arch=(64, 64), n_steps=128, batch_size=256, n_epochs=10,
+        gamma=0.98, gae_lambda=0.9, ent_coef=0.0,
+    ),
+    evaluation=Evaluation(every=20_000, episodes=50),
+)  # fmt: skip
 
 RECIPES: dict[str, Recipe] = dict(
     (
@@ -120,6 +135,26 @@ RECIPES: dict[str, Recipe] = dict(
                 memory=ExpireSpanMemory(max_span=128, ramp=8, init_fraction=0.5, heads=2),
                 algorithm=A2CAlgorithm(gamma=0.99, n_steps=32, gae_lambda=0.95),
             ),
+        ),
+        _recipe(
+            "cartpole",
+            "CartPole that shows no velocities: they must be remembered",
+            "return 500",
+            _TASK,
+            source=ZOO,
+        ),
+        _recipe(
+            "pendulum",
+            "Pendulum that shows no velocity: continuous actions",
+            "return -200",
+            replace(
+                _TASK,
+                env=GymEnv("ExpireSpan/PendulumNoVel-v1"),
+                eval_env=GymEnv("ExpireSpan/PendulumNoVel-v1"),
+                algorithm=replace(_TASK.algorithm, n_steps=200, batch_size=400, gamma=0.9, gae_lambda=0.95),
+                reward_scale=0.1,
+            ),
+            source=ZOO,
         ),
     )
 )

@@ -16,6 +16,8 @@ class _OnPolicy:
     """linear: the step size falls to 0 over total-timesteps."""
     predictor_lr: float = 1.0
     """Learning rate of the span predictors as a multiple of the rest's."""
+    net_arch: tuple[int, ...] = ()
+    """Hidden layers of the policy's and of the value's head; none: the memory's layers are network enough."""
     n_steps: int = 128
     """Steps of every environment between updates."""
     gamma: float = 0.99
