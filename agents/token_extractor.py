@@ -1,4 +1,4 @@
-"""Features of one line of text: a learned bag of words that keeps their order."""
+"""Features of one line of text: its words' embeddings, side by side, through one linear map."""
 
 from __future__ import annotations
 
@@ -14,25 +14,27 @@ __all__ = ["TokenExtractor"]
 
 
 class TokenExtractor(BaseFeaturesExtractor):
-    """Token embeddings, each times a vector for its position, summed over the line.
+    """Embeddings E of a line's L tokens, concatenated, times a matrix: features = W (E[token_1], ..., E[token_L]) + b.
 
-        feature_k = sum_l E[token_l]_k * P_lk / sqrt(L),   P_lk at first = (1 - l/L) - (k/D) (1 - 2 l/L)
-
-    with L positions, D features, l and k counted from 1: the position encoding of End-To-End Memory Networks
-    (Sukhbaatar et al. 2015, arXiv 1503.08895, section 4.1), here learned further. Token 0 is no word and adds nothing,
-    so a line's features do not depend on how far it is filled up.
+    A word in another place counts otherwise, so that who does what to whom is told apart; what several places have in
+    common is learned in E. Token 0 is no word and adds nothing, so a line's features do not depend on how far it is
+    filled up. A sum of embeddings (each times a vector for its place, as in End-To-End Memory Networks) was tried and
+    needs about four times the samples to learn which of four offers was told.
 
     Use it as ``policy_kwargs=dict(features_extractor_class=TokenExtractor)``.
 
     Args:
         observation_space: ``Box(0, V - 1, (L,))`` of an integer type.
-        features_dim: D.
+        features_dim: length of the features.
+        embedding_dim: length of a word's embedding.
 
     Raises:
         ValueError: another observation space.
     """
 
-    def __init__(self, observation_space: spaces.Space[Any], features_dim: int = 128) -> None:
+    def __init__(
+        self, observation_space: spaces.Space[Any], features_dim: int = 128, embedding_dim: int = 16
+    ) -> None:
         if not (
             isinstance(observation_space, spaces.Box)
             and len(observation_space.shape) == 1
@@ -45,13 +47,10 @@ class TokenExtractor(BaseFeaturesExtractor):
             )
         super().__init__(observation_space, features_dim)
         (length,) = observation_space.shape
-        self.embedding = nn.Embedding(int(observation_space.high.max()) + 1, features_dim, padding_idx=0)
-        place = torch.arange(1, length + 1)[:, None] / length
-        feature = torch.arange(1, features_dim + 1) / features_dim
-        self.position = nn.Parameter((1 - place) - feature * (1 - 2 * place))
+        self.embedding = nn.Embedding(int(observation_space.high.max()) + 1, embedding_dim, padding_idx=0)
+        self.linear = nn.Linear(length * embedding_dim, features_dim)
 
     def forward(self, observations: torch.Tensor) -> torch.Tensor:
-        """Features (B, D) of tokens (B, L), which SB3 passes as floats."""
-        words: torch.Tensor = self.embedding(observations.long())
-        features: torch.Tensor = (words * self.position).sum(dim=-2) / len(self.position) ** 0.5
+        """Features (B, features_dim) of tokens (B, L), which SB3 passes as floats."""
+        features: torch.Tensor = self.linear(self.embedding(observations.long()).flatten(-2))
         return features

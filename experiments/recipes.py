@@ -21,6 +21,7 @@ from expirespan.experiments.config import (
     NoLesson,
     PPOAlgorithm,
     Target,
+    TMazeEnv,
     WarmupPenaltyPart,
 )
 from expirespan.experiments.errors import unknown
@@ -135,6 +136,23 @@ RECIPES: dict[str, Recipe] = dict(
                 memory=ExpireSpanMemory(max_span=128, ramp=8, init_fraction=0.5, heads=2),
                 algorithm=A2CAlgorithm(gamma=0.99, n_steps=32, gae_lambda=0.95),
             ),
+        ),
+        _recipe(
+            "tmaze",
+            "three T-mazes in a row, each cue replacing the last; then ten: `evaluate RUN --corridors 10`",
+            "success 0.98 of 3 corridors and of 10",
+            replace(
+                _CORRIDOR,
+                total_timesteps=2_000_000,
+                env=TMazeEnv(),
+                eval_env=TMazeEnv(),
+                memory=ExpireSpanMemory(max_span=64, ramp=4, init_fraction=0.5, heads=2, positions=8),
+                penalty=AdaptivePenaltyPart(
+                    coef=0.02, target=0.85
+                ),  # with exploration three right turns are rarer
+                target=Target(success=0.99, alive=8, evaluations=2),
+            ),
+            source="arXiv 2601.15086, Endless T-Maze",
         ),
         _recipe(
             "cartpole",

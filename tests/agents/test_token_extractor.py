@@ -19,13 +19,13 @@ def features(extractor: TokenExtractor, *tokens: int) -> torch.Tensor:
 
 
 def test_numbers_worked_out_by_hand() -> None:
-    extractor = TokenExtractor(SPACE, features_dim=2)
+    extractor = TokenExtractor(SPACE, features_dim=2, embedding_dim=2)
     with torch.no_grad():
         extractor.embedding.weight[3] = torch.tensor([1.0, 2.0])
         extractor.embedding.weight[5] = torch.tensor([10.0, 0.0])
-    # P_lk of the first two positions of four: (1 - l/4) - (k/2) (1 - 2 l/4)
-    position = torch.tensor([[0.75 - 0.25, 0.75 - 0.5], [0.5, 0.5]])
-    expected = (position[0] * torch.tensor([1.0, 2.0]) + position[1] * torch.tensor([10.0, 0.0])) / 2
+        extractor.linear.weight[:] = torch.tensor([[1.0] * 8, [1, 10, 100, 0, 0, 0, 0, 0]])
+        extractor.linear.bias[:] = torch.tensor([0.5, 0.0])
+    expected = torch.tensor([1 + 2 + 10 + 0.5, 1 * 1 + 10 * 2 + 100 * 10.0])
     torch.testing.assert_close(features(extractor, 3, 5), expected)
 
 
@@ -34,11 +34,10 @@ def test_order_counts_and_filling_up_does_not() -> None:
     extractor = TokenExtractor(SPACE)
     assert extractor.features_dim == 128 == features(extractor, 3).shape[0]
     assert not torch.allclose(features(extractor, 3, 5), features(extractor, 5, 3))
-    assert not features(extractor).any()
+    torch.testing.assert_close(features(extractor), extractor.linear.bias)
     features(extractor, 3).sum().backward()
     gradient: Any = extractor.embedding.weight.grad
     assert gradient[3].any() and not gradient[:3].any() and not gradient[4:].any()
-    assert extractor.position.grad is not None and not extractor.position.grad[1:].any()
 
 
 @pytest.mark.parametrize(
