@@ -35,8 +35,10 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "fixed_window": {"window": 256},
 }
 """What ``memory_kwargs`` need not say, by memory."""
-OUTPUT_SCALE = 0.07
-"""Size at which a Transformer's outputs begin beside what it reads: together a third of an encoded input of norm 1."""
+OUTPUT_SCALE = 0.01
+"""Size at which each of a Transformer's outputs begins, beside the encoding that the heads read as well."""
+ENCODER_GAIN = 3.0
+"""Length of the encoder's orthogonal columns: larger than SB3's, for the encoding passes through one layer more."""
 
 
 class MemoryActorCriticPolicy(CheckpointedPolicy):
@@ -90,11 +92,9 @@ class MemoryActorCriticPolicy(CheckpointedPolicy):
         features = self.features_dim * (1 if self.share_features_extractor else 2)
         self.encoder = nn.Linear(features, self.memory.width)
         if self.ortho_init:
-            bias = self.encoder.bias.detach().clone()
-            self.init_weights(self.encoder, gain=np.sqrt(2))
-            self.encoder.bias.data.copy_(
-                bias
-            )  # at 0 the memory's norms would take the size out of all it reads
+            self.init_weights(self.encoder, gain=ENCODER_GAIN)
+            # of length 1, for without it the memory's norms would take the size out of all that it reads
+            nn.init.normal_(self.encoder.bias, std=self.memory.width**-0.5)
         self.mlp_extractor = MlpExtractor(
             self.memory.width, net_arch=self.net_arch, activation_fn=self.activation_fn, device=self.device
         )

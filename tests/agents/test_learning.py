@@ -32,7 +32,7 @@ def success(make_agent, make_envs, agent_class, memory, steps, **kwargs):
     [
         (MemoryPPO, "expire_span", 9_600, PPO),
         (MemoryPPO, "lstm", 9_600, PPO),
-        (MemoryA2C, "expire_span", 15_000, A2C),
+        (MemoryA2C, "expire_span", 30_000, A2C),
     ],
 )
 def test_a_memory_that_holds_the_cue(make_agent, make_envs, agent_class, memory, steps, kwargs):
