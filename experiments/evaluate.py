@@ -14,6 +14,7 @@ import numpy as np
 from expirespan.envs import ORACLES
 from expirespan.experiments.build import Agent
 from expirespan.experiments.config import Env
+from expirespan.experiments.cue_retention import Retention
 from expirespan.experiments.episodes import (
     Episodes,
     Flags,
@@ -60,7 +61,7 @@ class Score:
 
     ``success`` (with Wilson's 95% ``interval``) and lengths are None where the environment does not tell.
     ``alive``: memories alive per layer, mean over episodes of their mean; ``alive_at_end``: at the last step
-    of the longest episodes (`LONG`), None without any.
+    of the longest episodes (`LONG`), None without any. ``retention``: of cues, where the environment marks them.
     """
 
     episodes: int
@@ -74,6 +75,7 @@ class Score:
     by_length: list[Bucket]
     steps_per_second: float
     step_times: list[StepTime] = field(default_factory=list)
+    retention: Retention | None = None
 
 
 @dataclass(frozen=True)
@@ -165,6 +167,7 @@ def summarise(episodes: Episodes, env: Env) -> Score:
         by_length=list(_buckets(episodes, known & told)),
         steps_per_second=float(episodes.steps.sum() / episodes.seconds),
         step_times=list(_step_times(episodes)),
+        retention=episodes.retention,
     )
 
 
