@@ -90,6 +90,7 @@ class EvaluationResult:
     agent: Score
     random: Score
     oracle: Score | None
+    memory: str = ""
     provenance: dict[str, Any] = field(default_factory=provenance)
 
     def to_json(self) -> str:
@@ -117,6 +118,7 @@ def evaluate(agent: Agent, env: Env, episodes: int, num_envs: int, seed: int) ->
         seed=seed,
         trained_steps=agent.num_timesteps,
         max_span=max_spans(agent),
+        memory=agent.policy.memory_name,
         agent=ours,
         random=chance,
         oracle=score(best, env, episodes, num_envs, seed) if best else None,
