@@ -80,7 +80,8 @@ def decision(cue: Bools, remembered: Sequence[Ints]) -> Decision:
 def window_alive(steps: Floats, window: int) -> Floats:
     """Mean over each episode of ``steps`` steps of the states that a `FixedWindow` of that size reads."""
     full = np.minimum(steps, window)
-    return (full * (full + 1) / 2 + (steps - full) * window) / steps
+    mean: Floats = (full * (full + 1) / 2 + (steps - full) * window) / steps
+    return mean
 
 
 def summarise_retention(

@@ -201,8 +201,9 @@ def play(player: Player, env: Env, episodes: int, num_envs: int, seed: int) -> E
 
 def _cues(infos: Mapping[str, Any], num_envs: int) -> Flags:
     """(N,): the observations show what must be remembered; none if the environment does not tell."""
-    told = np.asarray(infos.get("cue", np.zeros(num_envs, bool)), bool)
-    return told & np.asarray(infos.get("_cue", True), bool)
+    cue = np.asarray(infos.get("cue", np.zeros(num_envs, bool)), bool)
+    told: Flags = np.asarray(infos.get("_cue", np.ones(num_envs, bool)), bool)
+    return cue & told
 
 
 def _fact(final: Mapping[str, Any], key: str, i: int) -> float:

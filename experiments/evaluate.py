@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from expirespan.envs import ORACLES
-from expirespan.experiments.build import Agent
+from expirespan.experiments.build import Agent, memory_policy
 from expirespan.experiments.config import Env
 from expirespan.experiments.cue_retention import Retention
 from expirespan.experiments.episodes import (
@@ -118,7 +118,7 @@ def evaluate(agent: Agent, env: Env, episodes: int, num_envs: int, seed: int) ->
         seed=seed,
         trained_steps=agent.num_timesteps,
         max_span=max_spans(agent),
-        memory=agent.policy.memory_name,
+        memory=memory_policy(agent).memory_name,
         agent=ours,
         random=chance,
         oracle=score(best, env, episodes, num_envs, seed) if best else None,

@@ -53,7 +53,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Row:
-    """Medians over rounds. ``seconds``: wall time of a training; ``ratio``: of ``cpu_seconds`` to those without tracking.
+    """Medians over rounds. ``seconds``: wall time; ``ratio``: of ``cpu_seconds`` to those without tracking.
 
     ``inside``: share of the time spent in tracking; ``parts``: seconds by what they went to.
     """
