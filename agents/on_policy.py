@@ -295,4 +295,4 @@ class MemoryOnPolicyAlgorithm(RolloutAlgorithm):
             self.logger.record("expire/penalty_coef", alpha)
             if score is not None:
                 self.logger.record("expire/score", score)
-            self._rollout_spans.record(self.logger, max(rule.max_span for rule in memory.rules))
+            self._rollout_spans.record(self.logger, [rule.max_span for rule in memory.rules])

@@ -121,7 +121,7 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
 
             self._update_info_buffer(infos, dones)
             self._keep_scores(infos, dones)
-            self._rollout_spans.add(out.trace)
+            self._rollout_spans.add(out.trace, out.state)
             rewards = rewards + self.gamma * self._values_at_timeout(infos, dones, out.state)
             segments.add(obs_tensor, out.actions, rewards, starts, values, log_probs)
             self._last_obs, self._last_episode_starts = new_obs, dones  # type: ignore[assignment]

@@ -6,18 +6,17 @@ import shutil
 from dataclasses import asdict
 
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.logger import Image
 
 from expirespan.experiments.build import Agent
 from expirespan.experiments.config import Config, Target
+from expirespan.experiments.episode_media import log_episode
 from expirespan.experiments.episodes import PolicyPlayer
 from expirespan.experiments.evaluate import Score, score
 from expirespan.experiments.files import atomically
-from expirespan.experiments.heatmap import draw_heatmap
 from expirespan.experiments.interrupt import StopOnSignal
-from expirespan.experiments.log_files import NOT_TEXT, STEP
+from expirespan.experiments.log_files import STEP
 from expirespan.experiments.progress import describe, say
-from expirespan.experiments.record import record_episode
+from expirespan.experiments.record import image_of, record_episode
 from expirespan.experiments.run import Run
 from expirespan.experiments.trace import EpisodeTrace
 
@@ -101,12 +100,14 @@ class TrainingCallback(BaseCallback):
             "mean_steps": score.mean_steps,
             **{f"layer{i}/alive": alive for i, alive in enumerate(score.alive)},
             **{f"layer{i}/alive_at_end": alive for i, alive in enumerate(score.alive_at_end or [])},
+            **{f"retention_{k}": v for k, v in (asdict(score.retention) if score.retention else {}).items()},
         }
         for key, value in values.items():
             if value is not None:
                 self.logger.record(f"eval/{key}", value)
-        if self.trace is not None and self.trace.layers:
-            self.logger.record("eval/spans", Image(draw_heatmap(self.trace), "HWC"), exclude=NOT_TEXT)
+        if self.trace is not None:
+            films = self.config.wandb != "off"
+            log_episode(self.logger, self.trace, image_of(self.config.eval_env), films)
         self.logger.record(STEP, self.num_timesteps)
         self.logger.dump(self.num_timesteps)
 

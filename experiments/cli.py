@@ -137,6 +137,36 @@ def evaluate_command(args: Sequence[str]) -> int:
     return 0
 
 
+@dataclass(frozen=True)
+class CompareOptions:
+    """Where to write."""
+
+    output: Path = Path("comparison")
+    """Folder for pictures, page and numbers."""
+
+
+def compare_command(args: Sequence[str]) -> int:
+    """``expirespan compare``."""
+    prog = "expirespan compare RUN [RUN ...]"
+    count = next((i for i, arg in enumerate(args) if arg.startswith("-")), len(args))
+    if not args or args[0] in ("-h", "--help"):
+        parse(CompareOptions(), ["--help"], prog, COMPARE)
+        return 0 if args else USAGE
+    if not count:
+        raise UserError(f"{args[0]!r} is no run: the runs' folders come first, then options")
+    options = parse(CompareOptions(), args[count:], prog, COMPARE)
+
+    from expirespan.experiments.compare import compare, read_results
+    from expirespan.experiments.compare_report import markdown, table, write_report
+
+    comparison = compare(read_results(args[:count]))
+    paths = write_report(comparison, options.output)
+    print(comparison.title)
+    print(markdown(table(comparison)))
+    print("\n".join(map(str, paths)))
+    return 0
+
+
 def sequence_command(args: Sequence[str]) -> int:
     """``expirespan sequence``."""
     from expirespan.experiments.sequence.command import sequence_command
@@ -149,9 +179,16 @@ EVALUATE = (
     "episode step by step and its picture into the run's folder."
 )
 
+COMPARE = (
+    "Compare runs: success against memory and learning curves, interquartile means with intervals over the runs that "
+    "have the same settings. A folder of runs stands for all in it; files that `expirespan evaluate RUN --output "
+    "FILE.json` wrote may take the place of runs. Writes pictures, a page and numbers."
+)
+
 COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "train": (train_command, "train an agent by a recipe"),
     "evaluate": (evaluate_command, "score a trained agent on fresh episodes"),
+    "compare": (compare_command, "compare runs: success against memory, learning curves"),
     "bench": (bench_command, "measure speed and size"),
     "sequence": (sequence_command, "train on a sequence task: copy, collision, charlm"),
 }

@@ -16,6 +16,7 @@ from gymnasium.vector.utils import batch_space
 from expirespan.envs import ORACLES
 from expirespan.experiments.build import Agent, make_envs, memory_policy
 from expirespan.experiments.config import Env
+from expirespan.experiments.cue_retention import CueMeter, Retention
 from expirespan.experiments.errors import UserError
 
 Floats = npt.NDArray[np.float64]
@@ -41,10 +42,15 @@ class PolicyPlayer:
         self.agent = agent
         self.policy = memory_policy(agent)
         self._state = self.policy.initial_state(num_envs)
+        self._ramps = [getattr(rule, "ramp", 0.0) for rule in getattr(self.policy.memory, "rules", [])]
         self._rows = np.arange(num_envs)
         space = batch_space(agent.action_space, num_envs)
         space.seed(0)
         self._actions = np.asarray(space.sample())  # those of environments that do not play any more
+        self._survivors: tuple[npt.NDArray[Any], list[torch.Tensor]] = self._rows, []
+        self._before = self._survivors
+        self.lives = np.zeros(num_envs)
+        """Steps for which what each environment has just seen can be read, in the layer that keeps it longest."""
 
     def act(self, observations: Any, starts: Flags, playing: Flags) -> tuple[npt.NDArray[Any], Floats]:
         """See `Player`; environments that do not play any more cost nothing."""
@@ -66,11 +72,24 @@ class PolicyPlayer:
                 deterministic=True,
             )
         self._state = out.state
+        self._before, self._survivors = self._survivors, (rows, out.trace.births)
+        if out.trace.spans:
+            lives = [span[:, 0] + ramp for span, ramp in zip(out.trace.spans, self._ramps, strict=True)]
+            self.lives[rows] = torch.stack(lives).amax(0).cpu().numpy()
         self._actions[rows] = self.policy.to_env(out.actions.cpu().numpy())
         alive = np.zeros((len(out.trace.alive), len(starts)))
         for layer, count in enumerate(out.trace.alive):
             alive[layer, rows] = count[:, 0].cpu().numpy()
         return self._actions, alive
+
+    def remembered(self, i: int) -> list[npt.NDArray[Any]]:
+        """Per layer, the timesteps whose memories the last action of environment i could read beside its own.
+
+        At the first step of an episode they are those of the episode before.
+        """
+        rows, births = self._before
+        row = int(np.searchsorted(rows, i))
+        return [layer[row].cpu().numpy() for layer in births]
 
 
 class OraclePlayer:
@@ -105,7 +124,7 @@ class Episodes:
     ``returns``, ``steps``, ``success``, ``length`` (of the corridor), each (E,); ``alive``, ``alive_at_end``
     (layers, E): memories alive, the mean over the episode and at its last step. ``seconds`` in all.
     ``step_seconds``, ``step_envs`` (S,): what each step of all environments took, and how many played.
-    ``first_end``: the step at which the first episode ended.
+    ``first_end``: the step at which the first episode ended. ``retention``: None without cues or spans.
     """
 
     returns: Floats
@@ -118,6 +137,7 @@ class Episodes:
     step_seconds: Floats
     step_envs: Floats
     first_end: int
+    retention: Retention | None = None
 
 
 def play(player: Player, env: Env, episodes: int, num_envs: int, seed: int) -> Episodes:
@@ -134,13 +154,16 @@ def play(player: Player, env: Env, episodes: int, num_envs: int, seed: int) -> E
     alive_rows: list[tuple[Floats, Floats]] = []
     times: list[tuple[float, int]] = []
     first_end = 0
+    meter = CueMeter(num_envs)
     begin = time.perf_counter()
-    observations, _ = envs.reset(seed=seed)
+    observations, infos = envs.reset(seed=seed)
     while playing.any():
-        before = time.perf_counter()
+        cue, before = _cues(infos, num_envs), time.perf_counter()
         actions, alive = player.act(observations, starts, playing)
         observations, rewards, terminated, truncated, infos = envs.step(actions)
         times.append((time.perf_counter() - before, int(playing.sum())))
+        if isinstance(player, PolicyPlayer) and len(alive):
+            meter.step(cue, player.lives, starts, playing)
         if len(alive_sum) != len(alive):
             alive_sum = np.zeros_like(alive)
         returns, steps, alive_sum = returns + rewards, steps + 1, alive_sum + alive
@@ -149,6 +172,8 @@ def play(player: Player, env: Env, episodes: int, num_envs: int, seed: int) -> E
             final = infos.get("final_info", {})
             rows.append((returns[i], steps[i], _fact(final, "is_success", i), _fact(final, "length", i)))
             alive_rows.append((alive_sum[:, i] / steps[i], alive[:, i].copy()))
+            if isinstance(player, PolicyPlayer) and len(alive):
+                meter.end(i, player.remembered(i))
             quota[i] -= 1
             first_end = first_end or len(times)
         returns[starts], steps[starts], alive_sum[:, starts] = 0, 0, 0
@@ -158,9 +183,27 @@ def play(player: Player, env: Env, episodes: int, num_envs: int, seed: int) -> E
     mean, end = (np.stack(column, axis=1) for column in zip(*alive_rows, strict=True))
     step_seconds, step_envs = np.asarray(times, dtype=float).T
     seconds = time.perf_counter() - begin
+    retention = meter.result(of_steps, mean, success)
     return Episodes(
-        of_return, of_steps, success, length, mean, end, seconds, step_seconds, step_envs, first_end
+        of_return,
+        of_steps,
+        success,
+        length,
+        mean,
+        end,
+        seconds,
+        step_seconds,
+        step_envs,
+        first_end,
+        retention,
     )
+
+
+def _cues(infos: Mapping[str, Any], num_envs: int) -> Flags:
+    """(N,): the observations show what must be remembered; none if the environment does not tell."""
+    cue = np.asarray(infos.get("cue", np.zeros(num_envs, bool)), bool)
+    told: Flags = np.asarray(infos.get("_cue", np.ones(num_envs, bool)), bool)
+    return cue & told
 
 
 def _fact(final: Mapping[str, Any], key: str, i: int) -> float:

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from expirespan.envs import ORACLES
-from expirespan.experiments.build import Agent
+from expirespan.experiments.build import Agent, memory_policy
 from expirespan.experiments.config import Env
+from expirespan.experiments.cue_retention import Retention
 from expirespan.experiments.episodes import (
     Episodes,
     Flags,
@@ -60,7 +61,7 @@ class Score:
 
     ``success`` (with Wilson's 95% ``interval``) and lengths are None where the environment does not tell.
     ``alive``: memories alive per layer, mean over episodes of their mean; ``alive_at_end``: at the last step
-    of the longest episodes (`LONG`), None without any.
+    of the longest episodes (`LONG`), None without any. ``retention``: of cues, where the environment marks them.
     """
 
     episodes: int
@@ -74,6 +75,7 @@ class Score:
     by_length: list[Bucket]
     steps_per_second: float
     step_times: list[StepTime] = field(default_factory=list)
+    retention: Retention | None = None
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ class EvaluationResult:
     agent: Score
     random: Score
     oracle: Score | None
+    memory: str = ""
     provenance: dict[str, Any] = field(default_factory=provenance)
 
     def to_json(self) -> str:
@@ -115,6 +118,7 @@ def evaluate(agent: Agent, env: Env, episodes: int, num_envs: int, seed: int) ->
         seed=seed,
         trained_steps=agent.num_timesteps,
         max_span=max_spans(agent),
+        memory=memory_policy(agent).memory_name,
         agent=ours,
         random=chance,
         oracle=score(best, env, episodes, num_envs, seed) if best else None,
@@ -165,6 +169,7 @@ def summarise(episodes: Episodes, env: Env) -> Score:
         by_length=list(_buckets(episodes, known & told)),
         steps_per_second=float(episodes.steps.sum() / episodes.seconds),
         step_times=list(_step_times(episodes)),
+        retention=episodes.retention,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from stable_baselines3.common.logger import KVWriter
 from tqdm import tqdm
 
+from expirespan.experiments.cue_retention import Retention
 from expirespan.experiments.evaluate import EvaluationResult, Score
 
 
@@ -60,6 +61,20 @@ def describe(score: Score) -> str:
     return ", ".join(parts)
 
 
+def describe_retention(retention: Retention) -> str:
+    """What was made of the cues, in one line."""
+
+    def shown(value: float | None, form: str = ",.0f") -> str:
+        return "-" if value is None else format(value, form)
+
+    r = retention
+    return (
+        f"at the decision precision {shown(r.precision, '.3f')}, recall {shown(r.recall, '.3f')}, newest "
+        f"{shown(r.newest, '.3f')}; median life {shown(r.cue_life)} steps, of the rest {shown(r.other_life)}; "
+        f"a window that holds the same reads {shown(r.window)}, memory saved {shown(r.memory_saved, '.1%')}"
+    )
+
+
 def show_result(result: EvaluationResult) -> None:
     """Print an evaluation as a table."""
     print(f"{result.env} {result.settings}, trained for {result.trained_steps:,} steps")
@@ -70,6 +85,8 @@ def show_result(result: EvaluationResult) -> None:
         low, high = bucket.interval
         rate = "-" if bucket.success is None else f"{bucket.success:.3f} ({low:.3f}-{high:.3f})"
         print(f"  length {bucket.low:>6,}-{bucket.high:<6,} success {rate} in {bucket.episodes:,} episodes")
+    if result.agent.retention is not None:
+        print(f"  cues: {describe_retention(result.agent.retention)}")
     for time in result.agent.step_times:
         print(
             f"  {time.milliseconds:.2f} ms per step of {time.envs} environments around timestep {time.step:,}"

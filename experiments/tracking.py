@@ -8,45 +8,44 @@ import struct
 import time
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlparse
 
+import numpy as np
 from stable_baselines3.common.logger import Image, KVWriter
 
 from expirespan.agents import Histogram
 from expirespan.experiments.log_files import STEP
+from expirespan.experiments.log_values import Movie, Page, Table
 
 Mode = Literal["auto", "offline", "off"]
 
 
 class WandbWriter(KVWriter):
-    """Sends what is logged to W&B: scalars, `Histogram` and SB3's `Image`.
+    """Sends what is logged to W&B: scalars, `Histogram`, SB3's `Image`, and what `log_values.py` defines.
 
-    Offline unless the user is logged in (or ``WANDB_MODE`` says otherwise): ``folder/wandb/offline-run-*``,
-    which ``wandb sync`` uploads. A killed run loses its last block, so W&B is not the record of truth.
+    Offline unless the user is logged in (or ``WANDB_MODE`` says otherwise), or if W&B cannot be reached:
+    ``folder/wandb/offline-run-*``, which ``wandb sync`` uploads. A killed run loses its last block, so W&B is
+    not the record of truth.
     """
 
     def __init__(self, folder: Path, name: str, config: dict[str, Any], mode: Mode = "auto") -> None:
         self.run: Any = None
+        self._data = folder / "wandb"
         if mode == "off":
             return
+        chosen = os.environ.get("WANDB_MODE") or ("online" if mode == "auto" and _logged_in() else "offline")
         try:
-            import wandb
-
-            chosen = os.environ.get("WANDB_MODE") or (
-                "online" if mode == "auto" and _logged_in() else "offline"
-            )
-            self.run = wandb.init(
-                project="expirespan",
-                dir=str(folder),
-                name=name,
-                id=name,
-                resume="allow" if chosen == "online" else None,
-                config=config,
-                mode=chosen,  # type: ignore[arg-type]
-                settings=wandb.Settings(silent=True, console="off", init_timeout=30),
-            )
+            try:
+                self.run = _start(folder, name, config, chosen)
+            except Exception as error:
+                if chosen != "online":
+                    raise
+                warnings.warn(f"no W&B ({error}): offline from here on, see `wandb sync`", stacklevel=2)
+                self.run = _start(folder, name, config, "offline")
             self.run.define_metric(STEP)
             self.run.define_metric("*", step_metric=STEP)
         except Exception as error:
@@ -57,10 +56,11 @@ class WandbWriter(KVWriter):
         if self.run is None:
             return
         try:
-            shown = {
-                k: _wandb(v) for k, v in key_values.items() if "wandb" not in (key_excluded.get(k) or ())
-            }
-            self.run.log(shown | {STEP: step})
+            with _data_in(self._data):
+                shown = {
+                    k: _wandb(v) for k, v in key_values.items() if "wandb" not in (key_excluded.get(k) or ())
+                }
+                self.run.log(shown | {STEP: step})
         except Exception as error:
             self._give_up(error)
 
@@ -80,14 +80,57 @@ class WandbWriter(KVWriter):
         )
 
 
+def _start(folder: Path, name: str, config: dict[str, Any], mode: str) -> Any:
+    import wandb
+
+    settings = wandb.Settings(silent=True, console="off", init_timeout=30)
+    if hasattr(settings, "finish_timeout"):  # not in older versions
+        settings.finish_timeout = 120  # a network that is gone must not keep a finished run from ending
+    return wandb.init(
+        project="expirespan",
+        dir=str(folder),
+        name=name,
+        id=name,
+        resume="allow" if mode == "online" else None,
+        config=config,
+        mode=mode,  # type: ignore[arg-type]
+        settings=settings,
+    )
+
+
+@contextmanager
+def _data_in(folder: Path) -> Iterator[None]:
+    """Keep pictures of tables in the run's folder, where ``wandb sync`` needs them, rather than in the user's home."""
+    if "WANDB_DATA_DIR" in os.environ:
+        yield
+        return
+    os.environ["WANDB_DATA_DIR"] = str(folder.absolute())
+    try:
+        yield
+    finally:
+        del os.environ["WANDB_DATA_DIR"]
+
+
 def _wandb(value: Any) -> Any:
     import wandb
 
-    if isinstance(value, Histogram):
-        return wandb.Histogram(np_histogram=(value.counts, value.edges))
-    if isinstance(value, Image):
-        return wandb.Image(value.image)
-    return value
+    match value:
+        case Histogram():
+            return wandb.Histogram(np_histogram=(value.counts, value.edges))
+        case Image():
+            return wandb.Image(value.image)
+        case Movie():
+            return wandb.Video(BytesIO(value.gif()), format="gif")
+        case Page():
+            return wandb.Html(StringIO(value.html), inject=False)  # a text might be taken for a path
+        case Table():
+            rows = [
+                [wandb.Image(cell) if isinstance(cell, np.ndarray) else cell for cell in row]
+                for row in value.rows
+            ]
+            return wandb.Table(columns=list(value.columns), data=rows)
+        case _:
+            return value
 
 
 def _logged_in() -> bool:
@@ -112,7 +155,9 @@ def read_offline(folder: Path, wait: float = 0.0) -> list[dict[str, str]]:
     """
     from wandb.proto import wandb_internal_pb2
 
-    files = sorted(folder.glob("wandb/*run-*/*.wandb"))
+    files = sorted(
+        folder.glob("wandb/*run-*/*.wandb"), key=lambda file: file.parent.name.removeprefix("offline-")
+    )
     if not files:
         raise ValueError(f"{folder} holds no W&B run")
     deadline = time.monotonic() + wait

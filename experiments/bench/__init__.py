@@ -20,6 +20,7 @@ BENCHES: dict[str, str] = {
     "agents": "training speed and rollout bytes: MemoryPPO, PPO without memory, sb3-contrib's RecurrentPPO",
     "envs": "steps per second of every environment, beside one of MiniGrid's own",
     "learning": "what recipes reach within their steps, beside RecurrentPPO with its published settings",
+    "tracking": "what W&B and TensorBoard add to the time of training",
     "memories": "time, peak memory and alive states of every memory at the same reach",
 }
 """Modules of this folder and what they measure."""

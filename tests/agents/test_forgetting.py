@@ -47,6 +47,8 @@ def test_teachers_keep_everything_and_are_not_counted(make_agent, make_envs, col
     agent.train()
     expected = (age + 1).clamp(max=4).float().mean().item()
     assert agent.logger.name_to_value["expire/layer0/alive"] == pytest.approx(expected)
+    freed = 1 - (1 + 2 + 3 + 4 * 4) / sum(range(1, 8))
+    assert agent.logger.name_to_value["expire/layer0/freed"] == pytest.approx(freed)
 
 
 def lessons(agent, buffer, alpha):

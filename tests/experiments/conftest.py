@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from expirespan.experiments import callbacks, train
+from expirespan.experiments import episode_media, train
 from expirespan.experiments.config import Config, CorridorEnv, Evaluation, ExpireSpanMemory, PPOAlgorithm
 from expirespan.experiments.trace import EpisodeTrace
 
@@ -40,7 +40,7 @@ def no_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
         return path
 
     monkeypatch.setattr(train, "draw_retention", draw)
-    monkeypatch.setattr(callbacks, "draw_heatmap", lambda trace: np.zeros((4, 4, 3), np.uint8))
+    monkeypatch.setattr(episode_media, "draw_heatmap", lambda trace: np.zeros((4, 4, 3), np.uint8))
 
 
 @pytest.fixture
