@@ -252,6 +252,12 @@ def test_texts_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "enwik8.zip").write_bytes(b"PK no archive")
     with pytest.raises(UserError, match="damaged archive"):
         load_corpus(tmp_path / "enwik8.zip", "train")
+    with zipfile.ZipFile(tmp_path / "cut.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("enwik8", bytes(range(256)) * 40)
+    whole = (tmp_path / "cut.zip").read_bytes()
+    (tmp_path / "cut.zip").write_bytes(whole[:60] + bytes(40) + whole[100:])
+    with pytest.raises(UserError, match="damaged archive"):
+        load_corpus(tmp_path / "cut.zip", "train")
     with pytest.raises(UserError, match="90 bytes, too few for rows=4 of a block of 23"):
         CharLM(4, load_corpus(text(tmp_path), "train"), block=23)
     with pytest.raises(UserError, match="unknown split 'validation': did you mean 'valid'"):
