@@ -17,13 +17,14 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_all_start_methods, get_context
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from tqdm import tqdm
 
 from expirespan.experiments.errors import UserError, unknown
 from expirespan.experiments.files import atomically
@@ -257,11 +258,15 @@ def run(options: Options) -> list[Cost]:
     for name in options.memories:
         if name not in MEASURED:
             raise unknown("memory", name, MEASURED)
+    context = get_context("forkserver" if "forkserver" in get_all_start_methods() else "spawn")
+    if context.get_start_method() == "forkserver":
+        context.set_forkserver_preload([__name__])
+    cases = [(name, reach, options) for reach in options.reach for name in options.memories]
     costs = []
-    with get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-        for reach in options.reach:
-            for name in options.memories:
-                costs.append(pool.apply(measure, (name, reach, options)))
+    with context.Pool(1, maxtasksperchild=1) as pool, tqdm(cases, unit="case", disable=None) as bar:
+        for case in bar:
+            bar.set_postfix_str(f"{case[0]} at {case[1]:,}")
+            costs.append(pool.apply(measure, case))
     return costs
 
 
