@@ -3,24 +3,30 @@
 Every memory reads the same random blocks with states that have grown as old as they can: a window of ``reach`` states,
 heads that reach ``reach`` and a sixteenth of it in turn, a window of half of it with summaries for the rest, and
 Expire-Span with spans set by hand so that a share ``kept`` of the states lives for ``reach`` steps and the others die
-at once. So this compares costs, not what is learned. A block is one `unroll` with its gradient, a step one `step`.
+at once. With ``alive`` that share is chosen so that about as many states live at every reach, which shows that cost and
+memory follow what is alive and not the longest span. So this compares costs, not what is learned. A block is one
+`unroll` with its gradient, a step one `step`.
 """
 
 from __future__ import annotations
 
+import ctypes
 import math
 import resource
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_all_start_methods, get_context
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
+from tqdm import tqdm
 
-from expirespan.experiments.errors import UserError
+from expirespan.experiments.errors import UserError, unknown
 from expirespan.experiments.files import atomically
 from expirespan.memory import (
     AdaptiveSpan,
@@ -38,6 +44,9 @@ BASE = "fixed_window"
 MEASURED = (BASE, "adaptive_span", "compressive", "expire_span")
 """Memories in the comparison."""
 
+CUT = 2.0
+"""Normalised states that lie so far along a direction, in standard deviations, live long under Expire-Span."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -47,6 +56,10 @@ class Options:
     """Steps after which nothing can be read any more."""
     kept: float = 0.05
     """Share of the states that Expire-Span keeps for so long."""
+    alive: int | None = None
+    """States that Expire-Span keeps for so long at every reach, in the place of a share."""
+    memories: tuple[str, ...] = MEASURED
+    """Memories to compare."""
     width: int = 64
     """Size of states."""
     layers: int = 2
@@ -98,18 +111,27 @@ def build(name: str, reach: int, options: Options) -> TransformerMemory:
             share = torch.tensor([0.999, 1 / 16] * options.heads)[: options.heads]
             rule.reach_logit.data = torch.logit(share)
         elif isinstance(rule, ExpireSpan):
-            # normalised states are nearly normal: the share above this many standard deviations is `kept`
-            cut = math.sqrt(2) * torch.erfinv(torch.tensor(1 - 2 * options.kept)).item()
             direction = torch.randn(1, options.width)
+            direction -= direction.mean()  # as layer normalisation does with states
             rule.predictor.weight.data = 1000 * direction / direction.norm()
-            rule.predictor.bias.data.fill_(-1000 * cut)
+            rule.predictor.bias.data.fill_(-1000 * CUT)
     return memory
 
 
-def aged(memory: TransformerMemory, rows: int, steps: int) -> TransformerState:
+def marked(h_BSD: Tensor, rule: ExpireSpan, share: float) -> Tensor:
+    """The states, of which exactly that share, evenly spread, will be given the longest span and the others none."""
+    direction = F.normalize(rule.predictor.weight[0], dim=0)
+    place = torch.arange(h_BSD.shape[1], device=h_BSD.device, dtype=torch.float64)
+    chosen = ((place + 1) * share).floor() > (place * share).floor()
+    along = 3 * CUT * chosen.to(h_BSD)[None, :, None] - (h_BSD @ direction)[..., None]
+    return h_BSD + along * direction
+
+
+def aged(memory: TransformerMemory, rows: int, steps: int, kept: float) -> TransformerState:
     """A state after ``steps`` steps of random states, written down at once: what the rules keep of them.
 
-    For rules with summaries ``steps`` must be a multiple of their factor.
+    ``kept``: share of the states that Expire-Span is to keep for long. For rules with summaries ``steps`` must be a
+    multiple of their factor.
     """
     first = memory.initial_state(rows)
     place = torch.arange(steps, device=first.time_B.device).expand(rows, -1)
@@ -118,6 +140,8 @@ def aged(memory: TransformerMemory, rows: int, steps: int) -> TransformerState:
     for layer in layers:
         h = torch.randn(rows, steps, memory.width, device=place.device)
         rule = layer.rule
+        if isinstance(rule, ExpireSpan):
+            h = marked(h, rule, kept)
         span = rule.spans(layer.norm(h))
         dead = rule.expired(span, steps - place)
         cache = LayerCache.of(place.masked_fill(dead, ABSENT), span, h).compact()
@@ -145,11 +169,11 @@ def measure(name: str, reach: int, options: Options) -> Cost:
     torch.set_num_threads(1)
     memory = build(name, reach, options).to(device)
     with torch.no_grad():
-        state = aged(memory, options.rows, 2 * reach)
+        kept = options.kept if options.alive is None else options.alive / reach
+        state = aged(memory, options.rows, 2 * reach, kept)
         ready = memory.refresh(state)
     x = torch.randn(options.rows, options.block, options.width, device=device)
     none = torch.zeros(options.rows, options.block, dtype=torch.bool, device=device)
-    before = _peak(device, reset=True)
     alive: list[Tensor] = []
 
     def block() -> None:
@@ -162,6 +186,8 @@ def measure(name: str, reach: int, options: Options) -> Cost:
         for t in range(8):
             following = memory.step(x[:, t % options.block], following, none[:, 0]).state
 
+    block()  # what is loaded once, and the gradients, are no part of the peak
+    before = _peak(device, reset=True)
     seconds = _fastest(block, options.repeats, device)
     return Cost(
         memory=name,
@@ -198,11 +224,18 @@ def _peak(device: torch.device, reset: bool = False) -> float:
         return float(torch.cuda.max_memory_allocated(device))
     try:
         if reset:
+            _return_freed()
             Path("/proc/self/clear_refs").write_text("5")
         status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
         return float(status["VmRSS" if reset else "VmHWM"].split()[0]) * 1024
     except OSError:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
+
+
+def _return_freed() -> None:
+    """Give what was freed back to the system (glibc), lest it hide what is allocated next."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def run(options: Options) -> list[Cost]:
@@ -218,16 +251,27 @@ def run(options: Options) -> list[Cost]:
         raise UserError(f"reach={options.reach}: expected multiples of 8 from 16 on")
     if not 0 < options.kept < 1:
         raise UserError(f"kept={options.kept}: expected a share within (0, 1)")
+    if options.alive is not None and not 0 < options.alive < min(options.reach):
+        raise UserError(
+            f"alive={options.alive}: expected from 1 to less than the shortest reach, {min(options.reach)}"
+        )
+    for name in options.memories:
+        if name not in MEASURED:
+            raise unknown("memory", name, MEASURED)
+    context = get_context("forkserver" if "forkserver" in get_all_start_methods() else "spawn")
+    if context.get_start_method() == "forkserver":
+        context.set_forkserver_preload([__name__])
+    cases = [(name, reach, options) for reach in options.reach for name in options.memories]
     costs = []
-    with get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-        for reach in options.reach:
-            for name in MEASURED:
-                costs.append(pool.apply(measure, (name, reach, options)))
+    with context.Pool(1, maxtasksperchild=1) as pool, tqdm(cases, unit="case", disable=None) as bar:
+        for case in bar:
+            bar.set_postfix_str(f"{case[0]} at {case[1]:,}")
+            costs.append(pool.apply(measure, case))
     return costs
 
 
 def table(costs: Sequence[Cost]) -> str:
-    """The costs as a Markdown table, with ratios to `BASE` at the same reach."""
+    """The costs as a Markdown table, with ratios to `BASE` at the same reach, or else to the first row."""
     base = {cost.reach: cost for cost in costs if cost.memory == BASE}
     lines = [
         "| memory | reach | alive | ms per block | ratio | ms per step | ratio | peak MiB | ratio | state MiB |",
@@ -236,7 +280,7 @@ def table(costs: Sequence[Cost]) -> str:
     for cost in costs:
         cells = [cost.memory, f"{cost.reach:,}", f"{cost.alive:,.0f}"]
         for item in ("block_ms", "step_ms", "peak_mb"):
-            value, reference = getattr(cost, item), getattr(base[cost.reach], item)
+            value, reference = getattr(cost, item), getattr(base.get(cost.reach, costs[0]), item)
             cells += [f"{value:.2f}", f"{value / reference:.2f}" if reference else "-"]
         lines.append("| " + " | ".join([*cells, f"{cost.state_mb:.2f}"]) + " |")
     return "\n".join(lines)

@@ -36,6 +36,11 @@ def make_stream(config: SequenceConfig, split: Literal["train", "valid", "test"]
             return CharLM(rows, load_corpus(task.text, split), config.block)
         if isinstance(task, CollisionTask):
             return Collision(rows, seed=seed, **settings(task))
+        if config.evaluation_steps <= task.delay + task.payload:
+            raise UserError(
+                f"evaluation-steps={config.evaluation_steps} ends before the first question of task copy at step "
+                f"{task.delay + task.payload}; ask for several times as many"
+            )
         given = settings(task) | ({} if training else {"shortest": None})
         return Copy(rows, seed=seed, **given)
     except ValueError as error:

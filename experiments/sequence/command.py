@@ -3,28 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
+from expirespan.experiments.config import settings
 from expirespan.experiments.errors import UserError, unknown
 from expirespan.experiments.options import choose_kinds, parse
 from expirespan.experiments.run import Run
-from expirespan.experiments.sequence.config import KINDS
+from expirespan.experiments.sequence.config import KINDS, SequenceConfig
+from expirespan.experiments.sequence.evaluate import SequenceScore
 from expirespan.experiments.sequence.recipes import RECIPES
-from expirespan.experiments.sequence.train import final_score, read_sequence_config, train_sequence
+from expirespan.experiments.sequence.train import (
+    evaluate_run,
+    final_score,
+    read_sequence_config,
+    train_sequence,
+)
 
 STOPPED = 130
 
 
+@dataclass(frozen=True)
+class _Evaluation(SequenceConfig):
+    output: Path | None = None
+    """JSON file for the score; by default test.json in the run's folder."""
+
+
 def sequence_command(args: Sequence[str]) -> int:
-    """Train by a recipe, or go on with ``--resume RUN``; then print the score on the test data."""
+    """Train by a recipe, or go on with ``--resume RUN``; then, or at once with ``--evaluate RUN``, print the score on
+    the test data.
+    """
     prog = "expirespan sequence"
     if not args or args[0] in ("-h", "--help"):
         print(_help())
         return 0 if args else 2
     first, *rest = args
     resume = None
+    if first in ("--resume", "--evaluate") and not rest:
+        raise UserError(f"{first} needs a path: a run folder")
+    if first == "--evaluate":
+        return _evaluate(Run.open(rest[0]), rest[1:], prog)
     if first == "--resume":
-        if not rest:
-            raise UserError("--resume needs a path: a run folder")
         resume = Run.open(rest.pop(0))
         default, about = read_sequence_config(resume), f"settings of {resume.folder}"
     elif first in RECIPES:
@@ -40,14 +59,29 @@ def sequence_command(args: Sequence[str]) -> int:
     if result.interrupted:
         print(f"stopped; to go on: expirespan sequence --resume {result.run.folder}")
         return STOPPED
-    score = final_score(result.trainer, result.run)
+    _show(final_score(result.trainer, result.run))
+    return 0
+
+
+def _evaluate(run: Run, args: Sequence[str], prog: str) -> int:
+    default = _Evaluation(**settings(read_sequence_config(run)))
+    options = parse(
+        default, args, f"{prog} --evaluate RUN", f"Score {run.folder}; settings as it was trained."
+    )
+    if options.output is not None and not options.output.parent.is_dir():
+        raise UserError(f"output={options.output}: expected a file in an existing folder")
+    config = SequenceConfig(**{name: getattr(options, name) for name in settings(SequenceConfig())})
+    _show(final_score(evaluate_run(config, run), run, options.output))
+    return 0
+
+
+def _show(score: SequenceScore) -> None:
     chance = "" if score.chance is None else f" (chance {score.chance:.3f})"
     alive = "/".join(f"{count:.0f}" for count in score.alive) or "-"
     print(
         f"test: accuracy {score.accuracy:.3f}{chance}, {score.bits:.3f} bits per question, {score.questions:,} "
         f"questions, alive {alive}"
     )
-    return 0
 
 
 def _help() -> str:
@@ -57,6 +91,7 @@ def _help() -> str:
         [
             "usage: expirespan sequence TASK [--setting VALUE ...]",
             "       expirespan sequence --resume RUN [--updates N]",
+            "       expirespan sequence --evaluate RUN [--task.FIELD VALUE ...] [--output FILE]",
             "",
             "tasks (`expirespan sequence TASK --help` lists the settings):",
             *rows,

@@ -65,6 +65,8 @@ class SequenceConfig:
     """Sequences side by side."""
     block: int = 64
     """Steps read at once; gradient goes no farther back than the block."""
+    weights: str | None = None
+    """Run whose newest weights to begin with, as after training with a shorter reach; None to begin anew."""
     updates: Count = 2000
     """Updates of the weights."""
     accumulate: int = 1

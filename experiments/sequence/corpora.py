@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,7 +51,7 @@ def load_corpus(path: str | Path, split: str) -> Corpus:
         if (root / f"{split}.txt").is_file():
             return Corpus(_bytes(root / f"{split}.txt"), np.zeros(1, np.int64))
         whole = next((root / name for name in ("enwik8", "enwik8.zip") if (root / name).is_file()), None)
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise UserError(f"text={str(path)!r} is a damaged archive ({error}): {LAYOUT}") from None
     if whole is None:
         raise UserError(f"text={str(path)!r} holds no {split} text: {LAYOUT}")

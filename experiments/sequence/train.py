@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import torch
 from stable_baselines3.common.logger import KVWriter, Logger
@@ -14,11 +15,13 @@ from expirespan.experiments.errors import UserError
 from expirespan.experiments.files import write_text
 from expirespan.experiments.interrupt import StopOnSignal
 from expirespan.experiments.log_files import STEP, CSVWriter, TensorBoardWriter
+from expirespan.experiments.provenance import provenance
 from expirespan.experiments.run import Run
 from expirespan.experiments.sequence.build import make_stream
 from expirespan.experiments.sequence.config import KINDS, SequenceConfig
 from expirespan.experiments.sequence.evaluate import SequenceScore, evaluate
 from expirespan.experiments.sequence.trainer import Trainer
+from expirespan.experiments.stats import wilson
 from expirespan.experiments.tracking import WandbWriter
 
 
@@ -46,6 +49,9 @@ def train_sequence(config: SequenceConfig, resume: Run | None = None) -> Sequenc
     """
     torch.set_num_threads(config.threads)
     trainer = Trainer(config)
+    make_stream(config, "valid"), make_stream(config, "test")  # better told now than at the end
+    if resume is None and config.weights is not None:
+        trainer.load_weights(Run.open(config.weights).newest_checkpoint())
     if resume is not None:
         trainer.load(resume.newest_checkpoint())
         if trainer.update_number >= config.updates:
@@ -104,10 +110,34 @@ def _loop(trainer: Trainer, run: Run, logger: Logger, signal: StopOnSignal) -> S
     return score
 
 
-def final_score(trainer: Trainer, run: Run) -> SequenceScore:
-    """Score on the test data, written to ``test.json`` in the run's folder."""
+def evaluate_run(config: SequenceConfig, run: Run) -> Trainer:
+    """The newest weights of a run, on the data and with the reach that ``config`` says.
+
+    Raises:
+        UserError: they do not fit, or there is no checkpoint yet.
+    """
+    torch.set_num_threads(config.threads)
+    trainer = Trainer(config)
+    counters = trainer.load_weights(run.newest_checkpoint())
+    trainer.update_number, trainer.num_timesteps = counters
+    return trainer
+
+
+def final_score(trainer: Trainer, run: Run, path: Path | None = None) -> SequenceScore:
+    """Score on the test data, written with all it depends on and the evaluations during training to ``path``, by
+    default ``test.json`` in the run's folder. The interval (Wilson, 95 %) takes questions as independent.
+    """
     score = evaluate(trainer, make_stream(trainer.config, "test"), trainer.config.evaluation_steps)
-    write_text(run.folder / "test.json", json.dumps(asdict(score), indent=2) + "\n")
+    found = asdict(score) | {
+        "interval": wilson(round(score.accuracy * score.questions), score.questions),
+        "updates": trainer.update_number,
+        "timesteps": trainer.num_timesteps,
+        "parameters": sum(parameter.numel() for parameter in trainer.model.parameters()),
+        "settings": to_dict(trainer.config),
+        "evaluations": run.evaluations(),
+        **provenance(),
+    }
+    write_text(path or run.folder / "test.json", json.dumps(found, indent=2) + "\n")
     return score
 
 

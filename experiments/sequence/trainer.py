@@ -41,6 +41,10 @@ def answers(logits_BTC: Tensor, targets_BT: Tensor) -> tuple[Tensor, Tensor, Ten
     return loss, right.sum(), asked.sum()
 
 
+PARTS = ("config", "model", "optimizer", "state", "stream", "generators", "counters")
+"""What a checkpoint holds."""
+
+
 class Trainer:
     """Model, optimiser, stream and the state between blocks; all of it is in a checkpoint.
 
@@ -137,24 +141,15 @@ class Trainer:
         Raises:
             UserError: it cannot be read, or its settings or vocabulary are others.
         """
-        try:
-            content = torch.load(path, map_location=self.device, weights_only=True)
-            before, now = json.loads(content["config"]), json.loads(json.dumps(to_dict(self.config)))
-        except Exception as error:  # zipfile, pickle and torch each have their own
-            raise UserError(f"cannot load the checkpoint {path}: {' '.join(str(error).split())}") from error
+        content = self._content(path)
+        before, now = json.loads(content["config"]), json.loads(json.dumps(to_dict(self.config)))
         for name in FIXED:
             if before[name] != now[name]:
                 raise UserError(
                     f"{name} cannot change when a run is resumed: it was {before[name]} and is now {now[name]}; leave "
                     "it out, or begin a new run"
                 )
-        seen = content["model"]["embedding.weight"].shape[0]
-        if seen != self.stream.vocabulary:
-            raise UserError(
-                f"the checkpoint {path} knows a vocabulary of {seen} tokens and the data have "
-                f"{self.stream.vocabulary}; resume with the data it was trained on"
-            )
-        self.model.load_state_dict(content["model"])
+        self._load_model(content, path)
         self.optimizer.load_state_dict(content["optimizer"])
         self.state = type(self.state).from_state_dict(content["state"])
         self.stream.load_state_dict(json.loads(content["stream"]))
@@ -162,3 +157,41 @@ class Trainer:
         self.generator.set_state(mine.cpu())
         torch.set_rng_state(everyone.cpu())
         self.update_number, self.num_timesteps = content["counters"]
+
+    def load_weights(self, path: str | Path) -> tuple[int, int]:
+        """Take only the weights, for other data or another reach; returns the updates and steps they were trained.
+
+        Raises:
+            UserError: the file cannot be read, or it is of another model or vocabulary.
+        """
+        content = self._content(path)
+        self._load_model(content, path)
+        updates, timesteps = content["counters"]
+        return updates, timesteps
+
+    def _content(self, path: str | Path) -> dict[str, Any]:
+        try:
+            content: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
+            missing = [name for name in PARTS if name not in content]
+        except Exception as error:  # zipfile, pickle and torch each have their own
+            raise UserError(f"cannot load the checkpoint {path}: {' '.join(str(error).split())}") from error
+        if missing:
+            raise UserError(
+                f"cannot load the checkpoint {path}: it has no {missing[0]}; expected one of a sequence task"
+            )
+        return content
+
+    def _load_model(self, content: dict[str, Any], path: str | Path) -> None:
+        seen = content["model"]["embedding.weight"].shape[0]
+        if seen != self.stream.vocabulary:
+            raise UserError(
+                f"the checkpoint {path} knows a vocabulary of {seen} tokens and the data have "
+                f"{self.stream.vocabulary}; use the data it was trained on"
+            )
+        try:
+            self.model.load_state_dict(content["model"])
+        except RuntimeError as error:
+            raise UserError(
+                f"the checkpoint {path} is of another model: {' '.join(str(error).split())[:300]}; keep the memory's "
+                "kind, width, layers and heads"
+            ) from None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from expirespan.experiments.bench import memories
 from expirespan.experiments.bench.memories import Cost, Options, _peak, aged, build, measure, table
 from expirespan.experiments.cli import main
 from expirespan.memory import ExpireSpan, TransformerMemory, TransformerState
@@ -23,7 +23,7 @@ def test_states_are_as_old_as_they_can_get(name: str) -> None:
     """A state written down at once holds what one reached by steps does, and stays that full."""
     memory = build(name, 64, SMALL)
     none = torch.zeros(2, 128, dtype=torch.bool)
-    written = aged(memory, 2, 128)
+    written = aged(memory, 2, 128, 0.1)
     reached = memory.unroll(torch.randn(2, 128, 16), memory.initial_state(2), none).state
     one, other = (sorted(state.layers[0].birth_BS[0].tolist()) for state in (written, reached))
     assert one == other
@@ -33,8 +33,19 @@ def test_states_are_as_old_as_they_can_get(name: str) -> None:
 
 def test_expire_span_keeps_the_share_asked_for() -> None:
     memory = build("expire_span", 4096, SMALL)
-    kept = aged(memory, 2, 8192).layers[0].birth_BS.shape[1]
-    assert 0.5 * 0.1 * 4096 < kept < 2 * 0.1 * 4096
+    births = aged(memory, 2, 8192, 0.1).layers[0].birth_BS
+    recent = births > 8192 - 16
+    assert recent.sum(1).tolist() == [15, 15], "nothing dies before the end of the ramp"
+    assert (~recent).sum(1).tolist() == [409, 409], "a tenth of the 4,096 before"
+
+
+def test_equally_many_may_be_kept_at_every_reach() -> None:
+    """100 long-lived states, those still on their ramp, and half of the block: at any reach."""
+    options = replace(SMALL, alive=100)
+    few, many = (measure("expire_span", reach, options) for reach in (1024, 16384))
+    assert few.alive == pytest.approx(many.alive, abs=1)
+    assert few.state_mb == pytest.approx(many.state_mb, rel=0.02)
+    assert 110 < few.alive < 125
 
 
 def test_a_case_is_measured() -> None:
@@ -64,18 +75,20 @@ def test_ratios_are_to_the_fixed_window_at_the_same_reach() -> None:
     assert [row[8] for row in rows] == ["1.00", "0.25", "1.00", "0.12"]
 
 
-def test_the_command(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(memories, "MEASURED", ("fixed_window",))
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "costs.json"
     sizes = "--reach 16 32 --width 8 --heads 2 --layers 1 --rows 1 --block 4 --repeats 1 --device cpu"
+    sizes += " --memories fixed_window"
     assert main(["bench", "memories", *sizes.split(), "--output", str(output)]) == 0
     assert "| fixed_window | 32 |" in capsys.readouterr().out
     assert [cost["reach"] for cost in json.loads(output.read_text())["rows"]] == [16, 32]
     assert output.with_suffix(".png").stat().st_size > 1000
     assert main(["bench", "memories", "--reach", "17"]) == 2
     assert "expected multiples of 8" in capsys.readouterr().err
+    assert main(["bench", "memories", "--memories", "fixed_windows"]) == 2
+    assert "did you mean 'fixed_window'" in capsys.readouterr().err
+    assert main(["bench", "memories", "--reach", "64", "128", "--alive", "64"]) == 2
+    assert "expected from 1 to less than the shortest reach, 64" in capsys.readouterr().err
 
 
 # Long memories ------------------------------------------------------------------------------------

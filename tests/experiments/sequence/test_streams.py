@@ -178,6 +178,23 @@ def test_meetings_and_answers_are_spread_over_the_grid() -> None:
     assert (abs(share - 0.25) < 0.1).all()
 
 
+def test_how_far_back_answers_lie() -> None:
+    """The shares that docs/sequences.md gives for two colours, from fewer steps."""
+    stream = Collision(64, colours=2, seed=5)
+    tokens, targets, _ = joined(stream, 8192)
+    plain = tokens - stream.offset
+    met = (plain[..., 0] == plain[..., 3]) & (plain[..., 1] == plain[..., 4])
+    pair = pair_number(plain[..., 2], plain[..., 5])
+    last = np.zeros((64, stream.pairs), np.int64)
+    ages: list[int] = []
+    for t in range(8192):
+        last[met[:, t], pair[met[:, t], t]] = t
+        asked = np.flatnonzero(targets[:, t] != IGNORE)
+        ages += (t - last[asked, plain[asked, t, 6]]).tolist()
+    for reach, share in ((64, 0.094), (512, 0.508), (2048, 0.922)):
+        assert abs((np.array(ages) < reach).mean() - share) < 0.03
+
+
 def test_the_simulator_is_fast() -> None:
     """200,000 frames in a second of one core."""
     stream = Collision(256)
@@ -252,6 +269,12 @@ def test_texts_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "enwik8.zip").write_bytes(b"PK no archive")
     with pytest.raises(UserError, match="damaged archive"):
         load_corpus(tmp_path / "enwik8.zip", "train")
+    with zipfile.ZipFile(tmp_path / "cut.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("enwik8", bytes(range(256)) * 40)
+    whole = (tmp_path / "cut.zip").read_bytes()
+    (tmp_path / "cut.zip").write_bytes(whole[:60] + bytes(40) + whole[100:])
+    with pytest.raises(UserError, match="damaged archive"):
+        load_corpus(tmp_path / "cut.zip", "train")
     with pytest.raises(UserError, match="90 bytes, too few for rows=4 of a block of 23"):
         CharLM(4, load_corpus(text(tmp_path), "train"), block=23)
     with pytest.raises(UserError, match="unknown split 'validation': did you mean 'valid'"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import resource
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from expirespan.experiments.sequence.build import make_stream
 from expirespan.experiments.sequence.config import CharLMTask, CollisionTask, CopyTask
 from expirespan.experiments.sequence.copying import Copy
 from expirespan.experiments.sequence.evaluate import evaluate
+from expirespan.experiments.sequence.train import evaluate_run
 from expirespan.experiments.sequence.trainer import Trainer, answers, learning_rate
 
 SMALL = {"width": 16, "layers": 1, "heads": 2, "positions": 4}
@@ -167,8 +169,61 @@ def test_the_command(tiny: SequenceConfig, capsys: pytest.CaptureFixture[str], t
     (run,) = (Path(tiny.runs) / "charlm").iterdir()
     assert json.loads((run / "test.json").read_text())["questions"] == 32
     assert main(["sequence", "--resume", str(run), "--updates", "3", "--no-progress"]) == 0
+    assert (
+        main(
+            [
+                "sequence",
+                "--evaluate",
+                str(run),
+                "--memory.window",
+                "4",
+                "--output",
+                str(tmp_path / "score.json"),
+            ]
+        )
+        == 0
+    )
+    score = json.loads((tmp_path / "score.json").read_text())
+    assert (score["updates"], score["settings"]["memory"]["window"]) == (3, 4)
+    assert score["interval"][0] <= score["accuracy"] <= score["interval"][1]
+    capsys.readouterr()
+    for wrong, message in (
+        (["--evaluate"], "--evaluate needs a path"),
+        (["--evaluate", str(run), "--memory.width", "8"], "of another model"),
+        (["--evaluate", str(run), "--output", "no/folder.json"], "existing folder"),
+        (["copy", "--weights", str(tmp_path), "--runs", tiny.runs], "is no run"),
+    ):
+        assert main(["sequence", *wrong]) == 2
+        assert message in capsys.readouterr().err
     assert main(["sequence", "copi"]) == 2
     assert "did you mean 'copy'" in capsys.readouterr().err
+
+
+def test_a_run_begins_with_the_weights_of_another(tiny: SequenceConfig) -> None:
+    """Under another max_span and delay: nothing else of the other run goes on."""
+    first = train_sequence(replace(tiny, updates=2)).run
+    changed = replace(
+        tiny,
+        weights=str(first.folder),
+        task=replace(tiny.task, delay=9),
+        memory=replace(tiny.memory, max_span=40),
+    )
+    begun = train_sequence(replace(changed, updates=1, learning_rate=0.0))
+    assert (begun.trainer.update_number, begun.trainer.num_timesteps) == (1, 4 * 8)
+    other = Trainer(tiny)
+    assert other.load_weights(first.newest_checkpoint()) == (2, 2 * 4 * 8)
+    assert all(map(torch.equal, weights(begun.trainer), weights(other)))
+
+
+def test_scores_at_another_reach(tiny: SequenceConfig) -> None:
+    """What the command `--evaluate` does: the weights of a run, more noise between, and spans that may be longer."""
+    run = train_sequence(replace(tiny, updates=2)).run
+    longer = replace(tiny, task=replace(tiny.task, delay=30), memory=replace(tiny.memory, max_span=80))
+    trainer = evaluate_run(longer, run)
+    assert trainer.update_number == 2
+    near, far = (evaluate_run(c, run) for c in (tiny, longer))
+    scores = [evaluate(t, make_stream(longer, "test"), 40) for t in (near, far)]
+    assert scores[1].alive[0] > scores[0].alive[0], "four times the span: more is alive"
 
 
 def test_what_cannot_be_resumed(tiny: SequenceConfig, tmp_path: Path) -> None:
@@ -180,6 +235,9 @@ def test_what_cannot_be_resumed(tiny: SequenceConfig, tmp_path: Path) -> None:
     content["model"]["embedding.weight"] = torch.zeros(3, 16)
     torch.save(content, path)
     with pytest.raises(UserError, match="vocabulary of 3 tokens and the data have 9"):
+        Trainer(tiny).load(path)
+    torch.save({"weights": 1}, path)
+    with pytest.raises(UserError, match="has no config; expected one of a sequence task"):
         Trainer(tiny).load(path)
     path.write_bytes(b"half a file")
     with pytest.raises(UserError, match="cannot load the checkpoint"):
@@ -195,20 +253,42 @@ def test_mistakes_are_told_early(tiny: SequenceConfig, tmp_path: Path) -> None:
         Trainer(replace(tiny, task=CharLMTask(str(tmp_path / "none"))))
     with pytest.raises(UserError, match="task copy: shortest must be"):
         Trainer(replace(tiny, task=CopyTask(delay=3, shortest=9)))
+    for span in (0.0, -5.0, math.inf, math.nan):
+        with pytest.raises(
+            UserError, match="memory expire_span: max_span must be a finite number of steps > 0"
+        ):
+            Trainer(replace(tiny, memory=ExpireSpanMemory(max_span=span)))
+    with pytest.raises(
+        UserError, match="evaluation-steps=40 ends before the first question of task copy at step 51"
+    ):
+        train_sequence(replace(tiny, task=CopyTask(delay=50, payload=1)))
+    (tmp_path / "short").write_bytes(b"x" * 1000)
+    with pytest.raises(UserError, match="the text has 50 bytes, too few for rows=4 of a block of 20"):
+        train_sequence(replace(tiny, task=CharLMTask(str(tmp_path / "short")), block=20))
+    assert not Path(tiny.runs).exists(), "told before anything is trained or written"
 
 
-def test_out_of_memory_keeps_the_last_checkpoint(
-    tiny: SequenceConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    update = Trainer.update
-
-    def fail(trainer: Trainer) -> dict[str, float]:
-        if trainer.update_number == 4:
-            raise RuntimeError(
-                "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate"
-            )
-        return update(trainer)
-
-    monkeypatch.setattr(Trainer, "update", fail)
-    with pytest.raises(UserError, match=r"out of memory at update 4 .*lower --rows.*step-0000000096\.zip"):
-        train_sequence(tiny)
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the limit is set from Linux's own figures")
+def test_out_of_memory_keeps_the_last_checkpoint(tiny: SequenceConfig) -> None:
+    """A memory that keeps everything grows until the system refuses more; the checkpoint before that can be loaded."""
+    config = replace(
+        tiny, memory=FixedWindowMemory(width=32, layers=1, heads=2, window=math.inf), rows=256, block=64, updates=200,
+        task=CopyTask(delay=10**5, shortest=None), evaluation_steps=10**5 + 8, evaluate_every=10**6, save_every=1,
+    )  # fmt: skip
+    train_sequence(
+        replace(config, updates=1, task=CopyTask(delay=50), evaluation_steps=60)
+    )  # libraries are loaded
+    in_use = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (in_use + 400 * 2**20, hard))
+    try:
+        with pytest.raises(
+            UserError, match=r"out of memory at update \d+ .*lower --rows.*step-\d+\.zip"
+        ) as error:
+            train_sequence(config)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+    saved = Path(str(error.value).split("the last checkpoint is ")[1])
+    trainer = Trainer(config)
+    trainer.load(saved)
+    assert trainer.num_timesteps == int(saved.stem.removeprefix("step-")) > 0
