@@ -50,10 +50,10 @@ def _checked(what: str) -> Iterator[None]:
         raise UserError(f"{what}: {error}") from error
 
 
-def make_envs(env: Env, num_envs: int) -> VectorEnv[Any, Any, Any]:
-    """Environments side by side, which restart within the step that ends an episode."""
+def make_envs(env: Env, num_envs: int, **more: Any) -> VectorEnv[Any, Any, Any]:
+    """Environments side by side, which restart within the step that ends an episode; ``more``: for `make_vec`."""
     with _checked(f"environment {env.name}"):
-        return gym.make_vec(env.name, num_envs=num_envs, **settings(env))
+        return gym.make_vec(env.name, num_envs=num_envs, **settings(env), **more)
 
 
 def make_training_env(config: Config) -> SB3VecEnv:

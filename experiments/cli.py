@@ -15,7 +15,7 @@ from expirespan.experiments.bench import bench_command
 from expirespan.experiments.config import Config, Env
 from expirespan.experiments.config_file import read_config
 from expirespan.experiments.errors import UserError, unknown
-from expirespan.experiments.options import PARTS, parse, parse_config
+from expirespan.experiments.options import PARTS, parse, parse_config, with_default
 from expirespan.experiments.recipes import RECIPES, find_recipe
 
 if TYPE_CHECKING:
@@ -44,6 +44,9 @@ class EvaluateOptions:
     """auto, cpu, cuda or cuda:N."""
     threads: int = 1
     """Threads of PyTorch on the CPU."""
+    trace: str = "1"
+    """How many of the longest episodes to record step by step in the run's traces/, seeded seed, seed + 1, ...;
+    or the .npz file for one. --trace alone is 1."""
     output: Path | None = None
     """JSON file; by default evaluation.json in the run's folder."""
 
@@ -111,13 +114,15 @@ def evaluate_command(args: Sequence[str]) -> int:
     from expirespan.experiments.evaluate import evaluate, override_max_span
     from expirespan.experiments.files import write_text
     from expirespan.experiments.progress import show_result
-    from expirespan.experiments.record import image_of, record_episode
+    from expirespan.experiments.record import image_of, record_episode, trace_paths
     from expirespan.experiments.retention import draw_retention
     from expirespan.experiments.run import Run
 
     run = Run.open(args[0])
     config = run.config
-    options = parse(EvaluateOptions(config.eval_env, device=config.device), args[1:], prog, EVALUATE)
+    args = with_default(args[1:], "--trace", "1")
+    options = parse(EvaluateOptions(config.eval_env, device=config.device), args, prog, EVALUATE)
+    paths = trace_paths(options.trace, run.traces)
     if options.episodes < 1 or options.num_envs < 1:
         raise UserError(
             f"episodes={options.episodes}, num-envs={options.num_envs}: expected at least 1 of each"
@@ -129,12 +134,14 @@ def evaluate_command(args: Sequence[str]) -> int:
     result = evaluate(agent, options.env, options.episodes, options.num_envs, options.seed)
     output = options.output or run.folder / "evaluation.json"
     write_text(output, result.to_json() + "\n")
-    trace = record_episode(agent, longest(options.env), options.seed, config.recipe)
-    trace.save(run.traces / "evaluation.npz")
-    picture = draw_retention(trace, run.pictures / "evaluation.png", image_of(options.env))
+    traces = []
+    for i, path in enumerate(paths):
+        traces.append(record_episode(agent, longest(options.env), options.seed + i, config.recipe))
+        traces[-1].save(path)
+    picture = draw_retention(traces[0], run.pictures / "evaluation.png", image_of(options.env))
     show_result(result)
-    print(output)
-    print(picture)
+    for path in (*paths, output, picture):
+        print(path)
     return 0
 
 
