@@ -145,6 +145,13 @@ def evaluate_command(args: Sequence[str]) -> int:
     return 0
 
 
+def view_command(args: Sequence[str]) -> int:
+    """``expirespan view``."""
+    from expirespan.experiments.viewer.command import view_command
+
+    return view_command(args)
+
+
 def sequence_command(args: Sequence[str]) -> int:
     """``expirespan sequence``."""
     from expirespan.experiments.sequence.command import sequence_command
@@ -160,6 +167,10 @@ EVALUATE = (
 COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "train": (train_command, "train an agent by a recipe"),
     "evaluate": (evaluate_command, "score a trained agent on fresh episodes"),
+    "view": (
+        view_command,
+        "show recorded episodes as one HTML page: what is kept, for how long, who reads it",
+    ),
     "bench": (bench_command, "measure speed and size"),
     "sequence": (sequence_command, "train on a sequence task: copy, collision, charlm"),
 }
