@@ -140,7 +140,7 @@ def _facts(trace: EpisodeTrace) -> str:
         outcome,
         f"return {trace.reward.sum():.4g}",
         f"seed {about['seed']}" if about.get("seed") is not None else "",
-        f"after {about['trained_steps']:,} steps of training" if about.get("trained_steps") else "",
+        f"trained {about['trained_steps']:,} steps" if about.get("trained_steps") else "",
     ]
     return " · ".join(part for part in parts if part)
 

@@ -15,6 +15,7 @@ const make = (tag, className, text) => {
 }
 const number = (value, digits = 3) => Math.abs(value) >= 1e30 ? "∞" : Number(value.toPrecision(digits)).toLocaleString("en")
 const whole = (value) => Math.round(value).toLocaleString("en")
+const finite = (span) => span >= 1e30 ? now.episode.T : span  // endless ones are drawn as long as the episode
 const source = (plot, name) => plot.renderers.find((r) => r.data_source.name === name).data_source
 const line = (plot, name) => plot.center.find((m) => m.name === name)
 const episodes = JSON.parse($("episodes").textContent)
@@ -68,10 +69,11 @@ function attentionAt({T, L, k, attended, attention}, t, layer) {
   return found
 }
 
-// Attention (L x T) that the memory of step i received from every step.
+// Attention (L x T) that the memory of step i received from every step after its own.
 function receivedBy({T, L, k, attended, attention}, i) {
   const found = new Float32Array(L * T)
   for (let row = 0; row < L * T; row++) {
+    if (row % T === i) continue
     for (let j = row * k; j < (row + 1) * k; j++) if (attended[j] === i) found[row] += attention[j] / 65535
   }
   return found
@@ -103,7 +105,7 @@ function setImage(plot, name, out, rows, columns, from, to) {
 function drawSpans(plot, from, to) {
   const {L, T, span, cue} = now.episode
   const {out, columns} = pool(span, L, T, from, to, "max")
-  setImage(plot, "image", out.map((v) => Math.min(v, T)), L, columns, from, to)
+  setImage(plot, "image", out.map((v) => finite(v)), L, columns, from, to)
   const x = []
   for (let t = from; t < to; t++) if (cue[t] && (t === from || !cue[t - 1] || to - from <= WINDOW)) x.push(t)
   source(plot, "cues").data = {x, y: x.map(() => 0.5 + 0.06 * L)}
@@ -125,7 +127,7 @@ function drawFigures() {
   const given = x.map((_, i) => i).filter((i) => sums[i] !== 0)
   source(reward, "rewards").data = {x: given.map((i) => x[i]), reward: given.map((i) => sums[i]), zero: given.map(() => 0)}
   if (!L) return
-  const longest = Math.max(2, span.reduce((a, b) => Math.max(a, Math.min(b, T)), 0))
+  const longest = Math.max(2, span.reduce((a, b) => Math.max(a, finite(b)), 0))
   overview.renderers[0].glyph.color_mapper.setv({high: longest})
   $("most").textContent = number(longest)
   for (const plot of [overview, detail, received]) {
@@ -146,7 +148,7 @@ function drawFigures() {
   alive.y_range.setv({start: 0, end: 1.08 * Math.max(...curve(xl), ...curve(kept))})
   total.y_range.setv({start: 0, end: 1.08 * Math.max(a, b)})
   $("reach").textContent = `${whole(now.episode.reach)} steps`
-  $("saved").textContent = `${whole(a)} memory steps, a Transformer-XL of equal reach ${whole(b)}: ${number(b / a)} times as many`
+  $("saved").textContent = `${whole(a)} states kept for a step each, by a Transformer-XL of equal reach ${whole(b)}: saved ${Math.round(100 * (1 - a / b))} %`
 }
 
 function drawWindow() {
@@ -278,9 +280,8 @@ function select(i) {
   const lives = ends.map((end, l) => `layer ${l + 1} ${end >= T ? "to the end" : `for ${whole(end - i)} steps`} (span ${number(span[l * T + i])})`)
   $("selection").textContent = `The memory written at step ${whole(i)} was kept in ${lives.slice(0, 4).join(", ")}${L > 4 ? `, and ${L - 4} more` : ""}. ` +
     (most ? `Yellow is ${number(most, 2)} of the attention, among the ${k} memories read most. It was read most at` : "No later step read it much.")
-  const steps = Array.from({length: T}, (_, t) => t).filter((t) => t > i)
   const weight = Float32Array.from({length: T}, (_, t) => { let m = 0; for (let l = 0; l < L; l++) m = Math.max(m, values[l * T + t]); return m })
-  const best = steps.filter((t) => weight[t] > 0).sort((p, q) => weight[q] - weight[p]).slice(0, 6)
+  const best = Array.from(weight.keys()).filter((t) => weight[t] > 0).sort((p, q) => weight[q] - weight[p]).slice(0, 6)
   $("readers").replaceChildren(...best.map((t) => {
     const button = make("button", "", `t = ${whole(t)}: ${number(weight[t], 2)}`)
     button.onclick = () => go(t)
