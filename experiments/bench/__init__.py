@@ -20,6 +20,7 @@ BENCHES: dict[str, str] = {
     "agents": "training speed and rollout bytes: MemoryPPO, PPO without memory, sb3-contrib's RecurrentPPO",
     "envs": "steps per second of every environment, beside one of MiniGrid's own",
     "memories": "time, peak memory and alive states of every memory at the same reach",
+    "viewer": "load and scrub times of the viewer's page in a browser",
 }
 """Modules of this folder and what they measure."""
 
