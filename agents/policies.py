@@ -146,13 +146,13 @@ class MemoryActorCriticPolicy(CheckpointedPolicy):
         return copy.copy(self._get_action_dist_from_latent(latent_pi)), self.value_net(latent_vf)
 
     def _read(
-        self, obs: PyTorchObs, state: MemoryState | None, episode_start: th.Tensor | None
+        self, obs: PyTorchObs, state: MemoryState | None, episode_start: th.Tensor | None, need: bool = False
     ) -> MemoryOutput[Any]:
         """One step of the memory, with gradient where it is enabled (then through a block of length one)."""
         x = self._encode(obs)
         state, episode_start = self._given(x, state, episode_start)
         if not th.is_grad_enabled():
-            return self._answer(self.memory.step(x, state, episode_start), x)
+            return self._answer(self.memory.step(x, state, episode_start, need), x)
         out = self._answer(self.memory.unroll(x[:, None], state, episode_start[:, None]), x[:, None])
         return replace(out, y=out.y[:, 0])
 
@@ -162,9 +162,13 @@ class MemoryActorCriticPolicy(CheckpointedPolicy):
         state: MemoryState | None = None,
         episode_start: th.Tensor | None = None,
         deterministic: bool = False,
+        need_attention: bool = False,
     ) -> PolicyStep:
-        """Act once in every environment. ``episode_start`` (N,) bool."""
-        out = self._read(obs, state, episode_start)
+        """Act once in every environment. ``episode_start`` (N,) bool.
+
+        ``need_attention``: the trace tells what was attended; it works where gradient is disabled.
+        """
+        out = self._read(obs, state, episode_start, need_attention)
         distribution, values = self.heads(out.y)
         actions = distribution.get_actions(deterministic=deterministic)
         log_prob = distribution.log_prob(actions)

@@ -8,5 +8,6 @@ from expirespan.experiments.config import Config
 from expirespan.experiments.config_file import from_yaml, to_yaml
 from expirespan.experiments.errors import UserError
 from expirespan.experiments.recipes import RECIPES, Recipe
+from expirespan.experiments.trace import EpisodeTrace
 
-__all__ = ["RECIPES", "Config", "Recipe", "UserError", "from_yaml", "to_yaml"]
+__all__ = ["RECIPES", "Config", "EpisodeTrace", "Recipe", "UserError", "from_yaml", "to_yaml"]

@@ -54,15 +54,15 @@ def _checked(what: str) -> Iterator[None]:
         raise UserError(f"{what}: {error}") from error
 
 
-def make_envs(env: Env, num_envs: int) -> VectorEnv[Any, Any, Any]:
-    """Environments side by side, which restart within the step that ends an episode."""
+def make_envs(env: Env, num_envs: int, **more: Any) -> VectorEnv[Any, Any, Any]:
+    """Environments side by side, which restart within the step that ends an episode; ``more``: for `make_vec`."""
     with _checked(f"environment {env.gym_id}"):
         try:
             batched = gym.spec(env.gym_id).vector_entry_point is not None
             if batched:
-                return gym.make_vec(env.gym_id, num_envs=num_envs, **env.parameters)
+                return gym.make_vec(env.gym_id, num_envs=num_envs, **env.parameters, **more)
             same_step = {"autoreset_mode": AutoresetMode.SAME_STEP}
-            return gym.make_vec(env.gym_id, num_envs, VectorizeMode.SYNC, vector_kwargs=same_step)
+            return gym.make_vec(env.gym_id, num_envs, VectorizeMode.SYNC, vector_kwargs=same_step, **more)
         except gym.error.Error as error:
             raise UserError(f"environment {env.gym_id}: {error}") from None
 

@@ -15,7 +15,7 @@ from expirespan.experiments.bench import bench_command
 from expirespan.experiments.config import Config, CorridorEnv, Env
 from expirespan.experiments.config_file import read_config
 from expirespan.experiments.errors import UserError, unknown
-from expirespan.experiments.options import PARTS, parse, parse_config
+from expirespan.experiments.options import PARTS, parse, parse_config, with_default
 from expirespan.experiments.recipes import RECIPES, find_recipe
 
 if TYPE_CHECKING:
@@ -44,6 +44,9 @@ class EvaluateOptions:
     """auto, cpu, cuda or cuda:N."""
     threads: int = 1
     """Threads of PyTorch on the CPU."""
+    trace: str = "1"
+    """How many of the longest episodes to record step by step in the run's traces/, seeded seed, seed + 1, ...;
+    or the .npz file for one. --trace alone is 1."""
     output: Path | None = None
     """JSON file; by default evaluation.json in the run's folder."""
 
@@ -110,13 +113,15 @@ def evaluate_command(args: Sequence[str]) -> int:
     from expirespan.experiments.evaluate import evaluate, override_max_span
     from expirespan.experiments.files import write_text
     from expirespan.experiments.progress import show_result
-    from expirespan.experiments.record import image_of, record_episode
+    from expirespan.experiments.record import image_of, record_episode, trace_paths
     from expirespan.experiments.retention import draw_retention
     from expirespan.experiments.run import Run
 
     run = Run.open(args[0])
     config = run.config
-    options = parse(EvaluateOptions(config.eval_env, device=config.device), args[1:], prog, EVALUATE)
+    args = with_default(args[1:], "--trace", "1")
+    options = parse(EvaluateOptions(config.eval_env, device=config.device), args, prog, EVALUATE)
+    paths = trace_paths(options.trace, run.traces)
     if options.episodes < 1 or options.num_envs < 1:
         raise UserError(
             f"episodes={options.episodes}, num-envs={options.num_envs}: expected at least 1 of each"
@@ -128,12 +133,14 @@ def evaluate_command(args: Sequence[str]) -> int:
     result = evaluate(agent, options.env, options.episodes, options.num_envs, options.seed)
     output = options.output or run.folder / "evaluation.json"
     write_text(output, result.to_json() + "\n")
-    trace = record_episode(agent, options.env.longest(), options.seed, config.recipe)
-    trace.save(run.traces / "evaluation.npz")
-    picture = draw_retention(trace, run.pictures / "evaluation.png", image_of(options.env))
+    traces = []
+    for i, path in enumerate(paths):
+        traces.append(record_episode(agent, options.env.longest(), options.seed + i, config.recipe))
+        traces[-1].save(path)
+    picture = draw_retention(traces[0], run.pictures / "evaluation.png", image_of(options.env))
     show_result(result)
-    print(output)
-    print(picture)
+    for path in (*paths, output, picture):
+        print(path)
     return 0
 
 
@@ -167,6 +174,13 @@ def compare_command(args: Sequence[str]) -> int:
     return 0
 
 
+def view_command(args: Sequence[str]) -> int:
+    """``expirespan view``."""
+    from expirespan.experiments.viewer.command import view_command
+
+    return view_command(args)
+
+
 def sequence_command(args: Sequence[str]) -> int:
     """``expirespan sequence``."""
     from expirespan.experiments.sequence.command import sequence_command
@@ -189,6 +203,10 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "train": (train_command, "train an agent by a recipe"),
     "evaluate": (evaluate_command, "score a trained agent on fresh episodes"),
     "compare": (compare_command, "compare runs: success against memory, learning curves"),
+    "view": (
+        view_command,
+        "show recorded episodes as one HTML page: what is kept, for how long, who reads it",
+    ),
     "bench": (bench_command, "measure speed and size"),
     "sequence": (sequence_command, "train on a sequence task: copy, collision, charlm"),
 }

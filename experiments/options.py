@@ -54,6 +54,15 @@ def parse_config(default: Config, args: Sequence[str], prog: str, description: s
     return _follow(base, parse(base, rest, prog, f"{description}\n\n{PARTS}"))
 
 
+def with_default(args: Sequence[str], flag: str, value: str) -> list[str]:
+    """``args`` with ``value`` after the ``flag`` if nothing else follows it."""
+    given = list(args)
+    for i, arg in enumerate(given):
+        if arg == flag and (i + 1 == len(given) or given[i + 1].startswith("--")):
+            return [*given[: i + 1], value, *given[i + 1 :]]
+    return given
+
+
 def choose_kinds(config: T, args: list[str], kinds: Kinds) -> tuple[T, list[str]]:
     """Take ``--memory NAME`` and its like, for the parts in ``kinds``, out of ``args``."""
     rest: list[str] = []

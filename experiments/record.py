@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import numpy.typing as npt
 import torch
+from gymnasium import spaces
 from gymnasium.envs.registration import load_env_creator
 
 from expirespan.experiments.build import Agent, make_envs, memory_policy
 from expirespan.experiments.config import Env
+from expirespan.experiments.errors import UserError
 from expirespan.experiments.evaluate import max_spans, rules
+from expirespan.experiments.frames import Frames, as_picture
 from expirespan.experiments.retention import ImageOf
 from expirespan.experiments.trace import EpisodeTrace
+from expirespan.memory import Trace
+
+TOP = 16
+"""Memories whose attention is kept, of each step and layer: those attended to most."""
+OBSERVATION_BYTES = 16_000_000
+"""Observations of an episode that take more are left out; their pictures stay."""
+TEXT_LENGTH = 400
+"""Characters of a text that are kept."""
 
 
 def record_episode(agent: Agent, env: Env, seed: int, recipe: str = "") -> EpisodeTrace:
-    """Play one episode with the most likely actions and keep everything that happens in it."""
+    """Play one episode with the most likely actions and keep what happens in it, within bounds (`TOP` and others)."""
     training = agent.policy.training
     agent.policy.set_training_mode(False)
     try:
@@ -27,65 +42,175 @@ def record_episode(agent: Agent, env: Env, seed: int, recipe: str = "") -> Episo
 
 
 def _record(agent: Agent, env: Env, seed: int, recipe: str) -> EpisodeTrace:
-    envs = make_envs(env, 1)
+    mode = render_mode(env)
+    envs = make_envs(env, 1, **({"render_mode": mode} if mode else {}))
     policy = memory_policy(agent)
     state = policy.initial_state(1)
-    columns: dict[str, list[Any]] = {
-        name: [] for name in ("observation", "action", "reward", "value", "cue", "span", "alive")
-    }
-    death: list[dict[int, int]] = []
-    living: list[set[int]] = []
+    seen, kept = _Seen(envs.single_observation_space, image_of(env)), _Kept()
+    actions: list[Any] = []
+    rewards: list[float] = []
+    values: list[float] = []
     observation, infos = envs.reset(seed=seed)
     done, step = False, 0
     while not done:
         start = torch.tensor([step == 0], device=agent.device)
         with torch.no_grad():
-            out = policy.step(policy.obs_to_tensor(observation)[0], state, start, deterministic=True)
-        state, trace = out.state, out.trace
+            tensors = policy.obs_to_tensor(observation)[0]
+            out = policy.step(tensors, state, start, deterministic=True, need_attention=True)
+        state = out.state
         action = policy.to_env(out.actions.cpu().numpy())
-        columns["observation"].append(np.array(observation[0]))
-        columns["action"].append(action[0])
-        columns["value"].append(out.values[0].item())
-        columns["cue"].append(bool(infos["cue"][0]) if "cue" in infos else False)
-        columns["span"].append([span[0, 0].item() for span in trace.spans])
-        columns["alive"].append([alive[0, 0].item() for alive in trace.alive])
-        present = [set(births[0].tolist()) - {-1} for births in trace.births]
-        living, death = living or [set() for _ in present], death or [{} for _ in present]
-        for before, now, died in zip(living, present, death, strict=True):
-            died.update(dict.fromkeys((before | {step}) - now, step))
-        living = present
-        observation, rewards, terminated, truncated, infos = envs.step(action)
-        columns["reward"].append(rewards[0])
+        seen.add(observation, infos, envs.render if mode else None)
+        kept.add(out.trace, step)
+        actions.append(action[0])
+        values.append(out.values[0].item())
+        observation, reward, terminated, truncated, infos = envs.step(action)
+        rewards.append(float(reward[0]))
         done, step = bool(terminated[0] or truncated[0]), step + 1
+    names = getattr(envs.unwrapped, "ACTIONS", None)
     envs.close()
     final = infos.get("final_info", {})
-    layers = len(death)
     return EpisodeTrace(
-        observation=np.stack(columns["observation"]),
-        action=np.stack(columns["action"]),
-        reward=np.asarray(columns["reward"], np.float32),
-        value=np.asarray(columns["value"], np.float32),
-        cue=np.asarray(columns["cue"], bool),
-        span=np.asarray(columns["span"], np.float32).T.reshape(layers, step),
-        alive=np.asarray(columns["alive"], np.int32).T.reshape(layers, step),
-        death=np.asarray([[died.get(t, step) for t in range(step)] for died in death], np.int32).reshape(
-            layers, step
-        ),
+        action=np.stack(actions),
+        reward=np.asarray(rewards, np.float32),
+        value=np.asarray(values, np.float32),
+        **seen.arrays(),
+        **kept.arrays(step),
         about={
             "env": env.gym_id,
             "settings": env.parameters,
             "seed": seed,
             "success": bool(final["is_success"][0]) if "is_success" in final else None,
-            "ramp": getattr(rules(agent)[0], "ramp", 0) if layers else None,
+            "ramp": getattr(rules(agent)[0], "ramp", 0) if rules(agent) else None,
             "max_span": max_spans(agent),
             "trained_steps": agent.num_timesteps,
             "recipe": recipe,
+            "actions": list(names) if names else None,
         },
     )
 
 
+@dataclass
+class _Seen:
+    """What the agent sees, as it comes."""
+
+    space: spaces.Space[Any]
+    draw: ImageOf | None
+    cue: list[bool] = field(default_factory=list)
+    text: list[str] = field(default_factory=list)
+    frame: list[int] = field(default_factory=list)
+    frames: Frames = field(default_factory=Frames)
+    observation: list[npt.NDArray[Any]] = field(default_factory=list)
+    room: int = OBSERVATION_BYTES
+
+    def add(
+        self, observations: Any, infos: dict[str, Any], rendered: Callable[[], Any] | None = None
+    ) -> None:
+        """One step of the only environment; ``rendered`` is asked for its picture if nothing else shows the state."""
+        one = (
+            {name: part[0] for name, part in observations.items()}
+            if isinstance(observations, dict)
+            else observations[0]
+        )
+        self.cue.append(bool(infos["cue"][0]) if "cue" in infos else False)
+        if "text" in infos:
+            self.text.append(str(infos["text"][0])[:TEXT_LENGTH])
+        picture = self.draw(one) if self.draw else as_picture(self.space, one)
+        if picture is None and "text" not in infos and rendered is not None:
+            picture = (rendered() or [None])[0]
+        if picture is not None:
+            self.frame.append(self.frames.add(picture))
+        flat = np.array(spaces.flatten(self.space, one) if isinstance(one, dict) else one)
+        self.room -= flat.nbytes
+        if self.room >= 0:
+            self.observation.append(flat)
+        else:  # too much: none at all rather than some
+            self.observation.clear()
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """The fields of the trace that these are."""
+        return {
+            "observation": np.stack(self.observation) if self.room >= 0 else np.zeros((len(self.cue), 0)),
+            "cue": np.asarray(self.cue, bool),
+            "text": np.asarray(self.text, np.str_),
+            "frame": np.asarray(self.frame, np.int32),
+            "frames": self.frames.array(),
+        }
+
+
+@dataclass
+class _Kept:
+    """What the memory does, as it comes; lists have an entry per layer, or per step and layer."""
+
+    span: list[list[float]] = field(default_factory=list)
+    alive: list[list[int]] = field(default_factory=list)
+    attended: list[npt.NDArray[np.int32]] = field(default_factory=list)
+    attention: list[npt.NDArray[np.float16]] = field(default_factory=list)
+    death: list[dict[int, int]] = field(default_factory=list)
+    living: list[set[int]] = field(default_factory=list)
+
+    def add(self, trace: Trace, step: int) -> None:
+        """What happened at a step of the only environment."""
+        self.span.append([span[0, 0].item() for span in trace.spans])
+        self.alive.append([alive[0, 0].item() for alive in trace.alive])
+        present = [set(births[0].tolist()) - {-1} for births in trace.births]
+        self.living, self.death = self.living or [set() for _ in present], self.death or [{} for _ in present]
+        for before, now, died in zip(self.living, present, self.death, strict=True):
+            died.update(dict.fromkeys((before | {step}) - now, step))
+        self.living = present
+        births = np.full((len(present), TOP), -1, np.int32)
+        most = np.zeros((len(present), TOP), np.float16)
+        for layer, (weights, keys) in enumerate(zip(trace.attention or [], trace.keys or [], strict=True)):
+            top = weights[0, :, 0].mean(0).topk(min(TOP, weights.shape[-1]))
+            read = top.values > 0
+            found = int(read.sum())
+            births[layer, :found] = keys[0, top.indices[read]].cpu().numpy()
+            most[layer, :found] = top.values[read].cpu().numpy()
+        self.attended.append(births)
+        self.attention.append(most)
+
+    def arrays(self, T: int) -> dict[str, npt.NDArray[Any]]:
+        """The fields of the trace that these are, for an episode of T steps."""
+        L = len(self.death)
+        death = [[died.get(t, T) for t in range(T)] for died in self.death]
+        return {
+            "span": np.asarray(self.span, np.float32).T.reshape(L, T),
+            "alive": np.asarray(self.alive, np.int32).T.reshape(L, T),
+            "death": np.asarray(death, np.int32).reshape(L, T),
+            "attended": np.stack(self.attended, 1),
+            "attention": np.stack(self.attention, 1),
+        }
+
+
 def image_of(env: Env) -> ImageOf | None:
     """What draws an observation of the environment, or None if it cannot be drawn."""
-    creator = load_env_creator(str(gym.spec(env.gym_id).entry_point))
-    drawer: ImageOf | None = getattr(creator, "observation_image", None)
+    drawer: ImageOf | None = getattr(_creator(env), "observation_image", None)
     return drawer
+
+
+def _creator(env: Env) -> Any:
+    entry_point = gym.spec(env.gym_id).entry_point
+    return load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
+
+
+def render_mode(env: Env) -> str | None:
+    """``rgb_array`` if pictures of the environment can be had and nothing else draws what is observed."""
+    modes = getattr(_creator(env), "metadata", {}).get("render_modes", [])
+    return "rgb_array" if image_of(env) is None and "rgb_array" in modes else None
+
+
+def trace_paths(asked: str, folder: Path) -> list[Path]:
+    """The files for ``asked`` episodes in a run's ``folder`` of traces, earlier ones removed; or the file asked.
+
+    Raises:
+        UserError: it is neither a number >= 1 nor an .npz file in an existing folder.
+    """
+    if asked.isdigit() and int(asked) > 0:
+        for old in folder.glob("evaluation*.npz"):
+            old.unlink()
+        return [folder / f"evaluation{f'-{i}' if i > 1 else ''}.npz" for i in range(1, int(asked) + 1)]
+    path = Path(asked)
+    if path.suffix != ".npz" or not path.parent.is_dir():
+        raise UserError(
+            f"trace={asked!r}: expected a number of episodes >= 1, or the path of an .npz file in an existing folder"
+        )
+    return [path]

@@ -72,13 +72,15 @@ class Trace:
     ``alive`` (B, T): memories that the query of each step could read, itself included.
     ``births`` (B, S): for the memories that survive the last step, the timestep in the episode at which
     each was written; -1 where a row has fewer. ``attention`` (B, H, T, K): weights, oldest key first; only
-    when asked for.
+    when asked for. ``keys`` (B, K): from a `Memory.step`, with attention: the timestep in the episode at which each
+    key was written, -1 where there is none. A summary bears the timestep of the oldest state it stands for.
     """
 
     spans: list[Tensor]
     alive: list[Tensor]
     births: list[Tensor]
     attention: list[Tensor] | None = None
+    keys: list[Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -111,11 +113,14 @@ class Memory(nn.Module, Generic[StateT], ABC):
         """State that remembers nothing."""
 
     @abstractmethod
-    def step(self, x_BD: Tensor, state: StateT, episode_start_B: Tensor) -> MemoryOutput[StateT]:
+    def step(
+        self, x_BD: Tensor, state: StateT, episode_start_B: Tensor, need_attention: bool = False
+    ) -> MemoryOutput[StateT]:
         """Acting: one step for every environment, without gradient, on cached keys and values.
 
         ``episode_start_B`` (bool): the environment begins a new episode with this input; all it remembered
-        is forgotten before the input is read.
+        is forgotten before the input is read. ``need_attention``: return the attention weights, which are otherwise
+        never formed.
         """
 
     @abstractmethod

@@ -96,9 +96,9 @@ class RecurrentMemory(Memory[RecurrentState]):
 
     @torch.no_grad()
     def step(
-        self, x_BD: Tensor, state: RecurrentState, episode_start_B: Tensor
+        self, x_BD: Tensor, state: RecurrentState, episode_start_B: Tensor, need_attention: bool = False
     ) -> MemoryOutput[RecurrentState]:
-        """One recurrent step."""
+        """One recurrent step; there is no attention to return."""
         self.check_input(x_BD, state, episode_start_B, axes=2)
         out = self.unroll(x_BD[:, None], state, episode_start_B[:, None])
         return MemoryOutput(out.y[:, 0], out.state, out.penalty, out.trace)

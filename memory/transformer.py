@@ -95,7 +95,7 @@ class TransformerMemory(Memory[TransformerState]):
 
     @torch.no_grad()
     def step(
-        self, x_BD: Tensor, state: TransformerState, episode_start_B: Tensor
+        self, x_BD: Tensor, state: TransformerState, episode_start_B: Tensor, need_attention: bool = False
     ) -> MemoryOutput[TransformerState]:
         """One step on cached keys and values; what can no longer be read is deleted."""
         self.check_input(x_BD, state, episode_start_B, axes=2)
@@ -107,7 +107,7 @@ class TransformerMemory(Memory[TransformerState]):
         x = x_BD
         for layer, cache in zip(self._layers, state.layers, strict=True):
             cache = replace(cache, birth_BS=cache.birth_BS.masked_fill(forget[:, None], ABSENT))
-            outs.append(layer.step(x, state, cache))
+            outs.append(layer.step(x, state, cache, need_attention))
             x = outs[-1].y_BTD
         return self._output(x, replace(state, time_B=state.time_B + 1), outs)
 
@@ -140,11 +140,13 @@ class TransformerMemory(Memory[TransformerState]):
     ) -> MemoryOutput[TransformerState]:
         state = replace(state, layers=tuple(out.cache for out in outs))
         weights = [out.attention for out in outs if out.attention is not None]
+        keys = [out.keys_BK for out in outs if out.keys_BK is not None]
         trace = Trace(
             spans=[out.span_BT.detach() for out in outs],
             alive=[out.alive_BT for out in outs],
             births=[out.cache.birth_BS for out in outs],
             attention=weights or None,
+            keys=keys or None,
         )
         y: Tensor = self.norm(x)
         penalty = torch.stack([out.penalty for out in outs])

@@ -25,7 +25,9 @@ from expirespan.memory.transformer_state import TransformerState
 
 
 class LayerOutput(NamedTuple):
-    """Of T steps; ``auxiliary`` is the loss by which the rule learns to sum up."""
+    """Of T steps; ``auxiliary`` is the loss by which the rule learns to sum up, ``keys_BK`` the births of what the
+    ``attention`` of a step is over.
+    """
 
     y_BTD: Tensor
     cache: LayerCache
@@ -34,6 +36,7 @@ class LayerOutput(NamedTuple):
     alive_BT: Tensor
     attention: Tensor | None
     auxiliary: Tensor
+    keys_BK: Tensor | None = None
 
 
 class TransformerLayer(nn.Module):
@@ -78,7 +81,9 @@ class TransformerLayer(nn.Module):
         out: Tensor = self.gates[1](x_BTD, self.ff(x_BTD))
         return out
 
-    def step(self, x_BD: Tensor, state: TransformerState, cache: LayerCache) -> LayerOutput:
+    def step(
+        self, x_BD: Tensor, state: TransformerState, cache: LayerCache, need: bool = False
+    ) -> LayerOutput:
         """One step on cached keys; ``state.time_B`` is the clock of this step."""
         n_B1D, k, v, span_B1 = self.project(x_BD[:, None])
         cache = cache.append(state.time_B, span_B1[:, 0], x_BD, k[:, :, 0], v[:, :, 0])
@@ -97,11 +102,14 @@ class TransformerLayer(nn.Module):
         bias = by_age.gather(-1, index_BS[:, None, None].expand(-1, self.heads, 1, -1)) + mask
         keys, values = cache.kv
         y = self.attend(x_BD[:, None], q, keys, values, bias)
+        attention = weights(q, keys, bias) if need else None
         dead_BS = self.rule.expired(state.kept(cache.span_BS), age + 1)
         kept = replace(cache, birth_BS=cache.birth_BS.masked_fill(dead_BS, ABSENT))
         if self.rule.factor:
             kept = self._with_summaries(kept, cache, state.time_B)
-        return LayerOutput(y[:, 0], kept, y.new_zeros(()), span_B1, readable(mask), None, y.new_zeros(()))
+        none = y.new_zeros(())
+        births = cache.birth_BS if need else None
+        return LayerOutput(y[:, 0], kept, none, span_B1, readable(mask), attention, none, births)
 
     def _with_summaries(self, kept: LayerCache, cache: LayerCache, time_B: Tensor) -> LayerCache:
         """``kept`` and the summaries that fall due with the next step, made of what ``cache`` still holds."""
@@ -150,7 +158,7 @@ class TransformerLayer(nn.Module):
         mask = self._mask(state, keys.span_BK, age_BTK, visible_BTK)
         bias = score + mask
         y_BTD = self.attend(x_BTD, q, k, v, bias)
-        attention = torch.softmax(q @ k.transpose(2, 3) / math.sqrt(q.shape[-1]) + bias, -1) if need else None
+        attention = weights(q, k, bias) if need else None
 
         ended_BK = self.rule.expired(state.kept(keys.span_BK), T - keys.place_BK)
         keep_BK = (keys.episode_BK == clock.episode_BT[:, -1:]) & ~ended_BK
@@ -195,6 +203,11 @@ class TransformerLayer(nn.Module):
         offset = place_BS + M - 1  # column of `before`; memories older than that, and absent ones, match none
         picks = (offset[:, None] == torch.arange(M - 1, device=offset.device)[:, None]).to(q_BHTd.dtype)
         return torch.cat([before @ picks[:, None], block], -1)
+
+
+def weights(q: Tensor, k: Tensor, bias: Tensor) -> Tensor:
+    """Attention (B, H, T, K), which the fused computation in `TransformerLayer.attend` does not give."""
+    return torch.softmax(q @ k.transpose(2, 3) / math.sqrt(q.shape[-1]) + bias, -1)
 
 
 def readable(mask_BGTK: Tensor) -> Tensor:

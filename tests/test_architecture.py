@@ -21,7 +21,12 @@ OUTSIDE = {  # package: the third-party modules that it may import; experiments 
     "agents": {"torch", "stable_baselines3", "gymnasium", "numpy", "safetensors"},
     "envs": {"numpy", "gymnasium", "minigrid", "PIL"},
 }
-ONE_FILE = {"wandb": "experiments/tracking.py", "bokeh": "any", "ray": "any"}
+ONE_FILE = {
+    "wandb": "experiments/tracking.py",
+    "bokeh": "experiments/viewer/figures.py",
+    "playwright": "experiments/viewer/browser.py",
+    "ray": "any",
+}
 LONGEST = 300
 LONGER: dict[str, int] = {}  # file: lines it may have
 FILES = sorted(path for package in INSIDE for path in (ROOT / package).rglob("*.py"))

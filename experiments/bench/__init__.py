@@ -22,6 +22,7 @@ BENCHES: dict[str, str] = {
     "learning": "what recipes reach within their steps, beside RecurrentPPO with its published settings",
     "tracking": "what W&B and TensorBoard add to the time of training",
     "memories": "time, peak memory and alive states of every memory at the same reach",
+    "viewer": "load and scrub times of the viewer's page in a browser",
 }
 """Modules of this folder and what they measure."""
 

@@ -91,6 +91,12 @@ def test_train_evaluate_resume(tiny: Config, tmp_path: Path, capsys: pytest.Capt
     assert run.folder.name.endswith("-3")
 
     evaluated = ["evaluate", str(run.folder), "--episodes", "20", "--max-length", "8", "--max-span", "64"]
+    assert main(["evaluate", str(run.folder), "--episodes", "2", "--trace", "2", "--max-length", "8"]) == 0
+    traces = [EpisodeTrace.load(run.traces / name) for name in ("evaluation.npz", "evaluation-2.npz")]
+    assert [trace.about["seed"] for trace in traces] == [2_000_000, 2_000_001]
+    assert main(["evaluate", str(run.folder), "--trace", "here"]) == 2
+    assert "trace='here'" in capsys.readouterr().err
+    evaluated.append("--trace")
     assert main(evaluated) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[-2:] == [str(run.folder / "evaluation.json"), str(run.pictures / "evaluation.png")]

@@ -59,7 +59,10 @@ def test_other_files_are_explained(make_trace: Any, tmp_path: Path) -> None:
     np.savez(path, format="expirespan-trace", version=99)
     with pytest.raises(UserError, match="version 99"):
         EpisodeTrace.load(path)
-    np.savez(path, format="expirespan-trace", version=1, about="{}")
+    np.savez(path, format="expirespan-trace", version=1)
+    with pytest.raises(UserError, match="version 1 and this program reads 2"):
+        EpisodeTrace.load(path)
+    np.savez(path, format="expirespan-trace", version=2, about="{}")
     with pytest.raises(UserError, match="without observation"):
         EpisodeTrace.load(path)
     make_trace(10).save(path)
@@ -71,3 +74,37 @@ def test_other_files_are_explained(make_trace: Any, tmp_path: Path) -> None:
     np.savez(path, **(data | {"about": "{"}))
     with pytest.raises(UserError, match="damaged"):
         EpisodeTrace.load(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("death", np.full((2, 10), 11), "death refers to what is not in the episode"),
+        ("death", np.zeros((2, 10), int), "death refers"),
+        ("attended", np.full((2, 10, 3), 1), "attended refers"),
+        ("attended", np.zeros((2, 9, 3), int), "attended has shape"),
+        ("frame", np.zeros(10, int), "frame refers"),
+        ("frames", np.zeros((2, 4, 4), np.uint8), "frames has shape"),
+        ("span", np.full((2, 10), "a"), "span holds"),
+        ("text", np.full(3, "a"), "text has 3 entries"),
+        ("about", "[]", "about holds list"),
+        ("observation", np.zeros((0, 3)), "at least one step"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    make_trace: Any, tmp_path: Path, name: str, value: Any, message: str
+) -> None:
+    path = tmp_path / "trace.npz"
+    make_trace(10).save(path)
+    with np.load(path) as file:
+        data = dict(file)
+    np.savez(path, **(data | {name: value}))
+    with pytest.raises(UserError, match=f"damaged trace: .*{message}"):
+        EpisodeTrace.load(path)
+
+
+def test_alive_memories_by_hand(make_trace: Any) -> None:
+    """Layer 1 keeps steps 0 and 1; a state written at i is read until i + 3."""
+    there = make_trace(10).alive_at(7)
+    assert np.flatnonzero(there[0]).tolist() == [0, 1, 4, 5, 6, 7]
+    assert np.flatnonzero(there[1]).tolist() == [4, 5, 6, 7]

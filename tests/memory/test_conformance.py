@@ -17,6 +17,7 @@ from memory_harness import (
     B,
     Case,
     Runner,
+    T,
     assert_close,
     assert_same,
     build,
@@ -26,6 +27,7 @@ from memory_harness import (
     warm,
 )
 from torch import Tensor
+from torch.nn import functional as F
 
 from expirespan.memory import Memory, Rule, TransformerMemory
 
@@ -41,6 +43,36 @@ def test_steps_equal_unrolls(memory: Memory[Any], cuts: tuple[int, ...]) -> None
     # what was kept is equal too, for the next block, either way round, depends on all of it
     none = torch.zeros_like(STARTS)
     assert_same(stepped(memory, after, learned.state, none), unrolled(memory, after, acted.state, none))
+
+
+def test_attention_of_steps_is_that_of_an_unroll(memory: Memory[Any]) -> None:
+    """By the birth of the key, where a key has one of its own; else as a set. Alive is what the births say."""
+    x = inputs()
+    state, none = memory.initial_state(B), torch.zeros(B, T, dtype=torch.bool)
+    whole = memory.unroll(x, state, none, need_attention=True).trace.attention or []
+    summaries = any(rule.factor for rule in getattr(memory, "rules", []))
+    for t in range(T):
+        out = memory.step(x[:, t], state, none[:, t], need_attention=True)
+        plain = memory.step(x[:, t], state, none[:, t])
+        assert plain.trace.attention is None and plain.trace.keys is None
+        assert_close(out.y, plain.y)
+        state, found, keys = out.state, out.trace.attention or [], out.trace.keys or []
+        assert len(found) == len(keys) == len(whole) == len(out.trace.alive)
+        for layer, (weights, births) in enumerate(zip(found, keys, strict=True)):
+            expected = whole[layer][:, :, t]
+            assert ((births >= 0).sum(1) >= out.trace.alive[layer][:, 0]).all()
+            if summaries:
+                most = max(weights.shape[-1], expected.shape[-1])
+                both = [
+                    F.pad(a, (0, most - a.shape[-1])).sort(-1).values for a in (weights[:, :, 0], expected)
+                ]
+                assert_close(*both)
+                continue
+            by_birth = torch.zeros_like(expected)
+            index = births.clamp(min=0)[:, None].expand(-1, weights.shape[1], -1)
+            by_birth.scatter_add_(-1, index, weights[:, :, 0])
+            assert_close(by_birth, expected)
+            assert ((births >= 0).sum(1) == out.trace.alive[layer][:, 0]).all()
 
 
 def test_penalty_of_a_block_is_the_mean_over_its_parts(memory: Memory[Any]) -> None:

@@ -1,0 +1,67 @@
+"""A headless Chromium that opens a page and reaches no network: for screenshots, measurements and tests."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from expirespan.experiments.errors import UserError
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+
+
+def find_chromium() -> str:
+    """Path of the browser.
+
+    Raises:
+        UserError: there is none.
+    """
+    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if found is None:
+        raise UserError(f"none of {', '.join(CHROMIUM)} is installed; on Debian: apt-get install chromium")
+    return found
+
+
+@dataclass
+class Opened:
+    """A page of the browser, what it wrote to the console as warnings or errors, and what it tried to request."""
+
+    page: Any
+    complaints: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def opened(path: Path, width: int = 1280, height: int = 900) -> Iterator[Opened]:
+    """The page in the file, ready to use in a window of that many pixels.
+
+    Raises:
+        UserError: there is no browser, or playwright is not installed.
+    """
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        raise UserError("playwright is not installed; pip install 'expirespan[dev]' brings it") from None
+    with sync_playwright() as play:
+        browser = play.chromium.launch(
+            executable_path=find_chromium(), args=["--no-sandbox", "--disable-gpu"]
+        )
+        try:
+            context = browser.new_context(viewport={"width": width, "height": height}, offline=True)
+            result = Opened(context.new_page())
+            page = result.page
+            page.on(
+                "console",
+                lambda m: result.complaints.append(m.text) if m.type in ("error", "warning") else None,
+            )
+            page.on("pageerror", lambda error: result.complaints.append(str(error)))
+            page.on("request", lambda request: result.requests.append(request.url))
+            page.goto(path.resolve().as_uri())
+            page.wait_for_function("document.body.dataset.ready", timeout=60_000)
+            yield result
+        finally:
+            browser.close()

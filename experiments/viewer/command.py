@@ -1,0 +1,105 @@
+"""``expirespan view``: the page of a run or of traces."""
+
+from __future__ import annotations
+
+import os
+import sys
+import webbrowser
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from expirespan.experiments.errors import UserError
+from expirespan.experiments.files import write_text
+from expirespan.experiments.options import parse
+from expirespan.experiments.run import Run
+from expirespan.experiments.trace import EpisodeTrace
+
+FROM_TRAINING = 3
+"""Episodes recorded during training that the page of a run shows beside those of `expirespan evaluate`."""
+
+
+@dataclass(frozen=True)
+class ViewOptions:
+    """Where the page goes."""
+
+    output: Path | None = None
+    """HTML file; by default viewer.html in the run's folder, or beside the trace."""
+    open: bool = False
+    """Open it in a browser."""
+
+
+HELP = """Write one HTML file on which to move through recorded episodes: what the agent sees, what it remembers and for
+how long, what it reads. Give a run, or traces (.npz files of `expirespan evaluate RUN --trace`)."""
+
+
+def view_command(args: Sequence[str]) -> int:
+    """``expirespan view``."""
+    prog = "expirespan view RUN|TRACE [TRACE ...]"
+    if not args or args[0] in ("-h", "--help"):
+        parse(ViewOptions(), ["--help"], prog, HELP)
+        return 0 if args else 2
+    count = next((i for i, arg in enumerate(args) if arg.startswith("-")), len(args))
+    sources = [Path(arg) for arg in args[:count]]
+    if not sources:
+        raise UserError(f"{args[0]!r} is neither a run nor a trace: these come first, then options")
+    options = parse(ViewOptions(), args[count:], prog, HELP)
+    traces = read_traces(sources)
+    output = options.output or _default(sources[0])
+    if not output.parent.is_dir():
+        raise UserError(f"output={output}: expected a file in an existing folder; create {output.parent}")
+    from expirespan.experiments.viewer.page import viewer_page
+
+    title = " ".join(str(source) for source in sources[:3]) + (" ..." if len(sources) > 3 else "")
+    write_text(output, viewer_page(traces, title))
+    print(f"{output} ({output.stat().st_size / 1e6:.1f} MB)")
+    if options.open:
+        _open(output)
+    return 0
+
+
+def read_traces(sources: Sequence[Path]) -> list[EpisodeTrace]:
+    """The traces in these files and runs; of a run those of its evaluation, and the last of its training.
+
+    Raises:
+        UserError: one is no trace or run, or a run has none yet.
+    """
+    return [EpisodeTrace.load(path) for source in sources for path in _trace_files(source)]
+
+
+def _trace_files(source: Path) -> list[Path]:
+    if not source.is_dir():
+        if source.exists() or source.suffix == ".npz":
+            return [source]
+        raise UserError(
+            f"{str(source)!r} is neither a run folder nor a trace (.npz): there is nothing of that name"
+        )
+    run = Run.open(source)
+    found = [
+        *sorted(run.traces.glob("evaluation*.npz")),
+        *sorted(run.traces.glob("step-*.npz"))[: -FROM_TRAINING - 1 : -1],
+    ]
+    if not found:
+        raise UserError(
+            f"{run.folder} has no recorded episode yet; `expirespan evaluate {run.folder} --trace` records one"
+        )
+    return found
+
+
+def _default(source: Path) -> Path:
+    return Run.open(source).folder / "viewer.html" if source.is_dir() else source.with_suffix(".html")
+
+
+def _open(page: Path) -> None:
+    """Show the page.
+
+    Raises:
+        UserError: nothing here can show it.
+    """
+    blind = sys.platform.startswith("linux") and not (
+        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    )
+    if blind or not webbrowser.open(page.resolve().as_uri()):
+        raise UserError(
+            f"there is no display or browser here; copy {page} to where there is one, it needs no other file"
+        )
