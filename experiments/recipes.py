@@ -147,9 +147,10 @@ RECIPES: dict[str, Recipe] = dict(
                 env=TMazeEnv(),
                 eval_env=TMazeEnv(),
                 memory=ExpireSpanMemory(max_span=64, ramp=4, init_fraction=0.5, heads=2, positions=8),
-                penalty=AdaptivePenaltyPart(
-                    coef=0.02, target=0.85
-                ),  # with exploration three right turns are rarer
+                penalty=AdaptivePenaltyPart(coef=0.02, target=0.85),  # three right turns are rarer than one
+                forgetting=ForgettingLesson(
+                    softness=(0.5, 4.0)
+                ),  # half as soft as elsewhere, as the ramp is half as wide
                 target=Target(success=0.99, alive=8, evaluations=2),
             ),
             source="arXiv 2601.15086, Endless T-Maze",
