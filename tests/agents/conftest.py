@@ -18,18 +18,13 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from expirespan.agents import MemoryPPO
 
+_SMALL = {"width": 16, "heads": 2, "output_scale": 1.0}  # a memory that matters from the first step on
+_SPANS = {"max_span": 6, "ramp": 3, "positions": 4, "init_fraction": 0.5}
 SMALL: dict[str, dict[str, Any]] = {
-    "expire_span": {"width": 16, "heads": 2, "max_span": 6, "ramp": 3, "positions": 4, "init_fraction": 0.5},
-    "fixed_window": {"width": 16, "heads": 2, "window": 4},
-    "adaptive_span": {
-        "width": 16,
-        "heads": 2,
-        "max_span": 6,
-        "ramp": 3,
-        "positions": 4,
-        "init_fraction": 0.5,
-    },
-    "compressive": {"width": 16, "heads": 2, "window": 4, "slots": 2, "factor": 3, "positions": 4},
+    "expire_span": _SMALL | _SPANS,
+    "fixed_window": _SMALL | {"window": 4},
+    "adaptive_span": _SMALL | _SPANS,
+    "compressive": _SMALL | {"window": 4, "slots": 2, "factor": 3, "positions": 4},
     "lstm": {"width": 16},
     "gru": {"width": 16, "layers": 2},
 }

@@ -3,6 +3,7 @@
 import pytest
 import torch as th
 
+from expirespan.agents import MemoryPPO
 from expirespan.agents.policies import OUTPUT_SCALE
 
 
@@ -16,9 +17,9 @@ def test_heads_read_the_sum(make_agent, memory):
         th.testing.assert_close(policy.predict_values(obs), policy.heads(answer + x)[1])
 
 
-def test_the_encoder_begins_as_sb3s_layers_do(make_agent):
+def test_the_encoder_begins_as_sb3s_layers_do(make_envs):
     """Orthogonal columns of length 3, with a bias; the answer begins at 0.01 of its norm's size."""
-    policy = make_agent().policy
+    policy = MemoryPPO("MlpPolicy", make_envs("Noise"), n_steps=12, batch_size=12, device="cpu").policy
     weight = policy.encoder.weight.detach()
     th.testing.assert_close(weight.T @ weight, 9 * th.eye(3), atol=1e-4, rtol=0)
     assert (policy.encoder.bias != 0).all(), "without it the layers' norms hide how large an observation is"

@@ -56,7 +56,11 @@ COMMON = {
     "train/explained_variance", "train/n_updates",
 }  # fmt: skip
 PPO = {"train/policy_gradient_loss", "train/approx_kl", "train/clip_fraction", "train/clip_range"}
-SPANS = {f"expire/layer{i}/{name}" for i in range(2) for name in ("span_mean", "span_max", "spans", "alive")}
+SPANS = {
+    f"expire/layer{i}/{name}"
+    for i in range(2)
+    for name in ("span_mean", "span_max", "span_at_min", "span_at_max", "spans", "alive", "freed")
+}
 EXPIRE = {"expire/penalty", "expire/penalty_coef", "expire/score", *SPANS}
 
 

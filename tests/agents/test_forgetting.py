@@ -27,7 +27,7 @@ def test_teachers_keep_everything_and_are_not_counted(make_agent, make_envs, col
     """Episodes of 7 steps. Spans of 1.28 and a ramp of 2: what is 4 steps old is gone, but not for a teacher."""
     agent = make_agent(
         env=make_envs("Clock", 4, length=7),
-        memory_kwargs=SHORT | {"output_scale": 1.0},
+        memory_kwargs=SHORT,
         n_steps=21,
         batch_size=21,
         forgetting=Forgetting(0.5),
@@ -73,7 +73,7 @@ def test_there_is_nothing_to_teach_where_spans_do_not_matter(make_agent, collect
 def test_spans_too_short_are_taught_and_priced(make_agent, collect):
     """The divergence lengthens and the price shortens spans; the price alone has a known gradient."""
     agent = make_agent(
-        memory_kwargs=SHORT | {"output_scale": 1.0},
+        memory_kwargs=SHORT,
         forgetting=Forgetting(0.34, tolerance=1e9),
         batch_size=36,
     )
@@ -97,7 +97,7 @@ def test_spans_too_short_are_taught_and_priced(make_agent, collect):
 def test_memory_costs_less_the_more_is_misread(make_agent, collect):
     """The running mean after one minibatch is a tenth of its divergence; at twice that the price is halved."""
     agent = make_agent(
-        memory_kwargs=SHORT | {"output_scale": 1.0},
+        memory_kwargs=SHORT,
         forgetting=Forgetting(0.34),
         batch_size=36,
     )
