@@ -1,4 +1,4 @@
-"""An episode for the logger: heat map, longest-kept observations, and a film with the spans under the frames."""
+"""An episode for the logger: heat map, longest-kept observations, a film with the spans under the frames, a page."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from stable_baselines3.common.logger import Logger
 
 from expirespan.experiments.heatmap import draw_heatmap
 from expirespan.experiments.log_files import NOT_TEXT
-from expirespan.experiments.log_values import Movie, Picture, Table
+from expirespan.experiments.log_values import Movie, Page, Picture, Table
 from expirespan.experiments.retention import ALIVE, CUE, FORGOTTEN, ImageOf, runs
 from expirespan.experiments.trace import EpisodeTrace
+from expirespan.experiments.viewer import viewer_page
 
 COLUMNS = ("observation", "timestep", "span", "layer", "stayed", "cue")
 MOST_ROWS, MOST_FRAMES, FPS = 16, 60, 8
@@ -25,7 +26,7 @@ _PALETTE = np.array([ImageColor.getrgb(colour) for colour in ("white", FORGOTTEN
 
 
 def log_episode(logger: Logger, trace: EpisodeTrace, image_of: ImageOf | None, films: bool) -> None:
-    """Record ``eval/spans``; if somebody shows ``films``, also ``eval/longest_kept`` and ``eval/film``."""
+    """Record ``eval/spans``; if somebody shows ``films``, also ``eval/longest_kept``, ``film`` and ``viewer``."""
     if trace.layers:
         logger.record("eval/spans", LoggedImage(draw_heatmap(trace), "HWC"), exclude=NOT_TEXT)
     if films:
@@ -33,6 +34,8 @@ def log_episode(logger: Logger, trace: EpisodeTrace, image_of: ImageOf | None, f
         if trace.layers:
             logger.record("eval/longest_kept", longest_kept(trace, image_of), exclude=elsewhere)
         logger.record("eval/film", film(trace, image_of), exclude=elsewhere)
+        title = f"{trace.about.get('recipe') or 'agent'} after {trace.about.get('trained_steps', 0):,} steps"
+        logger.record("eval/viewer", Page(viewer_page([trace], title)), exclude=elsewhere)
 
 
 def longest_kept(trace: EpisodeTrace, image_of: ImageOf | None = None, most: int = MOST_ROWS) -> Table:

@@ -92,8 +92,8 @@ def test_what_is_recorded(make_trace: Any) -> None:
     log_episode(logger, make_trace(9), None, films=False)
     assert set(logger.name_to_value) == {"eval/spans"}
     log_episode(logger, make_trace(9), None, films=True)
-    assert set(logger.name_to_value) == {"eval/spans", "eval/longest_kept", "eval/film"}
+    assert set(logger.name_to_value) == {"eval/spans", "eval/longest_kept", "eval/film", "eval/viewer"}
     assert {"csv", "tensorboard", "stdout"} <= set(logger.name_to_excluded["eval/film"])
     logger = Logger(None, [])
     log_episode(logger, make_trace(9, 0), None, films=True)
-    assert set(logger.name_to_value) == {"eval/film"}
+    assert set(logger.name_to_value) == {"eval/film", "eval/viewer"}

@@ -60,6 +60,8 @@ def test_spans_and_heat_map_reach_wandb_and_tensorboard(tiny: Config) -> None:
     )
     with PIL.Image.open(files / json.loads(longest[0]["eval/film/path"])) as film:
         assert film.format == "GIF" and film.n_frames > 1  # type: ignore[attr-defined]
+    page = (files / json.loads(longest[0]["eval/viewer/path"])).read_text(encoding="utf-8")
+    assert 'id="episodes"' in page and "after 512 steps" in page
     logged = {row["time/total_timesteps"] for row in rows}
     assert logged == {row["time/total_timesteps"] for row in read_csv(run.progress)}
 
@@ -70,7 +72,7 @@ def test_spans_and_heat_map_reach_wandb_and_tensorboard(tiny: Config) -> None:
     assert events.Images("eval/spans")
     assert [event.step for event in events.Scalars("eval/success_rate")] == [512, 1024]
     assert [event.step for event in events.Scalars("eval/retention_recall")] == [512, 1024]
-    assert not {"eval/film", "eval/longest_kept"} & set(read_csv(run.progress)[0])
+    assert not {"eval/film", "eval/longest_kept", "eval/viewer"} & set(read_csv(run.progress)[0])
 
 
 def test_everything_is_logged_against_environment_steps(tmp_path: Path) -> None:
