@@ -100,7 +100,7 @@ class _Seen:
     frame: list[int] = field(default_factory=list)
     frames: Frames = field(default_factory=Frames)
     observation: list[npt.NDArray[Any]] = field(default_factory=list)
-    room: int = OBSERVATION_BYTES
+    room: int = field(default_factory=lambda: OBSERVATION_BYTES)
 
     def add(
         self, observations: Any, infos: dict[str, Any], rendered: Callable[[], Any] | None = None

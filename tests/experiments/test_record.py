@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,30 +19,22 @@ from expirespan.experiments.config import (
     CorridorEnv,
     ExpireSpanMemory,
     FixedWindowMemory,
+    GymEnv,
+    InstructionEnv,
     LSTMMemory,
 )
 from expirespan.experiments.errors import UserError
 from expirespan.experiments.record import record_episode, trace_paths
 from expirespan.experiments.trace import EpisodeTrace
 
-
-@dataclass(frozen=True)
-class Text:
-    name: ClassVar[str] = "ExpireSpan/FindInstruction-v0"
-    min_length: int = 10
-    max_length: int = 40
-
-
-@dataclass(frozen=True)
-class CartPole:
-    name: ClassVar[str] = "CartPole-v1"
+TEXT, CARTPOLE = InstructionEnv(10, 40), GymEnv("CartPole-v1")
 
 
 def agent(env: Any, **memory: Any) -> MemoryPPO:
     given = {"width": 16, "layers": 2, "heads": 2} | memory
     return MemoryPPO(
         "MlpPolicy",
-        build.make_envs(env, 1) if env.name.startswith("ExpireSpan") else env.name,
+        build.make_envs(env, 1) if env.gym_id.startswith("ExpireSpan") else env.gym_id,
         n_steps=8,
         batch_size=8,
         policy_kwargs=dict(memory_kwargs=given),
@@ -110,8 +102,8 @@ def test_pictures_cues_and_actions(tiny: Config) -> None:
 
 
 def test_text_is_recorded_as_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    trace = record_episode(agent(Text()), Text(), 0)
-    envs = build.make_envs(Text(), 1)
+    trace = record_episode(agent(TEXT), TEXT, 0)
+    envs = build.make_envs(TEXT, 1)
     _, infos = envs.reset(seed=0)
     lines = []
     for action in trace.action:
@@ -121,11 +113,11 @@ def test_text_is_recorded_as_text(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not trace.frame.size, "nothing is drawn of what can be read"
     assert trace.about["actions"][0] == "read on"
     monkeypatch.setattr(record, "TEXT_LENGTH", 7)
-    assert record_episode(agent(Text()), Text(), 0).text.tolist() == [line[:7] for line, _ in lines]
+    assert record_episode(agent(TEXT), TEXT, 0).text.tolist() == [line[:7] for line, _ in lines]
 
 
 def test_environments_of_others_are_rendered() -> None:
-    trace = record_episode(agent(CartPole()), CartPole(), 0)
+    trace = record_episode(agent(CARTPOLE), CARTPOLE, 0)
     assert trace.observation.shape == (trace.steps, 4)
     assert trace.frames.shape[1:] == (64, 96, 3)
     assert (trace.frame >= 0).all() and len(trace.frames) > trace.steps / 2
