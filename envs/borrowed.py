@@ -1,6 +1,6 @@
 """Environments of Gymnasium and MiniGrid, wrapped such that an agent must remember.
 
-They have no numpy twin: ``gym.make_vec`` runs them one after the other.
+``gym.make_vec`` runs them one after the other; only the memory room has a numpy twin (`memory_vector.py`).
 """
 
 from __future__ import annotations
@@ -70,8 +70,19 @@ class MiniGridView(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             info["is_success"] = float(reward) > 0
         return self._flat(seen), reward, terminated, truncated, info
 
+    def look(self) -> npt.NDArray[np.uint8]:
+        """What the agent sees where it is."""
+        return self._flat(self.env.unwrapped.gen_obs())  # type: ignore[attr-defined]
+
     def _flat(self, seen: dict[str, Any]) -> npt.NDArray[np.uint8]:
         return self._view.observation(seen)["image"].astype(np.uint8).ravel()  # type: ignore[no-any-return]
+
+
+def memory_room(size: int, render_mode: str | None = None) -> MiniGridView:
+    """MiniGrid's memory environment through `MiniGridView`."""
+    from minigrid.envs import MemoryEnv  # slow to import
+
+    return MiniGridView(MemoryEnv(size=size, render_mode=render_mode))
 
 
 _HERE = "expirespan.envs.borrowed"
@@ -97,5 +108,9 @@ def register_borrowed() -> None:
             )
     name = "ExpireSpan/MiniGridMemoryS13-v0"
     if name not in gym.registry:
-        view = WrapperSpec("MiniGridView", f"{_HERE}:MiniGridView", {})
-        gym.register(name, "minigrid.envs:MemoryEnv", kwargs={"size": 13}, additional_wrappers=(view,))
+        gym.register(
+            name,
+            f"{_HERE}:memory_room",
+            vector_entry_point="expirespan.envs.memory_vector:MemoryVector",
+            kwargs={"size": 13},
+        )

@@ -58,7 +58,7 @@ def make_envs(env: Env, num_envs: int, **more: Any) -> VectorEnv[Any, Any, Any]:
     """Environments side by side, which restart within the step that ends an episode; ``more``: for `make_vec`."""
     with _checked(f"environment {env.gym_id}"):
         try:
-            batched = gym.spec(env.gym_id).vector_entry_point is not None
+            batched = gym.spec(env.gym_id).vector_entry_point is not None and "render_mode" not in more
             if batched:
                 return gym.make_vec(env.gym_id, num_envs=num_envs, **env.parameters, **more)
             same_step = {"autoreset_mode": AutoresetMode.SAME_STEP}

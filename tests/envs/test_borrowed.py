@@ -4,6 +4,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
+from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
 import expirespan.envs  # noqa: F401  registers the ids
@@ -62,3 +63,30 @@ def test_minigrids_view_is_one_hot_and_reward_is_success() -> None:
             seen, reward, terminated, truncated, info = env.step(env.action_space.sample())
             done = terminated or truncated
         assert info["is_success"] == (float(reward) > 0)
+
+
+@pytest.mark.parametrize("seed", [0, 100])
+def test_memory_rooms_side_by_side_are_minigrids(seed: int) -> None:
+    """Random moves, and moves that mostly go forward, so that episodes end in both ways and by the clock."""
+    twin = gym.make_vec(IDS[2], 6)
+    ours = gym.make_vec(IDS[2], 6, "sync", vector_kwargs={"autoreset_mode": AutoresetMode.SAME_STEP})
+    seen, expected = twin.reset(seed=seed)[0], ours.reset(seed=seed)[0]
+    rng, ends = np.random.default_rng(seed), {"success": 0, "failure": 0, "truncated": 0}
+    for step in range(3000):
+        np.testing.assert_array_equal(seen, expected)
+        actions = rng.choice(3, 6, p=[0.1, 0.1, 0.8] if step % 1700 < 400 else [0.45, 0.45, 0.1])
+        seen, *told, infos = twin.step(actions)
+        expected, *said, known = ours.step(actions)
+        for a, b in zip(told, said, strict=True):
+            np.testing.assert_array_equal(a, b)
+        assert infos.keys() == known.keys()
+        for i in np.flatnonzero(told[1] | told[2]):
+            np.testing.assert_array_equal(infos["final_obs"][i], known["final_obs"][i])
+            success = infos["final_info"]["is_success"][i]
+            assert success == known["final_info"]["is_success"][i]
+            ends["truncated" if told[2][i] else "success" if success else "failure"] += 1
+    assert min(ends.values()) > 0, ends
+    state, actions = twin.get_state(), rng.integers(0, 3, (20, 6))
+    first = [twin.step(action)[0] for action in actions]
+    twin.set_state(state)
+    np.testing.assert_array_equal(first, [twin.step(action)[0] for action in actions])
