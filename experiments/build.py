@@ -11,7 +11,7 @@ from typing import Any
 
 import gymnasium as gym
 import torch
-from gymnasium.envs.registration import VectorizeMode
+from gymnasium.envs.registration import VectorizeMode, load_env_creator
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.wrappers.vector import RecordEpisodeStatistics, TransformReward
 from stable_baselines3.common.utils import LinearSchedule
@@ -58,11 +58,13 @@ def make_envs(env: Env, num_envs: int, **more: Any) -> VectorEnv[Any, Any, Any]:
     """Environments side by side, which restart within the step that ends an episode; ``more``: for `make_vec`."""
     with _checked(f"environment {env.gym_id}"):
         try:
-            batched = gym.spec(env.gym_id).vector_entry_point is not None and "render_mode" not in more
-            if batched:
+            vector, drawn = gym.spec(env.gym_id).vector_entry_point, more.get("render_mode")
+            if vector and (drawn is None or drawn in load_env_creator(vector).metadata["render_modes"]):
                 return gym.make_vec(env.gym_id, num_envs=num_envs, **env.parameters, **more)
             same_step = {"autoreset_mode": AutoresetMode.SAME_STEP}
-            return gym.make_vec(env.gym_id, num_envs, VectorizeMode.SYNC, vector_kwargs=same_step, **more)
+            return gym.make_vec(
+                env.gym_id, num_envs, VectorizeMode.SYNC, vector_kwargs=same_step, **env.parameters, **more
+            )
         except gym.error.Error as error:
             raise UserError(f"environment {env.gym_id}: {error}") from None
 

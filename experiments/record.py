@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +44,7 @@ def record_episode(agent: Agent, env: Env, seed: int, recipe: str = "") -> Episo
 
 def _record(agent: Agent, env: Env, seed: int, recipe: str) -> EpisodeTrace:
     mode = render_mode(env)
+    os.environ.setdefault("SDL_AUDIODRIVER", "dummy")  # pygame complains where there is no sound
     envs = make_envs(env, 1, **({"render_mode": mode} if mode else {}))
     policy = memory_policy(agent)
     state = policy.initial_state(1)

@@ -135,7 +135,7 @@ def _facts(trace: EpisodeTrace) -> str:
     about = trace.about
     outcome = {True: "success", False: "failure"}.get(about.get("success"), "")
     parts = [
-        str(about.get("env") or "episode"),
+        str(about.get("env") or "episode").removeprefix("ExpireSpan/"),
         f"{trace.steps:,} steps",
         outcome,
         f"return {trace.reward.sum():.4g}",
