@@ -6,6 +6,7 @@ from expirespan.agents.histogram import Histogram
 from expirespan.agents.penalty import AdaptivePenalty, ConstantPenalty, PenaltySchedule, WarmupPenalty
 from expirespan.agents.policies import MemoryActorCriticPolicy
 from expirespan.agents.ppo import MemoryPPO
+from expirespan.agents.standardized_extractor import StandardizedExtractor
 from expirespan.agents.steps import PolicyStep
 from expirespan.agents.token_extractor import TokenExtractor
 from expirespan.agents.vec_env import SB3VecEnv
@@ -21,6 +22,7 @@ __all__ = [
     "PenaltySchedule",
     "PolicyStep",
     "SB3VecEnv",
+    "StandardizedExtractor",
     "TokenExtractor",
     "WarmupPenalty",
 ]

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
 import torch
 from gymnasium.envs.registration import VectorizeMode, load_env_creator
 from gymnasium.vector import AutoresetMode, VectorEnv
@@ -26,6 +28,7 @@ from expirespan.agents import (
     MemoryPPO,
     PenaltySchedule,
     SB3VecEnv,
+    StandardizedExtractor,
     TokenExtractor,
     WarmupPenalty,
 )
@@ -83,13 +86,15 @@ def make_agent(config: Config, env: SB3VecEnv) -> Agent:
     policy: dict[str, Any] = {"memory": config.memory.name, "memory_kwargs": settings(config.memory)}
     if config.env.tokens:
         policy["features_extractor_class"] = TokenExtractor
+    elif config.standardize:
+        policy["features_extractor_class"] = StandardizedExtractor
     policy["net_arch"] = list(given.pop("net_arch"))
     policy["predictor_lr"] = given.pop("predictor_lr")
     if given.pop("lr_schedule") == "linear":
         given["learning_rate"] = LinearSchedule(given["learning_rate"], 0.0, 1.0)
     kind = MemoryA2C if isinstance(config.algorithm, A2CAlgorithm) else MemoryPPO
     with _checked(f"{config.algorithm.name} with memory {config.memory.name}"):
-        return kind(
+        agent = kind(
             "MlpPolicy",
             env,
             policy_kwargs=policy,
@@ -99,6 +104,20 @@ def make_agent(config: Config, env: SB3VecEnv) -> Agent:
             device=check_device(config.device),
             **given,
         )
+        if isinstance(agent.policy.features_extractor, StandardizedExtractor):
+            agent.policy.features_extractor.calibrate(random_observations(config))
+        return agent
+
+
+def random_observations(config: Config) -> npt.NDArray[Any]:
+    """What random actions show in ``config.standardize`` steps of environments apart from those of training."""
+    envs = make_envs(config.env, config.num_envs)
+    seen = [envs.reset(seed=config.seed)[0]]
+    envs.action_space.seed(config.seed)
+    for _ in range(config.standardize // config.num_envs):
+        seen.append(envs.step(envs.action_space.sample())[0].copy())
+    envs.close()
+    return np.concatenate(seen)
 
 
 def load_agent(

@@ -112,6 +112,8 @@ class Config:
     """Seed of environments, torch, numpy and python."""
     total_timesteps: Count = 1_000_000
     """Environment steps of training."""
+    standardize: Count = 0
+    """Steps of random actions by which observations are standardised once, before training; 0 for raw ones."""
     reward_scale: float = 1.0
     """Rewards are multiplied by this in training; what is reported is not."""
     num_envs: int = 64
