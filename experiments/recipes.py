@@ -155,6 +155,23 @@ RECIPES: dict[str, Recipe] = dict(
             source="arXiv 2601.15086, Endless T-Maze",
         ),
         _recipe(
+            "memory-room",
+            "MiniGrid-MemoryS13: see the object in the first room, then turn to its like at the hallway's end",
+            "success 0.97",
+            replace(
+                _UNPRICED,
+                total_timesteps=1_500_000,
+                standardize=200_000,
+                env=GymEnv("ExpireSpan/MiniGridMemoryS13-v0"),
+                eval_env=GymEnv("ExpireSpan/MiniGridMemoryS13-v0"),
+                memory=ExpireSpanMemory(max_span=256, ramp=8, init_fraction=0.5, heads=2),
+                # with less entropy it first learns to run to the end at once, having seen nothing
+                algorithm=replace(_UNPRICED.algorithm, learning_rate=1e-3, net_arch=(64,), ent_coef=0.08),
+                target=Target(0.97, evaluations=1),
+            ),
+            source="MiniGrid, Memory",
+        ),
+        _recipe(
             "cartpole",
             "CartPole that shows no velocities: they must be remembered",
             "return 500",

@@ -1,7 +1,8 @@
 """What recipes reach within their steps, beside sb3-contrib's RecurrentPPO on the same environments, seeds and machine.
 
 RecurrentPPO has the settings that rl-baselines3-zoo publishes as ``ppo_lstm`` for the task, or, where there are none,
-the recipe's. Both are evaluated with the most likely actions, once, after all steps.
+the recipe's, with observations normalised if the recipe standardises them. Both are evaluated with the most likely
+actions, once, after all steps.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ ZOO: dict[str, dict[str, Any]] = {
 class Options:
     """What to train."""
 
-    recipes: tuple[str, ...] = ("cartpole", "pendulum")
+    recipes: tuple[str, ...] = ("cartpole", "pendulum", "memory-room")
     """Recipes to compare on."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Seeds of training."""
@@ -187,6 +188,8 @@ def _recurrent_ppo(config: Config, recipe: str) -> tuple[Any, VecEnv]:
     if recipe in ZOO:
         env = VecNormalize(env, gamma=given["gamma"])
     else:
+        if config.standardize:
+            env = VecNormalize(env, norm_reward=False)
         names = (
             "n_steps",
             "batch_size",
@@ -198,6 +201,8 @@ def _recurrent_ppo(config: Config, recipe: str) -> tuple[Any, VecEnv]:
             "target_kl",
         )
         given = {name: getattr(algorithm, name) for name in names} | {"policy_kwargs": _LSTM}
+        if algorithm.lr_schedule == "linear":
+            given["learning_rate"] = LinearSchedule(algorithm.learning_rate, 0.0, 1.0)
     model = RecurrentPPO("MlpLstmPolicy", env, seed=config.seed, device="cpu", **given)
     return model, env
 
