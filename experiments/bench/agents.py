@@ -1,8 +1,8 @@
 """Training speed of agents on the corridor, and what their rollouts hold, side by side in one process.
 
 Every agent has the same rollouts, epochs, minibatches and widths. Rounds alternate between agents, so that whatever
-else the machine does meets all of them; the median round counts. Memories last as long as they can: nothing is
-trained for long enough to forget.
+else the machine does meets all of them; the median round counts. MemoryPPO's memories last nearly as long as they
+can, as before training, or ("forgetful") for a step and a ramp of 8, as once it has learned what not to keep.
 """
 
 from __future__ import annotations
@@ -91,9 +91,9 @@ def run(options: Options) -> list[Row]:
 
 def table(rows: list[Row]) -> str:
     """The rows for people."""
-    lines = [f"{'agent':<16}{'steps/s':>10}{f'x {REFERENCE}':>16}{'rollout bytes per step':>25}"]
+    lines = [f"{'agent':<22}{'steps/s':>10}{f'x {REFERENCE}':>16}{'rollout bytes per step':>25}"]
     lines += [
-        f"{r.agent:<16}{r.steps_per_second:>10,.0f}{r.ratio:>16.2f}{r.bytes_per_step:>25,.0f}" for r in rows
+        f"{r.agent:<22}{r.steps_per_second:>10,.0f}{r.ratio:>16.2f}{r.bytes_per_step:>25,.0f}" for r in rows
     ]
     return "\n".join(lines)
 
@@ -141,6 +141,12 @@ def _memory_ppo(options: Options) -> OnPolicyAlgorithm:
     return MemoryPPO(**_arguments(options, memory="expire_span", memory_kwargs=memory))
 
 
+def _forgetful(options: Options) -> OnPolicyAlgorithm:
+    memory = {"width": options.width, "layers": options.layers, "max_span": options.max_span}
+    short = memory | {"init_fraction": 1 / options.max_span, "ramp": 8}
+    return MemoryPPO(**_arguments(options, memory="expire_span", memory_kwargs=short))
+
+
 def _ppo(options: Options) -> OnPolicyAlgorithm:
     return PPO(**_arguments(options))
 
@@ -160,6 +166,7 @@ def _recurrent_ppo(options: Options) -> OnPolicyAlgorithm:
 
 MAKERS: dict[str, Callable[[Options], OnPolicyAlgorithm]] = {
     "MemoryPPO": _memory_ppo,
+    "MemoryPPO, forgetful": _forgetful,
     "PPO": _ppo,
     REFERENCE: _recurrent_ppo,
 }

@@ -30,7 +30,7 @@ def test_the_file(tmp_path, capsys):
     assert main(["bench", "agents", *flags.split(), "--output", str(tmp_path / "bench.json")]) == 0
     found = json.loads((tmp_path / "bench.json").read_text())
     rows = {row["agent"]: row for row in found["rows"]}
-    assert list(rows) == ["MemoryPPO", "PPO", "RecurrentPPO"]
+    assert list(rows) == ["MemoryPPO", "MemoryPPO, forgetful", "PPO", "RecurrentPPO"]
     reference = rows["RecurrentPPO"]
     assert reference["ratio"] == 1
     for row in rows.values():
