@@ -34,7 +34,8 @@ RECIPES: dict[str, SequenceRecipe] = {
             task=CopyTask(),
             memory=replace(_MEMORY, ramp=64),
             block=128,
-            updates=3000,
+            updates=1000,
+            evaluate_every=200,
         ),
     ),
     "collision": SequenceRecipe(
