@@ -5,20 +5,18 @@ heads that reach ``reach`` and a sixteenth of it in turn, a window of half of it
 Expire-Span with spans set by hand so that a share ``kept`` of the states lives for ``reach`` steps and the others die
 at once. With ``alive`` that share is chosen so that about as many states live at every reach, which shows that cost and
 memory follow what is alive and not the longest span. So this compares costs, not what is learned. A block is one
-`unroll` with its gradient, a step one `step`.
+`unroll` with its gradient, a step one `step`. Every round measures all cases, each in a new process.
 """
 
 from __future__ import annotations
 
-import ctypes
 import math
-import resource
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_all_start_methods, get_context
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -26,6 +24,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from expirespan.experiments.bench.peak_memory import KEPT, RETURNED, choose_malloc, peak_bytes
 from expirespan.experiments.errors import UserError, unknown
 from expirespan.experiments.files import atomically
 from expirespan.memory import (
@@ -71,7 +70,9 @@ class Options:
     block: int = 128
     """Steps of a block."""
     repeats: int = 5
-    """Measurements of which the fastest counts."""
+    """Measurements in a round, of which the fastest counts."""
+    rounds: int = 1
+    """Rounds through all cases, of which the median counts."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
     output: Path | None = None
@@ -94,6 +95,9 @@ class Cost:
     step_ms: float
     peak_mb: float
     state_mb: float
+
+
+NUMBERS = ("alive", "block_ms", "step_ms", "peak_mb", "state_mb")
 
 
 def build(name: str, reach: int, options: Options) -> TransformerMemory:
@@ -172,6 +176,7 @@ def measure(name: str, reach: int, options: Options) -> Cost:
         kept = options.kept if options.alive is None else options.alive / reach
         state = aged(memory, options.rows, 2 * reach, kept)
         ready = memory.refresh(state)
+    choose_malloc(RETURNED)
     x = torch.randn(options.rows, options.block, options.width, device=device)
     none = torch.zeros(options.rows, options.block, dtype=torch.bool, device=device)
     alive: list[Tensor] = []
@@ -187,15 +192,17 @@ def measure(name: str, reach: int, options: Options) -> Cost:
             following = memory.step(x[:, t % options.block], following, none[:, 0]).state
 
     block()  # what is loaded once, and the gradients, are no part of the peak
-    before = _peak(device, reset=True)
-    seconds = _fastest(block, options.repeats, device)
+    before = peak_bytes(device, reset=True)
+    block()
+    peak = peak_bytes(device) - before
+    choose_malloc(KEPT)
     return Cost(
         memory=name,
         reach=reach,
         alive=torch.stack(alive).float().mean().item(),
-        block_ms=1e3 * seconds,
+        block_ms=1e3 * _fastest(block, options.repeats, device),
         step_ms=1e3 * _fastest(steps, options.repeats, device) / 8,
-        peak_mb=(_peak(device) - before) / 2**20,
+        peak_mb=peak / 2**20,
         state_mb=ready.nbytes / 2**20,
     )
 
@@ -212,39 +219,14 @@ def _fastest(work: Callable[[], None], repeats: int, device: torch.device) -> fl
     return best
 
 
-def _peak(device: torch.device, reset: bool = False) -> float:
-    """Most bytes in use since the last reset, and at a reset those in use now: of the GPU, else of the process.
-
-    Where a process cannot reset its own peak (other systems than Linux) it is the peak of its whole life.
-    """
-    if device.type == "cuda":
-        if reset:
-            torch.cuda.reset_peak_memory_stats(device)
-            return float(torch.cuda.memory_allocated(device))
-        return float(torch.cuda.max_memory_allocated(device))
-    try:
-        if reset:
-            _return_freed()
-            Path("/proc/self/clear_refs").write_text("5")
-        status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-        return float(status["VmRSS" if reset else "VmHWM"].split()[0]) * 1024
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
-
-
-def _return_freed() -> None:
-    """Give what was freed back to the system (glibc), lest it hide what is allocated next."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
-
-
 def run(options: Options) -> list[Cost]:
-    """All memories at all reaches, each in a process of its own, so that none inherits another's peak.
+    """All memories at all reaches, each in a process of its own, so that none inherits another's peak: the medians of
+    ``options.rounds`` rounds, so that no case has the machine's quiet hour for itself.
 
     Raises:
         UserError: sizes that do not fit.
     """
-    for name in ("width", "layers", "heads", "rows", "block", "repeats"):
+    for name in ("width", "layers", "heads", "rows", "block", "repeats", "rounds"):
         if getattr(options, name) < 1:
             raise UserError(f"{name}={getattr(options, name)}: expected an integer >= 1")
     if not options.reach or min(options.reach) < 16 or any(reach % 8 for reach in options.reach):
@@ -262,12 +244,21 @@ def run(options: Options) -> list[Cost]:
     if context.get_start_method() == "forkserver":
         context.set_forkserver_preload([__name__])
     cases = [(name, reach, options) for reach in options.reach for name in options.memories]
-    costs = []
-    with context.Pool(1, maxtasksperchild=1) as pool, tqdm(cases, unit="case", disable=None) as bar:
-        for case in bar:
+    found: list[list[Cost]] = [[] for _ in cases]
+    with (
+        context.Pool(1, maxtasksperchild=1) as pool,
+        tqdm(cases * options.rounds, unit="case", disable=None) as bar,
+    ):
+        for number, case in enumerate(bar):
             bar.set_postfix_str(f"{case[0]} at {case[1]:,}")
-            costs.append(pool.apply(measure, case))
-    return costs
+            found[number % len(cases)].append(pool.apply(measure, case))
+    return [middle(costs) for costs in found]
+
+
+def middle(costs: Sequence[Cost]) -> Cost:
+    """The median of every number of one case."""
+    numbers = {name: median(getattr(c, name) for c in costs) for name in NUMBERS}
+    return replace(costs[0], **numbers)
 
 
 def table(costs: Sequence[Cost]) -> str:
