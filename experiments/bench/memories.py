@@ -171,12 +171,12 @@ def measure(name: str, reach: int, options: Options) -> Cost:
         options.device if options.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     )
     torch.set_num_threads(1)
+    choose_malloc(RETURNED)  # first of all: what lies free in the heap is used before the system's pages
     memory = build(name, reach, options).to(device)
     with torch.no_grad():
         kept = options.kept if options.alive is None else options.alive / reach
         state = aged(memory, options.rows, 2 * reach, kept)
         ready = memory.refresh(state)
-    choose_malloc(RETURNED)
     x = torch.randn(options.rows, options.block, options.width, device=device)
     none = torch.zeros(options.rows, options.block, dtype=torch.bool, device=device)
     alive: list[Tensor] = []
