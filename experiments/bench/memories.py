@@ -281,15 +281,24 @@ def draw(costs: Sequence[Cost], path: Path) -> Path:
     """Time and memory of a block over the reach, one line for each memory."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    figure = Figure(figsize=(9, 3.4), facecolor="white", layout="constrained")
+    reaches = sorted({cost.reach for cost in costs})
+    names = [f"{reach // 1024}k" if reach % 1024 == 0 else f"{reach:,}" for reach in reaches]
     for axes, item, label in zip(
         figure.subplots(1, 2), ("block_ms", "peak_mb"), ("ms per block", "peak MiB"), strict=True
     ):
         for name in dict.fromkeys(cost.memory for cost in costs):
             mine = [cost for cost in costs if cost.memory == name]
-            axes.loglog([c.reach for c in mine], [getattr(c, item) for c in mine], "o-", label=name)
-        axes.set(xlabel="reach, in steps", ylabel=label)
-        axes.legend(frameon=False)
+            axes.loglog(
+                [c.reach for c in mine], [getattr(c, item) for c in mine], "o-", markersize=4, label=name
+            )
+        found = [getattr(cost, item) for cost in costs]
+        axes.set(xlabel="reach, in steps", ylabel=label, ylim=(min(found) / 3, max(found) * 3))
+        axes.set_xticks(reaches, names)
+        axes.minorticks_off()
+        axes.yaxis.set_major_formatter("{x:,g}")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False, fontsize=8)
     with atomically(path) as temporary:
-        figure.savefig(temporary, dpi=150)
+        figure.savefig(temporary, dpi=130, format="png")
     return path
