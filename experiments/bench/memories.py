@@ -280,6 +280,7 @@ def table(costs: Sequence[Cost]) -> str:
 def draw(costs: Sequence[Cost], path: Path) -> Path:
     """Time and memory of a block over the reach, one line for each memory."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator
 
     figure = Figure(figsize=(9, 3.4), facecolor="white", layout="constrained")
     reaches = sorted({cost.reach for cost in costs})
@@ -295,6 +296,7 @@ def draw(costs: Sequence[Cost], path: Path) -> Path:
         found = [getattr(cost, item) for cost in costs]
         axes.set(xlabel="reach, in steps", ylabel=label, ylim=(min(found) / 3, max(found) * 3))
         axes.set_xticks(reaches, names)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.minorticks_off()
         axes.yaxis.set_major_formatter("{x:,g}")
         axes.spines[["top", "right"]].set_visible(False)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from expirespan.experiments.errors import UserError
 from expirespan.experiments.files import atomically
@@ -96,6 +97,9 @@ def draw(results: dict[str, Result], path: Path) -> Path:
         left.axhline(chance, color="#666666", linestyle=":", linewidth=1)
         left.set(ylabel="accuracy", ylim=(0, 1.04))
     right.set_ylabel("memories alive per layer")
+    right.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    right.yaxis.set_major_formatter("{x:,g}")
+    right.minorticks_off()
     right.legend(frameon=False, fontsize=8)
     for axes in (left, right):
         axes.set_xlabel("updates")
