@@ -27,7 +27,7 @@ RECIPES: dict[str, SequenceRecipe] = {
     "copy": SequenceRecipe(
         "repeat 4 symbols after 1,000 steps of noise",
         f"the copy task of {PAPER}, smaller",
-        "1.000 (chance 0.125) with 70 memories alive",
+        "1.000 (chance 0.125) with about 80 memories alive per layer",
         replace(
             _SMALL,
             recipe="copy",
@@ -47,7 +47,7 @@ RECIPES: dict[str, SequenceRecipe] = {
     "charlm": SequenceRecipe(
         "the next byte of a text; give one with --task.text PATH",
         f"enwik8 of {PAPER}, smaller",
-        "not yet measured (bits per byte)",
+        "3.56 bits per byte of Python sources after 300 updates, at max-span 256 and learning-rate 3e-3",
         replace(_SMALL, recipe="charlm", task=CharLMTask(), block=128),
     ),
 }
