@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -84,13 +85,14 @@ def draw(results: dict[str, Result], path: Path) -> Path:
     figure = Figure(figsize=(9, 3.4), facecolor="white", layout="constrained")
     left, right = figure.subplots(1, 2)
     chance = next(iter(results.values()))["chance"]
-    for label, r in results.items():
+    for (label, r), marker in zip(results.items(), cycle("os^Dv"), strict=False):
         curve = r["evaluations"]
+        style: dict[str, Any] = {"marker": marker, "markersize": 6, "markerfacecolor": "none", "label": label}
         updates = [point["update"] for point in curve]
         scores = [point["bits" if chance is None else "accuracy"] for point in curve]
-        left.plot(updates, scores, "o-", markersize=3, label=label)
+        left.plot(updates, scores, **style)
         alive = [sum(point["alive"]) / max(1, len(point["alive"])) for point in curve]
-        right.semilogy(updates, alive, "o-", markersize=3, label=label)
+        right.semilogy(updates, alive, **style)
     if chance is None:
         left.set_ylabel("bits per byte")
     else:
