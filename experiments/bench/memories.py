@@ -5,20 +5,18 @@ heads that reach ``reach`` and a sixteenth of it in turn, a window of half of it
 Expire-Span with spans set by hand so that a share ``kept`` of the states lives for ``reach`` steps and the others die
 at once. With ``alive`` that share is chosen so that about as many states live at every reach, which shows that cost and
 memory follow what is alive and not the longest span. So this compares costs, not what is learned. A block is one
-`unroll` with its gradient, a step one `step`.
+`unroll` with its gradient, a step one `step`. Every round measures all cases, each in a new process.
 """
 
 from __future__ import annotations
 
-import ctypes
 import math
-import resource
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_all_start_methods, get_context
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -26,6 +24,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from expirespan.experiments.bench.peak_memory import KEPT, RETURNED, choose_malloc, peak_bytes
 from expirespan.experiments.errors import UserError, unknown
 from expirespan.experiments.files import atomically
 from expirespan.memory import (
@@ -71,7 +70,9 @@ class Options:
     block: int = 128
     """Steps of a block."""
     repeats: int = 5
-    """Measurements of which the fastest counts."""
+    """Measurements of a block in a round, of which the fastest counts; ten times as many of a step."""
+    rounds: int = 1
+    """Rounds through all cases, of which the median counts."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
     output: Path | None = None
@@ -94,6 +95,9 @@ class Cost:
     step_ms: float
     peak_mb: float
     state_mb: float
+
+
+NUMBERS = ("alive", "block_ms", "step_ms", "peak_mb", "state_mb")
 
 
 def build(name: str, reach: int, options: Options) -> TransformerMemory:
@@ -167,6 +171,7 @@ def measure(name: str, reach: int, options: Options) -> Cost:
         options.device if options.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     )
     torch.set_num_threads(1)
+    choose_malloc(RETURNED)  # first of all: what lies free in the heap is used before the system's pages
     memory = build(name, reach, options).to(device)
     with torch.no_grad():
         kept = options.kept if options.alive is None else options.alive / reach
@@ -187,15 +192,17 @@ def measure(name: str, reach: int, options: Options) -> Cost:
             following = memory.step(x[:, t % options.block], following, none[:, 0]).state
 
     block()  # what is loaded once, and the gradients, are no part of the peak
-    before = _peak(device, reset=True)
-    seconds = _fastest(block, options.repeats, device)
+    before = peak_bytes(device, reset=True)
+    block()
+    peak = peak_bytes(device) - before
+    choose_malloc(KEPT)
     return Cost(
         memory=name,
         reach=reach,
         alive=torch.stack(alive).float().mean().item(),
-        block_ms=1e3 * seconds,
-        step_ms=1e3 * _fastest(steps, options.repeats, device) / 8,
-        peak_mb=(_peak(device) - before) / 2**20,
+        block_ms=1e3 * _fastest(block, options.repeats, device),
+        step_ms=1e3 * _fastest(steps, 10 * options.repeats, device) / 8,  # they are short: more of them
+        peak_mb=peak / 2**20,
         state_mb=ready.nbytes / 2**20,
     )
 
@@ -212,39 +219,14 @@ def _fastest(work: Callable[[], None], repeats: int, device: torch.device) -> fl
     return best
 
 
-def _peak(device: torch.device, reset: bool = False) -> float:
-    """Most bytes in use since the last reset, and at a reset those in use now: of the GPU, else of the process.
-
-    Where a process cannot reset its own peak (other systems than Linux) it is the peak of its whole life.
-    """
-    if device.type == "cuda":
-        if reset:
-            torch.cuda.reset_peak_memory_stats(device)
-            return float(torch.cuda.memory_allocated(device))
-        return float(torch.cuda.max_memory_allocated(device))
-    try:
-        if reset:
-            _return_freed()
-            Path("/proc/self/clear_refs").write_text("5")
-        status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-        return float(status["VmRSS" if reset else "VmHWM"].split()[0]) * 1024
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
-
-
-def _return_freed() -> None:
-    """Give what was freed back to the system (glibc), lest it hide what is allocated next."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
-
-
 def run(options: Options) -> list[Cost]:
-    """All memories at all reaches, each in a process of its own, so that none inherits another's peak.
+    """All memories at all reaches, each in a process of its own, so that none inherits another's peak: the medians of
+    ``options.rounds`` rounds, so that no case has the machine's quiet hour for itself.
 
     Raises:
         UserError: sizes that do not fit.
     """
-    for name in ("width", "layers", "heads", "rows", "block", "repeats"):
+    for name in ("width", "layers", "heads", "rows", "block", "repeats", "rounds"):
         if getattr(options, name) < 1:
             raise UserError(f"{name}={getattr(options, name)}: expected an integer >= 1")
     if not options.reach or min(options.reach) < 16 or any(reach % 8 for reach in options.reach):
@@ -262,12 +244,21 @@ def run(options: Options) -> list[Cost]:
     if context.get_start_method() == "forkserver":
         context.set_forkserver_preload([__name__])
     cases = [(name, reach, options) for reach in options.reach for name in options.memories]
-    costs = []
-    with context.Pool(1, maxtasksperchild=1) as pool, tqdm(cases, unit="case", disable=None) as bar:
-        for case in bar:
+    found: list[list[Cost]] = [[] for _ in cases]
+    with (
+        context.Pool(1, maxtasksperchild=1) as pool,
+        tqdm(cases * options.rounds, unit="case", disable=None) as bar,
+    ):
+        for number, case in enumerate(bar):
             bar.set_postfix_str(f"{case[0]} at {case[1]:,}")
-            costs.append(pool.apply(measure, case))
-    return costs
+            found[number % len(cases)].append(pool.apply(measure, case))
+    return [middle(costs) for costs in found]
+
+
+def middle(costs: Sequence[Cost]) -> Cost:
+    """The median of every number of one case."""
+    numbers = {name: median(getattr(c, name) for c in costs) for name in NUMBERS}
+    return replace(costs[0], **numbers)
 
 
 def table(costs: Sequence[Cost]) -> str:
@@ -289,16 +280,27 @@ def table(costs: Sequence[Cost]) -> str:
 def draw(costs: Sequence[Cost], path: Path) -> Path:
     """Time and memory of a block over the reach, one line for each memory."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator
 
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    figure = Figure(figsize=(9, 3.4), facecolor="white", layout="constrained")
+    reaches = sorted({cost.reach for cost in costs})
+    names = [f"{reach // 1024}k" if reach % 1024 == 0 else f"{reach:,}" for reach in reaches]
     for axes, item, label in zip(
         figure.subplots(1, 2), ("block_ms", "peak_mb"), ("ms per block", "peak MiB"), strict=True
     ):
         for name in dict.fromkeys(cost.memory for cost in costs):
             mine = [cost for cost in costs if cost.memory == name]
-            axes.loglog([c.reach for c in mine], [getattr(c, item) for c in mine], "o-", label=name)
-        axes.set(xlabel="reach, in steps", ylabel=label)
-        axes.legend(frameon=False)
+            axes.loglog(
+                [c.reach for c in mine], [getattr(c, item) for c in mine], "o-", markersize=4, label=name
+            )
+        found = [getattr(cost, item) for cost in costs]
+        axes.set(xlabel="reach, in steps", ylabel=label, ylim=(min(found) / 3, max(found) * 3))
+        axes.set_xticks(reaches, names)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.minorticks_off()
+        axes.yaxis.set_major_formatter("{x:,g}")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False, fontsize=8)
     with atomically(path) as temporary:
-        figure.savefig(temporary, dpi=150)
+        figure.savefig(temporary, dpi=130, format="png")
     return path

@@ -27,26 +27,27 @@ RECIPES: dict[str, SequenceRecipe] = {
     "copy": SequenceRecipe(
         "repeat 4 symbols after 1,000 steps of noise",
         f"the copy task of {PAPER}, smaller",
-        "1.000 (chance 0.125) with 70 memories alive",
+        "1.000 (chance 0.125) with about 80 memories alive per layer",
         replace(
             _SMALL,
             recipe="copy",
             task=CopyTask(),
             memory=replace(_MEMORY, ramp=64),
             block=128,
-            updates=3000,
+            updates=1000,
+            evaluate_every=200,
         ),
     ),
     "collision": SequenceRecipe(
         "in which quarter did a pair of colours meet last?",
         f"object collision of {PAPER}, smaller",
-        "not yet measured (chance 0.25)",
+        "not yet measured at this length; 0.936 in episodes of 256 steps, see docs/sequences.md (chance 0.25)",
         replace(_SMALL, recipe="collision", task=CollisionTask(), block=128),
     ),
     "charlm": SequenceRecipe(
         "the next byte of a text; give one with --task.text PATH",
         f"enwik8 of {PAPER}, smaller",
-        "not yet measured (bits per byte)",
+        "3.56 bits per byte of Python sources after 300 updates, at max-span 256 and learning-rate 3e-3",
         replace(_SMALL, recipe="charlm", task=CharLMTask(), block=128),
     ),
 }

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import argparse
 import json
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from expirespan.experiments.errors import UserError
 from expirespan.experiments.files import atomically
@@ -83,19 +85,23 @@ def draw(results: dict[str, Result], path: Path) -> Path:
     figure = Figure(figsize=(9, 3.4), facecolor="white", layout="constrained")
     left, right = figure.subplots(1, 2)
     chance = next(iter(results.values()))["chance"]
-    for label, r in results.items():
+    for (label, r), marker in zip(results.items(), cycle("os^Dv"), strict=False):
         curve = r["evaluations"]
+        style: dict[str, Any] = {"marker": marker, "markersize": 6, "markerfacecolor": "none", "label": label}
         updates = [point["update"] for point in curve]
         scores = [point["bits" if chance is None else "accuracy"] for point in curve]
-        left.plot(updates, scores, "o-", markersize=3, label=label)
+        left.plot(updates, scores, **style)
         alive = [sum(point["alive"]) / max(1, len(point["alive"])) for point in curve]
-        right.semilogy(updates, alive, "o-", markersize=3, label=label)
+        right.semilogy(updates, alive, **style)
     if chance is None:
         left.set_ylabel("bits per byte")
     else:
         left.axhline(chance, color="#666666", linestyle=":", linewidth=1)
         left.set(ylabel="accuracy", ylim=(0, 1.04))
     right.set_ylabel("memories alive per layer")
+    right.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    right.yaxis.set_major_formatter("{x:,g}")
+    right.minorticks_off()
     right.legend(frameon=False, fontsize=8)
     for axes in (left, right):
         axes.set_xlabel("updates")

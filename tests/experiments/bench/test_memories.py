@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from expirespan.experiments.bench.memories import Cost, Options, _peak, aged, build, measure, table
+from expirespan.experiments.bench.memories import Cost, Options, aged, build, measure, middle, table
+from expirespan.experiments.bench.peak_memory import peak_bytes
 from expirespan.experiments.cli import main
 from expirespan.memory import ExpireSpan, TransformerMemory, TransformerState
 
@@ -58,9 +59,14 @@ def test_peaks_are_those_since_the_reset() -> None:
     """A tensor of 64 MiB that came and went before does not count, one of 32 MiB after does."""
     cpu = torch.device("cpu")
     torch.ones(64, 2**18).sum()
-    before = _peak(cpu, reset=True)
+    before = peak_bytes(cpu, reset=True)
     torch.ones(32, 2**18).sum()
-    assert 24 < (_peak(cpu) - before) / 2**20 < 56
+    assert 24 < (peak_bytes(cpu) - before) / 2**20 < 56
+
+
+def test_the_median_of_rounds_counts() -> None:
+    found = [Cost("compressive", 64, 40, ms, 1, peak, 2) for ms, peak in ((5, 9), (90, 7), (6, 8))]
+    assert middle(found) == Cost("compressive", 64, 40, 6, 1, 8, 2)
 
 
 def test_ratios_are_to_the_fixed_window_at_the_same_reach() -> None:

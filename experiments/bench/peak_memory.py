@@ -1,0 +1,57 @@
+"""The most memory in use while something runs, on a GPU or by this process."""
+
+from __future__ import annotations
+
+import ctypes
+import resource
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+
+Malloc = dict[int, int]
+"""Options of glibc's ``mallopt``: here M_MMAP_THRESHOLD (-3) and M_TRIM_THRESHOLD (-1), in bytes."""
+
+RETURNED: Malloc = {-3: 1 << 16, -1: 1 << 16}
+"""A tensor takes its bytes from the system and gives them back: a peak is what was in use, whatever was allocated
+before. Else it varies by a tenth with the state of the heap.
+"""
+
+KEPT: Malloc = {-3: 1 << 25, -1: 2**31 - 1}
+"""What is freed stays with the process, as with one that has trained for a while: no time goes into returning pages and
+getting them again.
+"""
+
+
+def choose_malloc(options: Malloc) -> None:
+    """Set the options from now on; without effect where there is no glibc."""
+    with suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        for option, value in options.items():
+            mallopt(option, value)
+
+
+def peak_bytes(device: torch.device, reset: bool = False) -> float:
+    """Most bytes in use since the last reset, and at a reset those in use now: of the GPU, else of the process.
+
+    Where a process cannot reset its own peak (other systems than Linux) it is the peak of its whole life.
+    """
+    if device.type == "cuda":
+        if reset:
+            torch.cuda.reset_peak_memory_stats(device)
+            return float(torch.cuda.memory_allocated(device))
+        return float(torch.cuda.max_memory_allocated(device))
+    try:
+        if reset:
+            _return_freed()
+            Path("/proc/self/clear_refs").write_text("5")
+        status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+        return float(status["VmRSS" if reset else "VmHWM"].split()[0]) * 1024
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
+
+
+def _return_freed() -> None:
+    """Give what was freed back to the system (glibc), lest it hide what is allocated next."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
