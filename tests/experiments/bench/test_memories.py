@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from expirespan.experiments.bench.memories import Cost, Options, aged, build, measure, middle, table
+from expirespan.experiments.bench.costs import Cost, middle, table
+from expirespan.experiments.bench.memories import Options, aged, build, measure
 from expirespan.experiments.bench.peak_memory import peak_bytes
 from expirespan.experiments.cli import main
 from expirespan.memory import ExpireSpan, TransformerMemory, TransformerState
