@@ -53,7 +53,8 @@ class MiniGridView(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
 
         RecordConstructorArgs.__init__(self)
         super().__init__(env)
-        self._view = OneHotPartialObsWrapper(env)  # beside the chain: Gymnasium could not make it again
+        one_hot: Any = OneHotPartialObsWrapper
+        self._view = one_hot(env)  # beside the chain: Gymnasium could not make it again
         shape = self._view.observation_space["image"].shape
         self.observation_space = spaces.Box(0, 1, (int(np.prod(shape)),), np.uint8)
         self.action_space = spaces.Discrete(3)
@@ -75,12 +76,13 @@ class MiniGridView(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         return self._flat(self.env.unwrapped.gen_obs())  # type: ignore[attr-defined]
 
     def _flat(self, seen: dict[str, Any]) -> npt.NDArray[np.uint8]:
-        return self._view.observation(seen)["image"].astype(np.uint8).ravel()  # type: ignore[no-any-return]
+        image: npt.NDArray[np.uint8] = self._view.observation(seen)["image"].astype(np.uint8)
+        return image.ravel()
 
 
 def memory_room(size: int, render_mode: str | None = None) -> MiniGridView:
     """MiniGrid's memory environment through `MiniGridView`."""
-    from minigrid.envs import MemoryEnv  # slow to import
+    from minigrid.envs.memory import MemoryEnv  # slow to import
 
     return MiniGridView(MemoryEnv(size=size, render_mode=render_mode))
 

@@ -33,7 +33,7 @@ class MemoryVector(NumpyVectorEnv):
 
     ACTIONS: ClassVar[tuple[str, ...]] = ("left", "right", "forward")
     STATE = ("_layout", "_place", "_direction", *NumpyVectorEnv.STATE)
-    metadata: ClassVar[dict[str, Any]] = NumpyVectorEnv.metadata | {"render_modes": []}
+    metadata: dict[str, Any] = NumpyVectorEnv.metadata | {"render_modes": []}
 
     def __init__(self, num_envs: int = 1, size: int = 13, render_mode: str | None = None) -> None:
         self._room = _room(size)
@@ -96,7 +96,7 @@ class _Room(NamedTuple):
 @cache
 def _room(size: int) -> _Room:
     from minigrid.core.world_object import Ball, Key
-    from minigrid.envs import MemoryEnv
+    from minigrid.envs.memory import MemoryEnv
 
     from expirespan.envs.borrowed import MiniGridView
 

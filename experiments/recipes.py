@@ -68,19 +68,21 @@ _UNPRICED = replace(  # spans that reward alone moves should move slowly: they o
 )
 _BASELINE = replace(_UNPRICED, total_timesteps=3_000_000, target=Target(0.99, evaluations=1))
 
-_TASK = Config(  # for the small tasks of Gymnasium: few environments, and heads of their own as RecurrentPPO has
+_TASK_PPO = PPOAlgorithm(
+    1e-3, "linear", 0.1, net_arch=(64, 64), n_steps=128, batch_size=256, n_epochs=10,
+    gamma=0.98, gae_lambda=0.9, ent_coef=0.0,
+)  # fmt: skip
+# For the small tasks of Gymnasium: few environments, and heads of their own as RecurrentPPO has.
+_TASK = Config(
     total_timesteps=100_000,
     num_envs=8,
     env=GymEnv(),
     eval_env=GymEnv(),
     memory=ExpireSpanMemory(max_span=64, ramp=8, init_fraction=0.5, heads=2),
-    algorithm=PPOAlgorithm(
-        1e-3, "linear", 0.1, net_arch=(64, 64), n_steps=128, batch_size=256, n_epochs=10,
-        gamma=0.98, gae_lambda=0.9, ent_coef=0.0,
-    ),
+    algorithm=_TASK_PPO,
     reward_scale=0.05,  # returns of 50 would give the critic all of the gradient
     evaluation=Evaluation(every=20_000, episodes=50),
-)  # fmt: skip
+)
 
 RECIPES: dict[str, Recipe] = dict(
     (
@@ -186,7 +188,7 @@ RECIPES: dict[str, Recipe] = dict(
                 _TASK,
                 env=GymEnv("ExpireSpan/PendulumNoVel-v1"),
                 eval_env=GymEnv("ExpireSpan/PendulumNoVel-v1"),
-                algorithm=replace(_TASK.algorithm, n_steps=200, batch_size=400, gamma=0.9, gae_lambda=0.95),
+                algorithm=replace(_TASK_PPO, n_steps=200, batch_size=400, gamma=0.9, gae_lambda=0.95),
                 reward_scale=0.1,
             ),
             source=ZOO,

@@ -33,7 +33,7 @@ class _World:
 class _Lengths(_World):
     def longest(self) -> Self:
         """The environment with its longest episodes only."""
-        return replace(self, min_length=self.max_length)  # type: ignore[type-var, attr-defined, no-any-return]
+        return replace(self, min_length=self.max_length)  # type: ignore[type-var, attr-defined]
 
 
 @dataclass(frozen=True)
