@@ -124,10 +124,6 @@ class MemoryActorCriticPolicy(CheckpointedPolicy):
         encoded: th.Tensor = self.encoder(features)
         return encoded
 
-    def _answer(self, out: MemoryOutput[Any], x: th.Tensor) -> MemoryOutput[Any]:
-        """The memory's output with what the heads read as ``y``."""
-        return replace(out, y=out.y + x)
-
     def _given(
         self, x: th.Tensor, state: MemoryState | None, episode_start: th.Tensor | None
     ) -> tuple[MemoryState, th.Tensor]:
@@ -148,13 +144,14 @@ class MemoryActorCriticPolicy(CheckpointedPolicy):
     def _read(
         self, obs: PyTorchObs, state: MemoryState | None, episode_start: th.Tensor | None, need: bool = False
     ) -> MemoryOutput[Any]:
-        """One step of the memory, with gradient where it is enabled (then through a block of length one)."""
+        """One step, ``y`` as the heads read it; with gradient where it is enabled (then a block of length one)."""
         x = self._encode(obs)
         state, episode_start = self._given(x, state, episode_start)
         if not th.is_grad_enabled():
-            return self._answer(self.memory.step(x, state, episode_start, need), x)
-        out = self._answer(self.memory.unroll(x[:, None], state, episode_start[:, None]), x[:, None])
-        return replace(out, y=out.y[:, 0])
+            out = self.memory.step(x, state, episode_start, need)
+            return replace(out, y=out.y + x)
+        out = self.memory.unroll(x[:, None], state, episode_start[:, None])
+        return replace(out, y=out.y[:, 0] + x)
 
     def step(
         self,
@@ -181,7 +178,8 @@ class MemoryActorCriticPolicy(CheckpointedPolicy):
         """Re-read segments (n, T, ...) in one pass. ``actions`` (n, T, action_dim), as in the buffer."""
         n, T = episode_start.shape
         x = self._encode(flatten_steps(obs)).unflatten(0, (n, T))
-        out = self._answer(self.memory.unroll(x, state, episode_start), x)
+        out = self.memory.unroll(x, state, episode_start)
+        out = replace(out, y=out.y + x)
         distribution, values = self.heads(out.y.flatten(0, 1))
         entropy = distribution.entropy()
         return MemoryEvaluation(

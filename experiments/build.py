@@ -13,6 +13,7 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 import torch
+from gymnasium import spaces
 from gymnasium.envs.registration import VectorizeMode, load_env_creator
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.wrappers.vector import RecordEpisodeStatistics, TransformReward
@@ -61,8 +62,9 @@ def make_envs(env: Env, num_envs: int, **more: Any) -> VectorEnv[Any, Any, Any]:
     """Environments side by side, which restart within the step that ends an episode; ``more``: for `make_vec`."""
     with _checked(f"environment {env.gym_id}"):
         try:
-            vector, drawn = gym.spec(env.gym_id).vector_entry_point, more.get("render_mode")
-            if vector and (drawn is None or drawn in load_env_creator(vector).metadata["render_modes"]):
+            own = metadata_of(gym.spec(env.gym_id).vector_entry_point)
+            drawn = more.get("render_mode") in (None, *own.get("render_modes", []))
+            if drawn and own.get("autoreset_mode") is AutoresetMode.SAME_STEP:
                 return gym.make_vec(env.gym_id, num_envs=num_envs, **env.parameters, **more)
             same_step = {"autoreset_mode": AutoresetMode.SAME_STEP}
             return gym.make_vec(
@@ -70,6 +72,17 @@ def make_envs(env: Env, num_envs: int, **more: Any) -> VectorEnv[Any, Any, Any]:
             )
         except gym.error.Error as error:
             raise UserError(f"environment {env.gym_id}: {error}") from None
+
+
+def creator(entry_point: Any) -> Any:
+    """What an entry point of Gymnasium's registry, text or not, calls to make an environment; None for none."""
+    return load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
+
+
+def metadata_of(entry_point: Any) -> dict[str, Any]:
+    """The metadata of the class that an entry point names; nothing if it names a function, or nothing."""
+    found: dict[str, Any] = getattr(creator(entry_point), "metadata", {})
+    return found
 
 
 def make_training_env(config: Config) -> SB3VecEnv:
@@ -95,7 +108,7 @@ def make_agent(config: Config, env: SB3VecEnv) -> Agent:
     kind = MemoryA2C if isinstance(config.algorithm, A2CAlgorithm) else MemoryPPO
     with _checked(f"{config.algorithm.name} with memory {config.memory.name}"):
         agent = kind(
-            "MlpPolicy",
+            "MultiInputPolicy" if isinstance(env.observation_space, spaces.Dict) else "MlpPolicy",
             env,
             policy_kwargs=policy,
             span_penalty=_penalty(config.penalty),

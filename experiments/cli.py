@@ -137,6 +137,9 @@ def evaluate_command(args: Sequence[str]) -> int:
     for i, path in enumerate(paths):
         traces.append(record_episode(agent, options.env.longest(), options.seed + i, config.recipe))
         traces[-1].save(path)
+    if options.trace.isdecimal():  # those of an earlier evaluation; after all else has gone well
+        for old in set(run.traces.glob("evaluation*.npz")) - set(paths):
+            old.unlink()
     picture = draw_retention(traces[0], run.pictures / "evaluation.png", image_of(options.env))
     show_result(result)
     for path in (*paths, output, picture):

@@ -189,11 +189,11 @@ def _different(one: RunResult, other: RunResult) -> UserError:
 
 
 def _labels(firsts: list[RunResult]) -> list[str]:
-    """Of each group its recipe, and the settings in which it differs from other groups of that recipe."""
+    """Of each group its recipe, and the settings in which it differs from others of that recipe that have them."""
     labels = []
     for one in firsts:
         same = [other.settings for other in firsts if other.label == one.label]
-        names = [name for name in one.settings if len({other.get(name) for other in same}) > 1]
+        names = [name for name in one.settings if len({other[name] for other in same if name in other}) > 1]
         labels.append(", ".join([one.label, *(f"{name}={one.settings[name]}" for name in names)]))
     return labels
 

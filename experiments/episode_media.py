@@ -42,7 +42,7 @@ def longest_kept(trace: EpisodeTrace, image_of: ImageOf | None = None, most: int
     """The observations with the longest spans, each with the layer that gives it; the earlier first if equal.
 
     ``span`` is what was given, in steps, None without a limit; ``stayed``: steps for which the memory could be
-    read until the episode ended. An observation that ``image_of`` cannot draw is written out.
+    read until the episode ended. An observation that is neither text nor a picture is written out.
 
     Raises:
         ValueError: the memory has no spans.
@@ -52,8 +52,9 @@ def longest_kept(trace: EpisodeTrace, image_of: ImageOf | None = None, most: int
     span, layer = trace.span.max(0), trace.span.argmax(0)
     rows: list[tuple[Any, ...]] = []
     for t in np.argsort(-span, kind="stable")[:most].tolist():
-        seen = trace.observation[t]
-        shown = image_of(seen) if image_of else np.array2string(seen, precision=3, threshold=60)
+        shown: Any = str(trace.text[t]) if trace.text.size else _seen(trace, t, image_of)
+        if shown is None:
+            shown = np.array2string(trace.observation[t], precision=3, threshold=60)
         stayed = min(int(trace.death[layer[t], t]), trace.steps - 1) - t
         given = float(span[t]) if math.isfinite(span[t]) else None
         rows.append((shown, t, given, int(layer[t]) + 1, stayed, bool(trace.cue[t])))
@@ -70,6 +71,14 @@ def film(trace: EpisodeTrace, image_of: ImageOf | None = None) -> Movie:
     strips = _Strips(trace)
     frames = np.stack([_frame(trace, t, strips, image_of) for t in moments.tolist()])
     return Movie(frames, FPS)
+
+
+def _seen(trace: EpisodeTrace, t: int, image_of: ImageOf | None) -> Picture | None:
+    """What is seen at a step: as ``image_of`` draws it, or else as it was recorded; None if it is no picture."""
+    if image_of is not None:
+        return image_of(trace.observation[t])
+    at = trace.frame[t] if trace.frame.size else -1
+    return trace.frames[at] if at >= 0 else None
 
 
 class _Strips:
@@ -105,8 +114,9 @@ def _frame(trace: EpisodeTrace, t: int, strips: _Strips, image_of: ImageOf | Non
     head = Image.new("RGB", (WIDTH, HEAD), "white")
     draw = ImageDraw.Draw(head)
     left = MARGIN
-    if image_of is not None:
-        seen = Image.fromarray(image_of(trace.observation[t]))
+    picture = _seen(trace, t, image_of)
+    if picture is not None:
+        seen = Image.fromarray(picture)
         scale = (HEAD - 2 * MARGIN - 6) / max(seen.size)
         seen = seen.resize((round(seen.width * scale), round(seen.height * scale)), Image.Resampling.NEAREST)
         head.paste(seen, (left, MARGIN))

@@ -13,9 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from gymnasium import spaces
-from gymnasium.envs.registration import load_env_creator
 
-from expirespan.experiments.build import Agent, make_envs, memory_policy
+from expirespan.experiments.build import Agent, creator, make_envs, memory_policy, metadata_of
 from expirespan.experiments.config import Env
 from expirespan.experiments.errors import UserError
 from expirespan.experiments.evaluate import max_spans, rules
@@ -185,30 +184,23 @@ class _Kept:
 
 def image_of(env: Env) -> ImageOf | None:
     """What draws an observation of the environment, or None if it cannot be drawn."""
-    drawer: ImageOf | None = getattr(_creator(env), "observation_image", None)
+    drawer: ImageOf | None = getattr(creator(gym.spec(env.gym_id).entry_point), "observation_image", None)
     return drawer
-
-
-def _creator(env: Env) -> Any:
-    entry_point = gym.spec(env.gym_id).entry_point
-    return load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
 
 
 def render_mode(env: Env) -> str | None:
     """``rgb_array`` if pictures of the environment can be had and nothing else draws what is observed."""
-    modes = getattr(_creator(env), "metadata", {}).get("render_modes", [])
+    modes = metadata_of(gym.spec(env.gym_id).entry_point).get("render_modes", [])
     return "rgb_array" if image_of(env) is None and "rgb_array" in modes else None
 
 
 def trace_paths(asked: str, folder: Path) -> list[Path]:
-    """The files for ``asked`` episodes in a run's ``folder`` of traces, earlier ones removed; or the file asked.
+    """The files for ``asked`` episodes in a run's ``folder`` of traces; or the file asked.
 
     Raises:
         UserError: it is neither a number >= 1 nor an .npz file in an existing folder.
     """
-    if asked.isdigit() and int(asked) > 0:
-        for old in folder.glob("evaluation*.npz"):
-            old.unlink()
+    if asked.isdecimal() and int(asked) > 0:
         return [folder / f"evaluation{f'-{i}' if i > 1 else ''}.npz" for i in range(1, int(asked) + 1)]
     path = Path(asked)
     if path.suffix != ".npz" or not path.parent.is_dir():

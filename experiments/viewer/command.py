@@ -76,7 +76,7 @@ def _trace_files(source: Path) -> list[Path]:
         )
     run = Run.open(source)
     found = [
-        *sorted(run.traces.glob("evaluation*.npz")),
+        *sorted(run.traces.glob("evaluation*.npz"), key=lambda path: (len(path.name), path.name)),
         *sorted(run.traces.glob("step-*.npz"))[: -FROM_TRAINING - 1 : -1],
     ]
     if not found:

@@ -96,11 +96,18 @@ def test_train_evaluate_resume(tiny: Config, tmp_path: Path, capsys: pytest.Capt
     assert [trace.about["seed"] for trace in traces] == [2_000_000, 2_000_001]
     assert main(["evaluate", str(run.folder), "--trace", "here"]) == 2
     assert "trace='here'" in capsys.readouterr().err
+    assert main(["evaluate", str(run.folder), "--episodes", "0", "--trace", "1"]) == 2
+    assert main(["evaluate", str(run.folder), "--checkpoint", "none.zip", "--trace", "1"]) == 2
+    assert len(list(run.traces.glob("evaluation*.npz"))) == 2, "what fails leaves earlier traces alone"
+    capsys.readouterr()
     evaluated.append("--trace")
     assert main(evaluated) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[-2:] == [str(run.folder / "evaluation.json"), str(run.pictures / "evaluation.png")]
     result = json.loads((run.folder / "evaluation.json").read_text())
+    assert [path.name for path in run.traces.glob("evaluation*.npz")] == ["evaluation.npz"], (
+        "the other is old"
+    )
     assert result["settings"]["max_length"] == 8
     assert result["max_span"] == [64.0, 64.0]
     assert result["agent"]["episodes"] == 20

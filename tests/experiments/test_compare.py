@@ -11,7 +11,14 @@ from PIL import Image
 
 from expirespan.experiments.cli import main
 from expirespan.experiments.compare import compare, read_results
-from expirespan.experiments.config import Config, CorridorEnv, ExpireSpanMemory, FixedWindowMemory, LSTMMemory
+from expirespan.experiments.config import (
+    Config,
+    CorridorEnv,
+    ExpireSpanMemory,
+    FixedWindowMemory,
+    GRUMemory,
+    LSTMMemory,
+)
 from expirespan.experiments.run import Run
 from expirespan.experiments.stats import interquartile_interval, interquartile_mean
 
@@ -182,3 +189,12 @@ def test_groups_of_other_memories_are_told_apart(make_run: Any) -> None:
         "tiny, memory.max_span=32": 2,
         "tiny, memory.max_span=64": 1,
     }
+
+
+def test_labels_name_a_memory_once_if_that_is_what_differs(make_run: Any) -> None:
+    entries = [evaluation(100, 0.5, 20)]
+    memories = [GRUMemory(), FixedWindowMemory(layers=1), LSTMMemory()]
+    found = compare(read_results([make_run(entries, memory=memory) for memory in memories]))
+    assert {group.label for group in found.groups} == {
+        "tiny, memory.name=gru", "tiny, memory.name=fixed_window", "tiny, memory.name=lstm",
+    }  # fmt: skip

@@ -68,6 +68,19 @@ def test_the_film_shows_what_is_alive(make_trace: Any, steps: int) -> None:
     assert (middle[:, :, WIDTH - MARGIN - round(inner / 4) :] == 255).all(), "what is to come is not drawn"
 
 
+def test_recorded_pictures_and_texts_are_shown(make_trace: Any) -> None:
+    """Of environments that draw no observation of theirs: pictures rendered at the time, and lines of text."""
+    frames = np.stack([np.full((20, 20, 3), shade, np.uint8) for shade in (40, 90)])
+    trace = replace(make_trace(6), frames=frames, frame=np.array([0, 1, 1, -1, 0, 0], np.int32))
+    heads = film(trace).frames[:, MARGIN : HEAD - MARGIN, MARGIN : HEAD - MARGIN]
+    shades = [set(np.unique(head[8:-8, 8:-8]).tolist()) for head in heads]
+    assert shades[:3] == [{40}, {90}, {90}] and shades[4:] == [{40}, {40}] and 40 not in shades[3]
+    rows = {row[1]: row[0] for row in longest_kept(trace).rows}
+    assert (rows[1] == frames[1]).all() and isinstance(rows[3], str)
+    texts = replace(make_trace(3), text=np.array(["one", "two", "three"]))
+    assert {row[1]: row[0] for row in longest_kept(texts).rows} == {0: "one", 1: "two", 2: "three"}
+
+
 def test_films_without_spans_or_pictures(make_trace: Any) -> None:
     assert film(make_trace(5, 0)).frames.shape == (5, HEAD, WIDTH, 3)
     assert film(make_trace(5, 12)).frames.std() > 0

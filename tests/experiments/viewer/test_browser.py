@@ -171,6 +171,8 @@ def test_every_kind_of_observation_and_memory(random_trace: Any, write: Any) -> 
                 assert int(
                     tab.evaluate("now_count = parseInt('0' + document.getElementById('count').textContent)")
                 ) == len(expected)
+                shown = tab.locator("#strip").is_visible(), tab.locator("#layer").is_visible()
+                assert shown == (trace.layers > 0,) * 2, "nothing to choose from is not shown"
                 assert tab.evaluate("document.documentElement.scrollWidth") <= width
             clean(page)
 

@@ -105,6 +105,14 @@ def test_view_writes_pages_of_runs_and_traces(
     assert (tmp_path / "one.html").read_text(encoding="utf-8").count('"sheets"') == 1
 
 
+def test_episodes_of_an_evaluation_come_in_their_order(make_trace: Any, tiny: Config) -> None:
+    run = Run.create(tiny)
+    for i in range(1, 12):
+        trace = replace(make_trace(10), about={"seed": i})
+        trace.save(run.traces / f"evaluation{f'-{i}' if i > 1 else ''}.npz")
+    assert [trace.about["seed"] for trace in command.read_traces([run.folder])] == list(range(1, 12))
+
+
 def test_view_explains_bad_input(
     make_trace: Any, tiny: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
 ) -> None:
