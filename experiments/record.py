@@ -152,7 +152,7 @@ class _Kept:
     def add(self, trace: Trace, step: int) -> None:
         """What happened at a step of the only environment."""
         self.span.append([span[0, 0].item() for span in trace.spans])
-        self.alive.append([alive[0, 0].item() for alive in trace.alive])
+        self.alive.append([int(alive[0, 0]) for alive in trace.alive])
         present = [set(births[0].tolist()) - {-1} for births in trace.births]
         self.living, self.death = self.living or [set() for _ in present], self.death or [{} for _ in present]
         for before, now, died in zip(self.living, present, self.death, strict=True):
