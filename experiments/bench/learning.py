@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from expirespan.agents import SB3VecEnv
 from expirespan.experiments.build import make_agent, make_envs, make_training_env
-from expirespan.experiments.config import Config
+from expirespan.experiments.config import Config, PPOAlgorithm
 from expirespan.experiments.errors import UserError, unknown
 from expirespan.experiments.recipes import RECIPES
 
@@ -104,6 +104,8 @@ def run(options: Options) -> list[Row]:
     for name in options.recipes:
         if name not in RECIPES:
             raise unknown("recipe", name, RECIPES)
+        if not isinstance(RECIPES[name].config.algorithm, PPOAlgorithm):
+            raise UserError(f"recipe {name} is not of PPO, and RecurrentPPO is")
     if not options.recipes or not options.seeds or options.episodes < 1:
         raise UserError("expected at least one of recipes, seeds and episodes")
     torch.set_num_threads(options.threads)

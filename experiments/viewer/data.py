@@ -51,7 +51,7 @@ def pack(trace: EpisodeTrace) -> dict[str, Any]:
     )
     action = trace.action.reshape(T, -1)[:, :MOST_VALUES]
     arrays = {
-        "span": np.minimum(trace.span, np.float32(3e38)),
+        "span": np.nan_to_num(trace.span, posinf=3e38),
         "death": trace.death,
         "alive": trace.alive,
         "window": window_alive(trace),
@@ -133,7 +133,8 @@ def _sheet(pictures: Picture) -> str:
 
 def _facts(trace: EpisodeTrace) -> str:
     about = trace.about
-    outcome = {True: "success", False: "failure", None: ""}[about.get("success")]
+    outcomes: dict[Any, str] = {True: "success", False: "failure"}
+    outcome = outcomes.get(about.get("success"), "")
     parts = [
         str(about.get("env") or "episode").removeprefix("ExpireSpan/"),
         f"{trace.steps:,} steps",
