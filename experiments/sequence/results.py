@@ -102,7 +102,10 @@ def draw(results: dict[str, Result], path: Path) -> Path:
     right.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     right.yaxis.set_major_formatter("{x:,g}")
     right.minorticks_off()
-    right.legend(frameon=False, fontsize=8)
+    handles, labels = right.get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=min(len(labels), 5), frameon=False, fontsize=8
+    )
     for axes in (left, right):
         axes.set_xlabel("updates")
         axes.spines[["top", "right"]].set_visible(False)
