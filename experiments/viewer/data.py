@@ -51,7 +51,7 @@ def pack(trace: EpisodeTrace) -> dict[str, Any]:
     )
     action = trace.action.reshape(T, -1)[:, :MOST_VALUES]
     arrays = {
-        "span": np.nan_to_num(trace.span, posinf=3e38),
+        "span": np.minimum(trace.span, np.float32(3e38)),
         "death": trace.death,
         "alive": trace.alive,
         "window": window_alive(trace),
