@@ -13,11 +13,7 @@ from expirespan.envs import corridor_pictures, corridor_rules
 from expirespan.envs.corridor_rules import (
     AISLE,
     BLUE_BALL,
-    EAST,
-    FORWARD,
-    LEFT,
     RED_BALL,
-    STEP,
     WALL,
     CorridorRules,
     Layout,
@@ -25,6 +21,7 @@ from expirespan.envs.corridor_rules import (
     view_cells,
 )
 from expirespan.envs.minigrid_base import LayoutMiniGridEnv
+from expirespan.envs.moves import EAST, FORWARD, LEFT, STEP
 
 __all__ = ["Corridor"]
 

@@ -14,6 +14,7 @@ from gymnasium import spaces
 
 from expirespan.envs.checks import check_choice, check_integer, check_layout
 from expirespan.envs.lengths import DISTRIBUTIONS, length_from
+from expirespan.envs.moves import ACTIONS, EAST, NORTH, SOUTH, STEP, WEST
 
 __all__ = [
     "ACTIONS",
@@ -30,17 +31,8 @@ __all__ = [
 
 KINDS: Final = ("empty", "wall", "red ball", "blue ball", "red door", "blue door")
 EMPTY, WALL, RED_BALL, BLUE_BALL, RED_DOOR, BLUE_DOOR = range(len(KINDS))
-EAST, SOUTH, WEST, NORTH = range(4)
-ACTIONS: Final = ("turn left", "turn right", "walk forward")
-LEFT, RIGHT, FORWARD = range(3)
 AISLE: Final = 2  # the corridor's row; the doors and the ball stand in the rows beside it
 SHORTEST: Final = 3
-STEP: Final = (
-    (1, 0),
-    (0, 1),
-    (-1, 0),
-    (0, -1),
-)  # (dx, dy) of one step in each direction; y grows to the south
 
 Observation = npt.NDArray[np.uint8]
 

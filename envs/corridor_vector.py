@@ -16,19 +16,8 @@ import numpy.typing as npt
 from gymnasium import spaces
 
 from expirespan.envs import corridor_pictures, corridor_rules
-from expirespan.envs.corridor_rules import (
-    AISLE,
-    EAST,
-    FORWARD,
-    LEFT,
-    NORTH,
-    RIGHT,
-    SOUTH,
-    WEST,
-    CorridorRules,
-    Layout,
-    Observation,
-)
+from expirespan.envs.corridor_rules import AISLE, CorridorRules, Layout, Observation
+from expirespan.envs.moves import EAST, FORWARD, NORTH, SOUTH, WEST, turn
 from expirespan.envs.vector_base import Bools, Facts, Floats, Ints, NumpyVectorEnv
 
 __all__ = ["CorridorVector"]
@@ -96,9 +85,7 @@ class CorridorVector(NumpyVectorEnv):
 
     def _move(self, action: npt.NDArray[np.integer[Any]]) -> tuple[Floats, Bools, Bools]:
         forward = action == FORWARD
-        self._direction += action == RIGHT
-        self._direction -= action == LEFT
-        self._direction &= 3
+        turn(self._direction, action)
         x, direction = self._x, self._direction
         enters = forward & (x == self._length) & ((direction == NORTH) | (direction == SOUTH))
         x += forward & (direction == EAST) & (x < self._length)

@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
+from expirespan.envs.moves import EAST, FORWARD, STEP, turn
 from expirespan.envs.vector_base import Bools, Facts, Floats, Ints, NumpyVectorEnv
 
 __all__ = ["MemoryVector"]
 
-_FORWARD = np.array([(1, 0), (0, 1), (-1, 0), (0, -1)])  # by direction: east, south, west, north
+_STEP = np.array(STEP)
 
 
 class MemoryVector(NumpyVectorEnv):
@@ -43,7 +44,6 @@ class MemoryVector(NumpyVectorEnv):
         self._layout = np.zeros(num_envs, np.int64)
         self._place = np.ones((num_envs, 2), np.int64)
         self._direction = np.zeros(num_envs, np.int64)
-        self._limit[:] = self._room.max_steps
 
     def _parse(self, layout: Any) -> Any:
         raise ValueError(f"layout={layout!r}: this environment has none to choose; seed it")
@@ -53,14 +53,12 @@ class MemoryVector(NumpyVectorEnv):
             rng = self._generators[i]  # asked in MiniGrid's order
             self._place[i] = rng.integers(1, self._room.hallway_end + 1), self._room.middle
             self._layout[i] = 2 * rng.integers(0, 2) + rng.integers(0, 2)
-        self._direction[indices] = 0
+        self._direction[indices] = EAST
         self._limit[indices] = self._room.max_steps
 
     def _move(self, action: npt.NDArray[np.integer[Any]]) -> tuple[Floats, Bools, Bools]:
-        self._direction += action == 1
-        self._direction -= action == 0
-        self._direction &= 3
-        ahead = self._place + _FORWARD[self._direction] * (action == 2)[:, None]
+        turn(self._direction, action)
+        ahead = self._place + _STEP[self._direction] * (action == FORWARD)[:, None]
         free = self._room.free[ahead[:, 0], ahead[:, 1]]
         self._place = np.where(free[:, None], ahead, self._place)
         x, y = self._place.T

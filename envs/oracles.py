@@ -7,9 +7,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from expirespan.envs.corridor_rules import BLUE_BALL, EMPTY, FORWARD, LEFT, RED_BALL, RED_DOOR, RIGHT
+from expirespan.envs.corridor_rules import BLUE_BALL, EMPTY, RED_BALL, RED_DOOR
 from expirespan.envs.instruction_lines import grammar_lines
 from expirespan.envs.instruction_rules import TOKEN_LENGTH
+from expirespan.envs.moves import FORWARD, LEFT, RIGHT
 from expirespan.envs.portal_rules import DOOR, KINDS, VIEW
 from expirespan.envs.tmaze_rules import CUE_LEFT, CUE_RIGHT, JUNCTION
 

@@ -12,7 +12,8 @@ from minigrid.core.grid import Grid
 from expirespan.envs import portal_rules
 from expirespan.envs.grid_pictures import COLOURS, minigrid_object
 from expirespan.envs.minigrid_base import LayoutMiniGridEnv
-from expirespan.envs.portal_rules import FORWARD, LEFT, VIEW, WALL, Layout, Observation, Place, PortalRules
+from expirespan.envs.moves import FORWARD, LEFT
+from expirespan.envs.portal_rules import VIEW, WALL, Layout, Observation, Place, PortalRules
 
 __all__ = ["PortalRooms"]
 

@@ -21,6 +21,7 @@ from expirespan.envs.checks import (
 )
 from expirespan.envs.corridor_rules import view_cells
 from expirespan.envs.grid_pictures import AGENTS, COLOURS, Image, draw_map, draw_strip
+from expirespan.envs.moves import ACTIONS
 
 __all__ = [
     "ACTIONS",
@@ -34,8 +35,6 @@ __all__ = [
     "view",
 ]
 
-ACTIONS: Final = ("turn left", "turn right", "walk forward")
-LEFT, RIGHT, FORWARD = range(3)
 SIDES: Final = ("left", "right")
 KINDS: Final = ("empty", "wall", *(f"{colour} door" for colour in COLOURS))
 EMPTY, WALL, DOOR = range(3)  # DOOR + i has colour i

@@ -16,9 +16,9 @@ import numpy.typing as npt
 from gymnasium import spaces
 
 from expirespan.envs import portal_rules
-from expirespan.envs.corridor_rules import STEP
 from expirespan.envs.grid_pictures import COLOURS
-from expirespan.envs.portal_rules import FORWARD, LEFT, RIGHT, VIEW, Layout, Observation, Place, PortalRules
+from expirespan.envs.moves import FORWARD, STEP, turn
+from expirespan.envs.portal_rules import VIEW, Layout, Observation, Place, PortalRules
 from expirespan.envs.vector_base import Bools, Facts, Floats, Ints, NumpyVectorEnv
 
 __all__ = ["PortalRoomsVector"]
@@ -104,9 +104,7 @@ class PortalRoomsVector(NumpyVectorEnv):
 
     def _move(self, action: npt.NDArray[np.integer[Any]]) -> tuple[Floats, Bools, Bools]:
         size = self.rules.room_size
-        self._direction += action == RIGHT
-        self._direction -= action == LEFT
-        self._direction &= 3
+        turn(self._direction, action)
         forward = action == FORWARD
         x = self._x + forward * _DX[self._direction]
         y = self._y + forward * _DY[self._direction]

@@ -12,16 +12,8 @@ from minigrid.core.grid import Grid
 from expirespan.envs import tmaze_rules
 from expirespan.envs.grid_pictures import minigrid_object
 from expirespan.envs.minigrid_base import LayoutMiniGridEnv
-from expirespan.envs.tmaze_rules import (
-    CUE_LEFT,
-    FORWARD,
-    JUNCTION,
-    POSITION,
-    Layout,
-    Observation,
-    Place,
-    TMazeRules,
-)
+from expirespan.envs.moves import FORWARD
+from expirespan.envs.tmaze_rules import CUE_LEFT, JUNCTION, POSITION, Layout, Observation, Place, TMazeRules
 
 __all__ = ["EndlessTMaze"]
 

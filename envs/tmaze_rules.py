@@ -14,6 +14,7 @@ from gymnasium import spaces
 
 from expirespan.envs.checks import check_integer, check_items, check_layout, check_number
 from expirespan.envs.grid_pictures import AGENTS, Image, draw_map, draw_strip
+from expirespan.envs.moves import ACTIONS, LEFT, RIGHT
 
 __all__ = [
     "ACTIONS",
@@ -26,8 +27,6 @@ __all__ = [
     "observation_image",
 ]
 
-ACTIONS: Final = ("turn left", "turn right", "walk forward")
-LEFT, RIGHT, FORWARD = range(3)
 SIDES: Final = ("left", "right")
 CUE_LEFT, CUE_RIGHT, JUNCTION, POSITION = range(4)  # parts of an observation
 WINDOW: Final = 15

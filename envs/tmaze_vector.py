@@ -11,7 +11,8 @@ import numpy.typing as npt
 from gymnasium import spaces
 
 from expirespan.envs import tmaze_rules
-from expirespan.envs.tmaze_rules import FORWARD, JUNCTION, POSITION, Layout, Observation, Place, TMazeRules
+from expirespan.envs.moves import FORWARD
+from expirespan.envs.tmaze_rules import JUNCTION, POSITION, Layout, Observation, Place, TMazeRules
 from expirespan.envs.vector_base import Bools, Facts, Floats, Ints, NumpyVectorEnv
 
 __all__ = ["EndlessTMazeVector"]

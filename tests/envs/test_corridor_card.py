@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from expirespan.envs import CorridorVector
-from expirespan.envs.corridor_rules import BLUE_BALL, EMPTY, FORWARD, LEFT, RED_BALL, RED_DOOR, RIGHT
+from expirespan.envs.corridor_rules import BLUE_BALL, EMPTY, RED_BALL, RED_DOOR
+from expirespan.envs.moves import FORWARD, LEFT, RIGHT
 
 Policy = Callable[[Any, np.random.Generator], Any]
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from expirespan.envs import ENVIRONMENTS, PortalRoomsVector
-from expirespan.envs.portal_rules import DOOR, FORWARD, KINDS, VIEW
+from expirespan.envs.moves import FORWARD
+from expirespan.envs.portal_rules import DOOR, KINDS, VIEW
 
 Policy = Callable[[Any, Any], Any]
 
