@@ -158,6 +158,11 @@ def memory_policy(agent: Agent) -> MemoryActorCriticPolicy:
     return agent.policy
 
 
+def rules(agent: Agent) -> list[Any]:
+    """The rules for forgetting of the agent's layers; none for recurrent memories."""
+    return list(getattr(agent.policy.memory, "rules", []))
+
+
 def check_device(device: str) -> str:
     """The device, if there is one of that name.
 

@@ -15,7 +15,7 @@ from expirespan.experiments.bench import bench_command
 from expirespan.experiments.config import Config, CorridorEnv, Env
 from expirespan.experiments.config_file import read_config
 from expirespan.experiments.errors import UserError, unknown
-from expirespan.experiments.options import PARTS, parse, parse_config, with_default
+from expirespan.experiments.options import PARTS, parse, parse_config, split_paths, with_default
 from expirespan.experiments.recipes import RECIPES, find_recipe
 
 if TYPE_CHECKING:
@@ -158,18 +158,16 @@ class CompareOptions:
 def compare_command(args: Sequence[str]) -> int:
     """``expirespan compare``."""
     prog = "expirespan compare RUN [RUN ...]"
-    count = next((i for i, arg in enumerate(args) if arg.startswith("-")), len(args))
     if not args or args[0] in ("-h", "--help"):
         parse(CompareOptions(), ["--help"], prog, COMPARE)
         return 0 if args else USAGE
-    if not count:
-        raise UserError(f"{args[0]!r} is no run: the runs' folders come first, then options")
-    options = parse(CompareOptions(), args[count:], prog, COMPARE)
+    runs, rest = split_paths(args, "no run: the runs' folders come first, then options")
+    options = parse(CompareOptions(), rest, prog, COMPARE)
 
     from expirespan.experiments.compare import compare, read_results
     from expirespan.experiments.compare_report import markdown, table, write_report
 
-    comparison = compare(read_results(args[:count]))
+    comparison = compare(read_results(runs))
     paths = write_report(comparison, options.output)
     print(comparison.title)
     print(markdown(table(comparison)))

@@ -91,7 +91,7 @@ class _Strips:
         self.first = np.linspace(0, trace.steps, bars + 1).astype(int)[:-1]
         self.column = np.arange(WIDTH - 2 * MARGIN) * bars // (WIDTH - 2 * MARGIN)  # pixel -> bar
         span = np.maximum.reduceat(
-            np.nan_to_num(trace.span, posinf=trace.steps), self.first, axis=1
+            trace.finite_span, self.first, axis=1
         ) if trace.layers else np.zeros((0, bars))  # fmt: skip
         share = span / max(float(span.max(initial=0)), 1)
         self.tall = np.maximum(2, np.ceil(share * (self.height - 6)))[:, self.column]

@@ -14,7 +14,7 @@ from gymnasium import spaces
 from gymnasium.vector.utils import batch_space
 
 from expirespan.envs import ORACLES
-from expirespan.experiments.build import Agent, make_envs, memory_policy
+from expirespan.experiments.build import Agent, make_envs, memory_policy, rules
 from expirespan.experiments.config import Env
 from expirespan.experiments.cue_retention import CueMeter, Retention
 from expirespan.experiments.errors import UserError
@@ -42,7 +42,7 @@ class PolicyPlayer:
         self.agent = agent
         self.policy = memory_policy(agent)
         self._state = self.policy.initial_state(num_envs)
-        self._ramps = [getattr(rule, "ramp", 0.0) for rule in getattr(self.policy.memory, "rules", [])]
+        self._ramps = [getattr(rule, "ramp", 0.0) for rule in rules(agent)]
         self._rows = np.arange(num_envs)
         space = batch_space(agent.action_space, num_envs)
         space.seed(0)
@@ -59,11 +59,7 @@ class PolicyPlayer:
             self._state = self._state[torch.as_tensor(np.flatnonzero(stay), device=self.agent.device)]
             self._rows = self._rows[stay]
         rows = self._rows
-        chosen = (
-            {k: v[rows] for k, v in observations.items()}
-            if isinstance(observations, Mapping)
-            else observations[rows]
-        )
+        chosen = select(observations, rows)
         with torch.no_grad():
             out = self.policy.step(
                 self.policy.obs_to_tensor(chosen)[0],
@@ -197,6 +193,13 @@ def play(player: Player, env: Env, episodes: int, num_envs: int, seed: int) -> E
         first_end,
         retention,
     )
+
+
+def select(observations: Any, rows: Any) -> Any:
+    """Those of some environments, of an array or of a Dict's arrays."""
+    if isinstance(observations, Mapping):
+        return {name: part[rows] for name, part in observations.items()}
+    return observations[rows]
 
 
 def _cues(infos: Mapping[str, Any], num_envs: int) -> Flags:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from expirespan.envs import ORACLES
-from expirespan.experiments.build import Agent, memory_policy
+from expirespan.experiments.build import Agent, memory_policy, rules
 from expirespan.experiments.config import Env
 from expirespan.experiments.cue_retention import Retention
 from expirespan.experiments.episodes import (
@@ -123,11 +123,6 @@ def evaluate(agent: Agent, env: Env, episodes: int, num_envs: int, seed: int) ->
         random=chance,
         oracle=score(best, env, episodes, num_envs, seed) if best else None,
     )
-
-
-def rules(agent: Agent) -> list[Any]:
-    """The rules for forgetting of the agent's layers; none for recurrent memories."""
-    return list(getattr(agent.policy.memory, "rules", []))
 
 
 def max_spans(agent: Agent) -> list[float | None]:

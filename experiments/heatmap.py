@@ -25,7 +25,7 @@ def draw_heatmap(trace: EpisodeTrace) -> npt.NDArray[np.uint8]:
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     edges = np.unique(np.linspace(0, trace.steps, min(trace.steps, MOST_COLUMNS) + 1).astype(int))
-    span = np.maximum.reduceat(np.nan_to_num(trace.span, posinf=trace.steps), edges[:-1], axis=1)
+    span = np.maximum.reduceat(trace.finite_span, edges[:-1], axis=1)
     rows = np.arange(trace.layers + 1) + 0.5
     picture = axes.pcolormesh(edges - 0.5, rows, span, cmap="cividis", vmin=0, vmax=max(span.max(), 1))
     figure.colorbar(picture, ax=axes, label="span in steps", pad=0.01)

@@ -63,6 +63,18 @@ def with_default(args: Sequence[str], flag: str, value: str) -> list[str]:
     return given
 
 
+def split_paths(args: Sequence[str], what: str) -> tuple[list[str], list[str]]:
+    """Paths, at least one, and the options after them.
+
+    Raises:
+        UserError: an option comes first; ``what`` tells what was expected there.
+    """
+    count = next((i for i, arg in enumerate(args) if arg.startswith("-")), len(args))
+    if not count:
+        raise UserError(f"{args[0]!r} is {what}")
+    return list(args[:count]), list(args[count:])
+
+
 def choose_kinds(config: T, args: list[str], kinds: Kinds) -> tuple[T, list[str]]:
     """Take ``--memory NAME`` and its like, for the parts in ``kinds``, out of ``args``."""
     rest: list[str] = []

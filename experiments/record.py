@@ -14,10 +14,11 @@ import numpy.typing as npt
 import torch
 from gymnasium import spaces
 
-from expirespan.experiments.build import Agent, creator, make_envs, memory_policy, metadata_of
+from expirespan.experiments.build import Agent, creator, make_envs, memory_policy, metadata_of, rules
 from expirespan.experiments.config import Env
+from expirespan.experiments.episodes import select
 from expirespan.experiments.errors import UserError
-from expirespan.experiments.evaluate import max_spans, rules
+from expirespan.experiments.evaluate import max_spans
 from expirespan.experiments.frames import Frames, as_picture
 from expirespan.experiments.retention import ImageOf
 from expirespan.experiments.trace import EpisodeTrace
@@ -107,11 +108,7 @@ class _Seen:
         self, observations: Any, infos: dict[str, Any], rendered: Callable[[], Any] | None = None
     ) -> None:
         """One step of the only environment; ``rendered`` is asked for its picture if nothing else shows the state."""
-        one = (
-            {name: part[0] for name, part in observations.items()}
-            if isinstance(observations, dict)
-            else observations[0]
-        )
+        one = select(observations, 0)
         self.cue.append(bool(infos["cue"][0]) if "cue" in infos else False)
         if "text" in infos:
             self.text.append(str(infos["text"][0])[:TEXT_LENGTH])

@@ -82,7 +82,7 @@ def thumbnails(trace: EpisodeTrace, most: int = MOST_THUMBNAILS) -> npt.NDArray[
 def _draw_spans(axes: Axes, trace: EpisodeTrace, layer: int) -> None:
     """Bars as high as the span; memories alive at the end stand out and reach above the dotted line."""
     T, ramp = trace.steps, float(trace.about.get("ramp") or 0)
-    span, kept = np.nan_to_num(trace.span[layer], posinf=T), trace.kept[layer]
+    span, kept = trace.finite_span[layer], trace.kept[layer]
     top = (1.12 if T <= LOG_FROM else 2) * max(float(span.max(initial=0)), ramp, 1)
     axes.stairs(*_bars(np.where(kept, 0, span)), fill=True, color=FORGOTTEN, linewidth=0)
     at = np.flatnonzero(kept)
@@ -147,9 +147,8 @@ def _plain_axes(axes: Axes, steps: int) -> None:
 
 def _write_heading(figure: Figure, trace: EpisodeTrace, height: float) -> None:
     about = trace.about
-    success = {True: "success", False: "failure", None: ""}[about.get("success")]
     trained = f"after {about['trained_steps']:,} steps of training" if about.get("trained_steps") else ""
-    facts = [about.get("env", ""), f"episode of {trace.steps:,} steps", success, trained]
+    facts = [about.get("env", ""), f"episode of {trace.steps:,} steps", trace.outcome, trained]
     figure.text(LEFT, 1 - 0.3 / height, "What is kept, and for how long", fontsize=14, weight="bold")
     figure.text(LEFT, 1 - 0.54 / height, "  ·  ".join(filter(None, facts)), fontsize=9.5, color=GREY)
     handles: list[Any] = []

@@ -116,6 +116,17 @@ class EpisodeTrace:
         """(L, T): the time at which the span of the memory written at each step is over: step + span."""
         return (np.arange(self.steps) + self.span).astype(np.float32)
 
+    @property
+    def finite_span(self) -> Floats:
+        """(L, T): ``span``, with the episode's length in the place of spans without end."""
+        return np.nan_to_num(self.span, posinf=self.steps)
+
+    @property
+    def outcome(self) -> str:
+        """success or failure; empty where the environment does not tell."""
+        told: dict[Any, str] = {True: "success", False: "failure"}
+        return told.get(self.about.get("success"), "")
+
     def alive_at(self, t: int) -> Bools:
         """(L, t + 1): the memories that step t could read, by the step they were written at; t itself is one."""
         return self.death[:, : t + 1] >= t

@@ -151,14 +151,23 @@ def _ppo(options: Options) -> OnPolicyAlgorithm:
     return PPO(**_arguments(options))
 
 
-def _recurrent_ppo(options: Options) -> OnPolicyAlgorithm:
+def recurrent_ppo() -> Any:
+    """The class `RecurrentPPO`.
+
+    Raises:
+        UserError: sb3-contrib is not installed.
+    """
     try:
         from sb3_contrib import RecurrentPPO
     except ImportError as error:
         raise UserError(
             f"the comparison needs sb3-contrib: {error}; pip install 'sb3-contrib>=2.9,<3'"
         ) from error
-    agent: OnPolicyAlgorithm = RecurrentPPO(
+    return RecurrentPPO
+
+
+def _recurrent_ppo(options: Options) -> OnPolicyAlgorithm:
+    agent: OnPolicyAlgorithm = recurrent_ppo()(
         **_arguments(options, lstm_hidden_size=options.width) | {"policy": "MlpLstmPolicy"}
     )
     return agent

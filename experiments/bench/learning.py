@@ -22,12 +22,12 @@ from torch import nn
 from tqdm import tqdm
 
 from expirespan.agents import SB3VecEnv
+from expirespan.experiments.bench.agents import REFERENCE, recurrent_ppo
 from expirespan.experiments.build import make_agent, make_envs, make_training_env
 from expirespan.experiments.config import Config, PPOAlgorithm
 from expirespan.experiments.errors import UserError, unknown
 from expirespan.experiments.recipes import RECIPES
 
-REFERENCE = "RecurrentPPO"
 _LSTM = {"lstm_hidden_size": 64, "enable_critic_lstm": True, "net_arch": {"pi": [64], "vf": [64]}}
 ZOO: dict[str, dict[str, Any]] = {
     "cartpole": {
@@ -95,12 +95,7 @@ def run(options: Options) -> list[Row]:
     Raises:
         UserError: no such recipe, sb3-contrib is not installed, or nothing to do.
     """
-    try:
-        import sb3_contrib  # noqa: F401
-    except ImportError as error:
-        raise UserError(
-            f"the comparison needs sb3-contrib: {error}; pip install 'sb3-contrib>=2.9,<3'"
-        ) from error
+    recurrent_ppo()  # better missed now than after the first training
     for name in options.recipes:
         if name not in RECIPES:
             raise unknown("recipe", name, RECIPES)
@@ -181,8 +176,6 @@ def _memory_ppo(config: Config, recipe: str) -> tuple[Any, VecEnv]:
 
 
 def _recurrent_ppo(config: Config, recipe: str) -> tuple[Any, VecEnv]:
-    from sb3_contrib import RecurrentPPO
-
     algorithm = config.algorithm
     given = dict(ZOO.get(recipe, {}))
     num_envs = given.pop("num_envs", config.num_envs)
@@ -205,7 +198,7 @@ def _recurrent_ppo(config: Config, recipe: str) -> tuple[Any, VecEnv]:
         given = {name: getattr(algorithm, name) for name in names} | {"policy_kwargs": _LSTM}
         if algorithm.lr_schedule == "linear":
             given["learning_rate"] = LinearSchedule(algorithm.learning_rate, 0.0, 1.0)
-    model = RecurrentPPO("MlpLstmPolicy", env, seed=config.seed, device="cpu", **given)
+    model = recurrent_ppo()("MlpLstmPolicy", env, seed=config.seed, device="cpu", **given)
     return model, env
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from expirespan.experiments.errors import UserError
 from expirespan.experiments.files import write_text
-from expirespan.experiments.options import parse
+from expirespan.experiments.options import parse, split_paths
 from expirespan.experiments.run import Run
 from expirespan.experiments.trace import EpisodeTrace
 
@@ -39,11 +39,9 @@ def view_command(args: Sequence[str]) -> int:
     if not args or args[0] in ("-h", "--help"):
         parse(ViewOptions(), ["--help"], prog, HELP)
         return 0 if args else 2
-    count = next((i for i, arg in enumerate(args) if arg.startswith("-")), len(args))
-    sources = [Path(arg) for arg in args[:count]]
-    if not sources:
-        raise UserError(f"{args[0]!r} is neither a run nor a trace: these come first, then options")
-    options = parse(ViewOptions(), args[count:], prog, HELP)
+    paths, rest = split_paths(args, "neither a run nor a trace: these come first, then options")
+    sources = [Path(path) for path in paths]
+    options = parse(ViewOptions(), rest, prog, HELP)
     traces = read_traces(sources)
     output = options.output or _default(sources[0])
     if not output.parent.is_dir():

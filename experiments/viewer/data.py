@@ -133,12 +133,10 @@ def _sheet(pictures: Picture) -> str:
 
 def _facts(trace: EpisodeTrace) -> str:
     about = trace.about
-    outcomes: dict[Any, str] = {True: "success", False: "failure"}
-    outcome = outcomes.get(about.get("success"), "")
     parts = [
         str(about.get("env") or "episode").removeprefix("ExpireSpan/"),
         f"{trace.steps:,} steps",
-        outcome,
+        trace.outcome,
         f"return {trace.reward.sum():.4g}",
         f"seed {about['seed']}" if about.get("seed") is not None else "",
         f"trained {about['trained_steps']:,} steps" if about.get("trained_steps") else "",
