@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from gymnasium import spaces
+from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
 
@@ -40,21 +42,25 @@ class StandardizedExtractor(BaseFeaturesExtractor):
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("deviation", torch.ones(size))
 
-    def calibrate(self, observations: npt.NDArray[Any]) -> None:
-        """Take mean and deviation of observations (n, ...), n >= 2, such as random actions show.
+    def calibrate(self, batches: Iterable[npt.NDArray[Any]]) -> None:
+        """Take mean and deviation of observations, such as random actions show, in batches (n, ...).
 
         Raises:
-            ValueError: they are fewer, of another size, or all the same.
+            ValueError: they are fewer than 2 in all, of another size, or all the same.
         """
-        seen = torch.as_tensor(np.asarray(observations, np.float64)).flatten(1)
-        if len(seen) < 2 or seen.shape[1] != len(self.mean):
-            raise ValueError(
-                f"observations of shape {tuple(seen.shape)}: expected (n, {len(self.mean)}), n >= 2"
-            )
-        deviation, mean = torch.std_mean(seen, 0, correction=0)
+        size = len(self.mean)
+        found = RunningMeanStd(epsilon=0.0, shape=(size,))
+        for batch in batches:
+            seen = np.asarray(batch, np.float64).reshape(len(batch), -1)
+            if seen.shape[1] != size:
+                raise ValueError(f"observations of shape {seen.shape}: expected (n, {size})")
+            found.update(seen)
+        if found.count < 2:
+            raise ValueError(f"{found.count:.0f} observations: expected 2 or more")
+        deviation = torch.as_tensor(np.sqrt(found.var))
         if not deviation.max() > 0:
             raise ValueError("observations are all the same: there is nothing to standardise by")
-        self.mean.copy_(mean)
+        self.mean.copy_(torch.as_tensor(found.mean))
         self.deviation.copy_(deviation.clamp_min(self.LEAST * deviation.max()))
 
     def forward(self, observations: torch.Tensor) -> torch.Tensor:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
 import numpy.typing as npt
 import torch
 from gymnasium import spaces
@@ -122,15 +121,14 @@ def make_agent(config: Config, env: SB3VecEnv) -> Agent:
         return agent
 
 
-def random_observations(config: Config) -> npt.NDArray[Any]:
-    """What random actions show in ``config.standardize`` steps of environments apart from those of training."""
+def random_observations(config: Config) -> Iterator[npt.NDArray[Any]]:
+    """What random actions show in ``config.standardize`` steps of environments of their own, step by step."""
     envs = make_envs(config.env, config.num_envs)
-    seen = [envs.reset(seed=config.seed)[0]]
+    yield envs.reset(seed=config.seed)[0]
     envs.action_space.seed(config.seed)
     for _ in range(config.standardize // config.num_envs):
-        seen.append(envs.step(envs.action_space.sample())[0].copy())
+        yield envs.step(envs.action_space.sample())[0]
     envs.close()
-    return np.concatenate(seen)
 
 
 def load_agent(

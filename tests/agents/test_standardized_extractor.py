@@ -19,13 +19,13 @@ def test_by_hand():
     made = extractor()
     raw = th.tensor([[4.0, 6.0, 1.0]])
     th.testing.assert_close(made(raw), raw)
-    made.calibrate(SEEN)
+    made.calibrate([SEEN[:1], SEEN[1:]])
     th.testing.assert_close(made(raw), th.tensor([[1.0, 5.0, -0.5]]))
 
 
 def test_images_are_flattened():
     made = extractor((2, 2, 1))
-    made.calibrate(np.arange(12).reshape(3, 2, 2, 1))
+    made.calibrate([np.arange(12).reshape(3, 2, 2, 1)])
     assert made(th.zeros(5, 2, 2, 1)).shape == (5, 4) and made.features_dim == 4
     th.testing.assert_close(made(th.arange(4, 8).view(1, 2, 2, 1)), th.zeros(1, 4))
 
@@ -33,7 +33,7 @@ def test_images_are_flattened():
 @pytest.mark.parametrize("seen", [SEEN[:1], SEEN[:, :2], np.ones((4, 3))])
 def test_wrong_observations_are_refused(seen):
     with pytest.raises(ValueError, match="observations"):
-        extractor().calibrate(seen)
+        extractor().calibrate([seen])
 
 
 def test_other_spaces_are_refused():
@@ -46,7 +46,7 @@ def test_the_statistics_are_in_the_file(make_envs, tmp_path):
     agent = MemoryPPO(
         "MlpPolicy", make_envs("Noise"), n_steps=12, batch_size=12, policy_kwargs=kwargs, device="cpu"
     )
-    agent.policy.features_extractor.calibrate(SEEN)
+    agent.policy.features_extractor.calibrate([SEEN[:1], SEEN[1:]])
     agent.learn(36).save(tmp_path / "agent")
     loaded = MemoryPPO.load(tmp_path / "agent", device="cpu").policy.features_extractor
     th.testing.assert_close(loaded.mean, th.tensor([2.0, 5.0, 1.1]))

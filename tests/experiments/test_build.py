@@ -22,7 +22,7 @@ from expirespan.experiments.record import record_episode
 
 def test_observations_are_standardised_by_what_random_actions_show(tiny: Config) -> None:
     config = replace(tiny, standardize=400)
-    seen = build.random_observations(config)
+    seen = np.concatenate(list(map(np.copy, build.random_observations(config))))
     assert seen.shape == (8 * 51, *build.make_envs(config.env, 1).single_observation_space.shape)
     agents = [build.make_agent(config, build.make_training_env(config)) for _ in range(2)]
     first, second = (build.memory_policy(agent).features_extractor for agent in agents)
