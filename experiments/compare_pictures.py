@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from expirespan.experiments.compare import WINDOW, Comparison, Group
-from expirespan.experiments.retention import GREY, LAYERS, STYLES
+from expirespan.experiments.palette import BLUE, GREY, LAYERS, ORANGE
+from expirespan.experiments.retention import STYLES
 
-# Okabe and Ito's palette, as in `retention.py`
-WINDOW_COLOUR, OTHER_COLOUR = LAYERS[0], "#d55e00"
+WINDOW_COLOUR, OTHER_COLOUR = BLUE, ORANGE
 
 
 def draw_memory(comparison: Comparison) -> bytes | None:

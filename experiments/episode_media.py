@@ -13,7 +13,8 @@ from stable_baselines3.common.logger import Logger
 from expirespan.experiments.heatmap import draw_heatmap
 from expirespan.experiments.log_files import NOT_TEXT
 from expirespan.experiments.log_values import Movie, Page, Picture, Table
-from expirespan.experiments.retention import ALIVE, CUE, FORGOTTEN, ImageOf, runs
+from expirespan.experiments.palette import ALIVE, CUE, FORGOTTEN
+from expirespan.experiments.retention import ImageOf, runs
 from expirespan.experiments.trace import EpisodeTrace
 from expirespan.experiments.viewer import viewer_page
 

@@ -6,11 +6,10 @@ import hashlib
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from gymnasium import spaces
 from PIL import Image
 
-Picture = npt.NDArray[np.uint8]
+from expirespan.experiments.log_values import Picture
 
 SIDE = 96
 """Pixels of a picture's longer side, at most."""

@@ -7,7 +7,8 @@ import numpy.typing as npt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from expirespan.experiments.retention import CUE, runs
+from expirespan.experiments.palette import CUE
+from expirespan.experiments.retention import runs
 from expirespan.experiments.trace import EpisodeTrace
 
 MOST_COLUMNS = 800

@@ -16,14 +16,12 @@ from matplotlib.patches import ConnectionPatch, Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from expirespan.experiments.files import atomically
+from expirespan.experiments.palette import ALIVE, CUE, FORGOTTEN, GREY, LAYERS
 from expirespan.experiments.trace import Bools, EpisodeTrace
 
 ImageOf = Callable[[Any], npt.NDArray[np.uint8]]
 """Draws one observation as (height, width, 3) uint8."""
 
-# Okabe and Ito's palette, which colour-blind people tell apart; lightness differs as well.
-FORGOTTEN, ALIVE, CUE, GREY = "#a9b9c6", "#d55e00", "#009e73", "#666666"
-LAYERS = ("#0072b2", "#e69f00", "#cc79a7", "#56b4e9", "#000000")
 STYLES = ("-", "--", "-.", ":")
 LEFT = 0.085
 MOST_THUMBNAILS = 12

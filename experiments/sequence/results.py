@@ -18,6 +18,7 @@ from matplotlib.ticker import LogLocator
 
 from expirespan.experiments.errors import UserError
 from expirespan.experiments.files import atomically
+from expirespan.experiments.palette import GREY
 
 Result = dict[str, Any]
 NEEDED = {
@@ -96,7 +97,7 @@ def draw(results: dict[str, Result], path: Path) -> Path:
     if chance is None:
         left.set_ylabel("bits per byte")
     else:
-        left.axhline(chance, color="#666666", linestyle=":", linewidth=1)
+        left.axhline(chance, color=GREY, linestyle=":", linewidth=1)
         left.set(ylabel="accuracy", ylim=(0, 1.04))
     right.set_ylabel("memories alive per layer")
     right.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageColor
 
-from expirespan.experiments.frames import Frames, Picture
+from expirespan.experiments.frames import Frames
+from expirespan.experiments.log_values import Picture
+from expirespan.experiments.palette import BLUE, ORANGE
 from expirespan.experiments.trace import EpisodeTrace, Ints
 
 Array = npt.NDArray[Any]
@@ -108,7 +110,7 @@ def _cells(observation: Array) -> Picture:
     high = np.where(finite, values, -np.inf).max(0)
     place = np.clip((np.nan_to_num(values) - low) / np.maximum(high - low, 1e-12), 0, 1)
     place = np.nan_to_num(np.where(high > low, place, 0.5), nan=0.5)
-    blue, white, orange = (np.asarray(c, float) for c in ((0, 114, 178), (245, 245, 245), (213, 94, 0)))
+    blue, white, orange = (np.array(ImageColor.getrgb(c), float) for c in (BLUE, "#f5f5f5", ORANGE))
     below, above = np.clip(1 - 2 * place, 0, 1)[..., None], np.clip(2 * place - 1, 0, 1)[..., None]
     colours = white + below * (blue - white) + above * (orange - white)
     T, D = place.shape

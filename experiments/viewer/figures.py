@@ -24,8 +24,8 @@ from bokeh.palettes import Cividis256
 from bokeh.plotting import figure
 from bokeh.resources import INLINE
 
-BLUE, ORANGE, GREEN, PINK, GREY = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#666666"
-"""Of Okabe and Ito's palette, which colour-blind people tell apart."""
+from expirespan.experiments.palette import BLUE, GREEN, GREY, ORANGE, PINK
+
 LEFT = 52
 """Pixels left of every figure's axes, so that their timelines lie above each other."""
 COLOURS = [Cividis256[i] for i in range(0, 256, 51)]

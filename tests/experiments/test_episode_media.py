@@ -12,8 +12,8 @@ from stable_baselines3.common.logger import Logger
 from expirespan.experiments.config import CorridorEnv
 from expirespan.experiments.episode_media import COLUMNS, HEAD, MARGIN, WIDTH, film, log_episode, longest_kept
 from expirespan.experiments.log_values import Movie
+from expirespan.experiments.palette import ALIVE, FORGOTTEN
 from expirespan.experiments.record import image_of
-from expirespan.experiments.retention import ALIVE, FORGOTTEN
 
 ORANGE, GREY = ([int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in (ALIVE, FORGOTTEN))
 
