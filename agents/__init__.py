@@ -1,6 +1,7 @@
 """Agents on stable-baselines3 whose policy reads its history through a memory."""
 
 from expirespan.agents.a2c import MemoryA2C
+from expirespan.agents.choices import ChoiceExtractor, MemoryChoicePolicy
 from expirespan.agents.forgetting import Forgetting
 from expirespan.agents.histogram import Histogram
 from expirespan.agents.penalty import AdaptivePenalty, ConstantPenalty, PenaltySchedule, WarmupPenalty
@@ -13,11 +14,13 @@ from expirespan.agents.vec_env import SB3VecEnv
 
 __all__ = [
     "AdaptivePenalty",
+    "ChoiceExtractor",
     "ConstantPenalty",
     "Forgetting",
     "Histogram",
     "MemoryA2C",
     "MemoryActorCriticPolicy",
+    "MemoryChoicePolicy",
     "MemoryPPO",
     "PenaltySchedule",
     "PolicyStep",

@@ -31,6 +31,7 @@ from expirespan.agents.checks import (
     check_number,
     check_observation_space,
 )
+from expirespan.agents.choices import MemoryChoicePolicy
 from expirespan.agents.forgetting import Forgetting, Lesson, LessonGradient
 from expirespan.agents.memoryless import MirroredRolloutBuffer
 from expirespan.agents.penalty import PenaltySchedule, as_schedule
@@ -69,6 +70,7 @@ class MemoryOnPolicyAlgorithm(RolloutAlgorithm):
         "MlpPolicy": MemoryActorCriticPolicy,
         "CnnPolicy": MemoryActorCriticCnnPolicy,
         "MultiInputPolicy": MemoryMultiInputActorCriticPolicy,
+        "ChoicePolicy": MemoryChoicePolicy,
     }
 
     def __init__(

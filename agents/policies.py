@@ -124,6 +124,14 @@ class MemoryActorCriticPolicy(CheckpointedPolicy):
         encoded: th.Tensor = self.encoder(features)
         return encoded
 
+    def _for_memory(self, x: th.Tensor) -> th.Tensor:
+        """What the memory reads of the encoding: all of it."""
+        return x
+
+    def _for_heads(self, x: th.Tensor, y: th.Tensor) -> th.Tensor:
+        """What the heads read of the encoding and the memory's answer: their sum."""
+        return x + y
+
     def _given(
         self, x: th.Tensor, state: MemoryState | None, episode_start: th.Tensor | None
     ) -> tuple[MemoryState, th.Tensor]:
@@ -147,11 +155,12 @@ class MemoryActorCriticPolicy(CheckpointedPolicy):
         """One step, ``y`` as the heads read it; with gradient where it is enabled (then a block of length one)."""
         x = self._encode(obs)
         state, episode_start = self._given(x, state, episode_start)
+        read = self._for_memory(x)
         if not th.is_grad_enabled():
-            out = self.memory.step(x, state, episode_start, need)
-            return replace(out, y=out.y + x)
-        out = self.memory.unroll(x[:, None], state, episode_start[:, None])
-        return replace(out, y=out.y[:, 0] + x)
+            out = self.memory.step(read, state, episode_start, need)
+            return replace(out, y=self._for_heads(x, out.y))
+        out = self.memory.unroll(read[:, None], state, episode_start[:, None])
+        return replace(out, y=self._for_heads(x, out.y[:, 0]))
 
     def step(
         self,
@@ -178,8 +187,8 @@ class MemoryActorCriticPolicy(CheckpointedPolicy):
         """Re-read segments (n, T, ...) in one pass. ``actions`` (n, T, action_dim), as in the buffer."""
         n, T = episode_start.shape
         x = self._encode(flatten_steps(obs)).unflatten(0, (n, T))
-        out = self.memory.unroll(x, state, episode_start)
-        out = replace(out, y=out.y + x)
+        out = self.memory.unroll(self._for_memory(x), state, episode_start)
+        out = replace(out, y=self._for_heads(x, out.y))
         distribution, values = self.heads(out.y.flatten(0, 1))
         entropy = distribution.entropy()
         return MemoryEvaluation(

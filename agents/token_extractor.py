@@ -13,6 +13,10 @@ from torch import nn
 __all__ = ["TokenExtractor"]
 
 
+EMBEDDING_SCALE = 0.3
+"""Size at which embeddings begin: at PyTorch's 1 they hardly move, and take several times the samples."""
+
+
 class TokenExtractor(BaseFeaturesExtractor):
     """Embeddings E of a line's L tokens, concatenated, times a matrix: features = W (E[token_1], ..., E[token_L]) + b.
 
@@ -48,6 +52,8 @@ class TokenExtractor(BaseFeaturesExtractor):
         super().__init__(observation_space, features_dim)
         (length,) = observation_space.shape
         self.embedding = nn.Embedding(int(observation_space.high.max()) + 1, embedding_dim, padding_idx=0)
+        with torch.no_grad():
+            self.embedding.weight.mul_(EMBEDDING_SCALE)
         self.linear = nn.Linear(length * embedding_dim, features_dim)
 
     def forward(self, observations: torch.Tensor) -> torch.Tensor:

@@ -29,7 +29,6 @@ from expirespan.agents import (
     PenaltySchedule,
     SB3VecEnv,
     StandardizedExtractor,
-    TokenExtractor,
     WarmupPenalty,
 )
 from expirespan.experiments.config import (
@@ -96,8 +95,8 @@ def make_agent(config: Config, env: SB3VecEnv) -> Agent:
     """A new agent. Its constructor seeds python, numpy, torch and ``env`` with ``config.seed``."""
     given = settings(config.algorithm)
     policy: dict[str, Any] = {"memory": config.memory.name, "memory_kwargs": settings(config.memory)}
-    if config.env.tokens:
-        policy["features_extractor_class"] = TokenExtractor
+    if config.env.choices:
+        policy["features_extractor_kwargs"] = config.env.choices
     elif config.standardize:
         policy["features_extractor_class"] = StandardizedExtractor
     policy["net_arch"] = list(given.pop("net_arch"))
@@ -107,7 +106,7 @@ def make_agent(config: Config, env: SB3VecEnv) -> Agent:
     kind = MemoryA2C if isinstance(config.algorithm, A2CAlgorithm) else MemoryPPO
     with _checked(f"{config.algorithm.name} with memory {config.memory.name}"):
         agent = kind(
-            "MultiInputPolicy" if isinstance(env.observation_space, spaces.Dict) else "MlpPolicy",
+            _policy(config.env, env.observation_space),
             env,
             policy_kwargs=policy,
             span_penalty=_penalty(config.penalty),
@@ -119,6 +118,12 @@ def make_agent(config: Config, env: SB3VecEnv) -> Agent:
         if isinstance(agent.policy.features_extractor, StandardizedExtractor):
             agent.policy.features_extractor.calibrate(random_observations(config))
         return agent
+
+
+def _policy(env: Env, space: spaces.Space[Any]) -> str:
+    if env.choices:
+        return "ChoicePolicy"
+    return "MultiInputPolicy" if isinstance(space, spaces.Dict) else "MlpPolicy"
 
 
 def random_observations(config: Config) -> Iterator[npt.NDArray[Any]]:

@@ -12,8 +12,8 @@ class _World:
     """What every environment's settings tell: its Gymnasium id, its parameters, and which episodes are longest."""
 
     name: ClassVar[str]
-    tokens: ClassVar[bool] = False
-    """Whether an observation is a line of tokens."""
+    choices: ClassVar[dict[str, int]] = {}
+    """Where an observation describes actions, as arguments of `ChoiceExtractor`; nothing if it does not."""
 
     @property
     def gym_id(self) -> str:
@@ -96,7 +96,7 @@ class InstructionEnv(_Lengths):
     """A line of text a step, one of which tells what to do when the turn comes."""
 
     name: ClassVar[str] = "ExpireSpan/FindInstruction-v0"
-    tokens: ClassVar[bool] = True
+    choices: ClassVar[dict[str, int]] = {"first": 2, "choices": 4, "words": 5}
     min_length: int = 10
     """Fewest lines between the instruction and the turn."""
     max_length: int = 1000
