@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from expirespan.envs.corridor_vector import CorridorVector
+from expirespan.envs.frame_stack import VectorFrameStackObservation
 from expirespan.envs.instruction_vector import FindInstructionVector
 from expirespan.envs.oracles import (
     ORACLES,
@@ -49,6 +50,7 @@ __all__ = [
     "PortalRoomsOracle",
     "PortalRoomsVector",
     "Restorable",
+    "VectorFrameStackObservation",
 ]
 
 register_environments()

@@ -18,7 +18,6 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.wrappers.vector import RecordEpisodeStatistics, TransformReward
 from stable_baselines3.common.utils import LinearSchedule
 
-import expirespan.envs  # noqa: F401  registers the environments
 from expirespan.agents import (
     AdaptivePenalty,
     ConstantPenalty,
@@ -31,6 +30,7 @@ from expirespan.agents import (
     StandardizedExtractor,
     WarmupPenalty,
 )
+from expirespan.envs import VectorFrameStackObservation
 from expirespan.experiments.config import (
     A2CAlgorithm,
     AdaptivePenaltyPart,
@@ -63,11 +63,18 @@ def make_envs(env: Env, num_envs: int, **more: Any) -> VectorEnv[Any, Any, Any]:
             own = metadata_of(gym.spec(env.gym_id).vector_entry_point)
             drawn = more.get("render_mode") in (None, *own.get("render_modes", []))
             if drawn and own.get("autoreset_mode") is AutoresetMode.SAME_STEP:
-                return gym.make_vec(env.gym_id, num_envs=num_envs, **env.parameters, **more)
-            same_step = {"autoreset_mode": AutoresetMode.SAME_STEP}
-            return gym.make_vec(
-                env.gym_id, num_envs, VectorizeMode.SYNC, vector_kwargs=same_step, **env.parameters, **more
-            )
+                made = gym.make_vec(env.gym_id, num_envs=num_envs, **env.parameters, **more)
+            else:
+                same_step = {"autoreset_mode": AutoresetMode.SAME_STEP}
+                made = gym.make_vec(
+                    env.gym_id,
+                    num_envs,
+                    VectorizeMode.SYNC,
+                    vector_kwargs=same_step,
+                    **env.parameters,
+                    **more,
+                )
+            return made if env.stacked == 1 else VectorFrameStackObservation(made, env.stacked)
         except gym.error.Error as error:
             raise UserError(f"environment {env.gym_id}: {error}") from None
 

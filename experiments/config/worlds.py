@@ -23,7 +23,13 @@ class _World:
     @property
     def parameters(self) -> dict[str, Any]:
         """Arguments for ``gym.make_vec``."""
-        return {item.name: getattr(self, item.name) for item in fields(self)}  # type: ignore[arg-type]
+        names = [item.name for item in fields(self)]  # type: ignore[arg-type]
+        return {name: getattr(self, name) for name in names if name != "frame_stack"}
+
+    @property
+    def stacked(self) -> int:
+        """Observations that the policy sees at a time."""
+        return int(getattr(self, "frame_stack", 1))
 
     def longest(self) -> Self:
         """The environment with its longest episodes only."""
@@ -89,6 +95,8 @@ class PortalEnv(_World):
     """Whether every passage pays or only the first."""
     show_room: bool = True
     """Whether the room's number is seen."""
+    frame_stack: int = 1
+    """Observations that the policy sees at a time, the present one and those before."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +132,8 @@ class GymEnv(_World):
     name: ClassVar[str] = "gym"
     id: str = "ExpireSpan/CartPoleNoVel-v1"
     """Its id; module:id imports the module that registers it."""
+    frame_stack: int = 1
+    """Observations that the policy sees at a time, the present one and those before."""
 
     @property
     def gym_id(self) -> str:
