@@ -34,13 +34,12 @@ def test_features_worked_out_by_hand() -> None:
     extractor = ChoiceExtractor(SPACE, **CHOICES, features_dim=2, embedding_dim=1, choice_dim=1)
     with th.no_grad():
         extractor.embedding.weight[:, 0] = th.arange(10.0)
-        extractor.describe.weight[:] = th.tensor([[1.0, 10.0]])
-        extractor.describe.bias[:] = 0.5
+        extractor.about.weight[:], extractor.about.bias[:] = 10.0, 0.5
     features = extractor(th.tensor([[7.0, 1, 2, 3, 4]]))
-    assert features.shape[1] == extractor.features_dim == 4
-    th.testing.assert_close(features[0, 2:], th.tensor([1 + 20 + 0.5, 3 + 40 + 0.5]))
+    assert features.shape[1] == extractor.features_dim == 5
+    th.testing.assert_close(features[0, 2:], th.tensor([170.5, 30.5, 70.5]))
     plain = TokenExtractor(SPACE, 2, 1)
-    plain.load_state_dict({k: v for k, v in extractor.state_dict().items() if not k.startswith("describe")})
+    plain.load_state_dict({k: v for k, v in extractor.state_dict().items() if not k.startswith("about")})
     th.testing.assert_close(features[:, :2], plain(th.tensor([[7.0, 1, 2, 3, 4]])))
 
 
@@ -49,8 +48,7 @@ def test_a_score_is_the_product_of_query_and_description() -> None:
     with th.no_grad():
         chooser.action_net.weight[:], chooser.action_net.bias[:] = 0, th.tensor([0.0, 5.0, 6.0])
         chooser.query.weight[:], chooser.query.bias[:] = 0, 1.0
-        chooser.features_extractor.describe.weight[:] = 0.0
-        chooser.features_extractor.describe.bias[:] = 0.25
+        chooser.features_extractor.about.weight[:], chooser.features_extractor.about.bias[:] = 0, 0.25
     score = 32 * 0.25 / 32**0.5
     expected = th.log_softmax(th.tensor([0.0, 5 + score, 6 + score]), 0)
     th.testing.assert_close(logits(chooser, 1, 2, 3, 4, 5), expected)
