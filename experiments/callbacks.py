@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from dataclasses import asdict
 
@@ -121,18 +122,24 @@ def evaluation_score(agent: Agent, config: Config) -> Score:
 
 def rank(entry: dict[str, object], target: Target) -> tuple[float, float]:
     """Order of evaluations: by success (or return), then by how little is kept, both as far as the target goes."""
-    success = entry["mean_return"] if entry["success"] is None else entry["success"]
+    by_return = entry["success"] is None or (target.success is None and target.mean_return is not None)
+    found, wanted = ("mean_return", target.mean_return) if by_return else ("success", target.success)
+    reached = min(float(entry[found]), math.inf if wanted is None else wanted)  # type: ignore[arg-type]
     alive = entry["alive_at_end"]
-    reached = float(success) if target.success is None else min(float(success), target.success)  # type: ignore[arg-type]
     most = max(alive) if isinstance(alive, list) and alive else 0.0
     return reached, -max(most, target.alive or 0.0)
 
 
 def meets(entry: dict[str, object], target: Target) -> bool:
     """Whether an evaluation meets the target; never without one."""
-    success, alive = entry["success"], entry["alive_at_end"]
-    if target.success is None or not isinstance(success, float) or success < target.success:
+    wanted = {"success": target.success, "mean_return": target.mean_return}
+    if all(least is None for least in wanted.values()):
         return False
+    for name, least in wanted.items():
+        found = entry[name]
+        if least is not None and not (isinstance(found, float) and found >= least):
+            return False
+    alive = entry["alive_at_end"]
     return (
         target.alive is None or not isinstance(alive, list) or all(count <= target.alive for count in alive)
     )

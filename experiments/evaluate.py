@@ -26,7 +26,7 @@ from expirespan.experiments.episodes import (
 )
 from expirespan.experiments.errors import UserError
 from expirespan.experiments.provenance import provenance
-from expirespan.experiments.stats import Interval, wilson
+from expirespan.experiments.stats import Interval, mean_interval, wilson
 
 LONG = 0.95
 """Episodes of at least this fraction of the longest length count as the longest."""
@@ -60,6 +60,7 @@ class Score:
     """What one player reached.
 
     ``success`` (with Wilson's 95% ``interval``) and lengths are None where the environment does not tell.
+    ``return_interval``: Student's 95% interval of ``mean_return`` over episodes, None for a single one.
     ``alive``: memories alive per layer, mean over episodes of their mean; ``alive_at_end``: at the last step
     of the longest episodes (`LONG`), None without any. ``retention``: of cues, where the environment marks them.
     """
@@ -76,6 +77,7 @@ class Score:
     steps_per_second: float
     step_times: list[StepTime] = field(default_factory=list)
     retention: Retention | None = None
+    return_interval: Interval | None = None
 
 
 @dataclass(frozen=True)
@@ -165,6 +167,7 @@ def summarise(episodes: Episodes, env: Env) -> Score:
         steps_per_second=float(episodes.steps.sum() / episodes.seconds),
         step_times=list(_step_times(episodes)),
         retention=episodes.retention,
+        return_interval=mean_interval(episodes.returns.tolist()) if len(episodes.returns) > 1 else None,
     )
 
 

@@ -50,8 +50,8 @@ def describe(score: Score) -> str:
     parts = []
     if score.success is not None and score.interval is not None:
         parts.append(f"success {score.success:.3f} ({score.interval.low:.3f}-{score.interval.high:.3f})")
-    else:
-        parts.append(f"return {score.mean_return:.3f}")
+    between = "" if score.return_interval is None else " ({:.3f}-{:.3f})".format(*score.return_interval)
+    parts.append(f"return {score.mean_return:.3f}{between}")
     if score.longest_success is not None:
         parts.append(f"longest {score.longest_success:.2f}")
     if score.alive:

@@ -43,7 +43,7 @@ def mean_interval(
     method: Literal["t", "bootstrap"] = "t",
     resamples: int = 10_000,
 ) -> Interval:
-    """Interval of the mean of independent runs, such as one score per seed.
+    """Interval of the mean of independent numbers, such as returns of episodes or one score per seed.
 
     ``t``: Student's, right for about normal scores and the choice for a handful of seeds. ``bootstrap``:
     percentiles of the means of ``resamples`` drawn with replacement (fixed seed); too narrow for few seeds.

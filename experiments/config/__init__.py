@@ -95,7 +95,9 @@ class Target:
     """Training ends when evaluations in a row reach it."""
 
     success: float | None = None
-    """Success rate; None to train for all steps."""
+    """Success rate; None for any."""
+    mean_return: float | None = None
+    """Mean return; None for any. Without this and success, training takes all steps."""
     alive: float | None = None
     """Most memories per layer, at the end of the longest episodes; None for any number."""
     evaluations: int = 2

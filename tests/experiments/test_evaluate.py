@@ -173,3 +173,7 @@ def test_an_environment_that_does_not_tell_success() -> None:
     result = summarise(untold, CorridorEnv(3, 5))
     assert result.success is None and result.interval is None and result.by_length == []
     assert result.mean_return == 0.5
+    # deviation 1 / sqrt(2), over sqrt(2) episodes, times the 0.975 quantile of t with one degree of freedom
+    assert result.return_interval == pytest.approx((0.5 - 0.5 * 12.7062, 0.5 + 0.5 * 12.7062), abs=1e-3)
+    alone = summarise(episodes([5], [1]), CorridorEnv(3, 5))
+    assert alone.return_interval is None

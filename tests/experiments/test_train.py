@@ -113,6 +113,16 @@ def test_targets_and_ranks() -> None:
     assert not meets(entry, Target())
     assert not meets(entry | {"success": None}, Target(0.5))
     assert meets(entry | {"alive_at_end": []}, Target(0.5, alive=1)), "recurrent memories keep no states"
+    assert meets(entry, Target(mean_return=0.9)) and not meets(entry, Target(mean_return=0.91))
+    assert not meets(entry, Target(0.97, mean_return=0.9)) and not meets(
+        entry, Target(0.96, mean_return=0.91)
+    )
+    assert meets(entry | {"success": None}, Target(mean_return=0.9, alive=31))
+    richer = entry | {"mean_return": 2.0, "success": 0.1}
+    assert rank(richer, Target()) < rank(entry, Target()), "success comes first where it is told"
+    assert rank(richer, Target(mean_return=3)) > rank(entry, Target(mean_return=3)), (
+        "unless the return is asked"
+    )
     better = entry | {"success": 1.0, "alive_at_end": [100.0, 3.0]}
     assert rank(better, Target()) > rank(entry, Target())
     assert rank(better, Target(0.95)) < rank(entry, Target(0.95)), "both good enough: less is better"
