@@ -12,6 +12,8 @@ from gymnasium import spaces
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
+from expirespan.memory.rule import require
+
 
 class StandardizedExtractor(BaseFeaturesExtractor):
     """A Box observation, flattened, minus a mean, divided by a deviation, entry by entry; both are buffers.
@@ -22,23 +24,25 @@ class StandardizedExtractor(BaseFeaturesExtractor):
 
     Use it as ``policy_kwargs=dict(features_extractor_class=StandardizedExtractor)``.
 
-    Raises:
-        ValueError: another observation space.
-    """
+    ``least_deviation``: deviations count as at least this share of the largest. What is rare weighs more the smaller
+    it is, up to its inverse: what random actions never reach would else outweigh all they see.
 
-    LEAST = 0.1
-    """Deviations count as at least this share of the largest, or what is rare would outweigh all else."""
+    Raises:
+        ValueError: another observation space, or ``least_deviation`` outside (0, 1].
+    """
 
     mean: torch.Tensor
     deviation: torch.Tensor
 
-    def __init__(self, observation_space: spaces.Space[Any]) -> None:
+    def __init__(self, observation_space: spaces.Space[Any], least_deviation: float = 0.1) -> None:
         if not isinstance(observation_space, spaces.Box):
             raise ValueError(
                 f"observation_space={observation_space}: StandardizedExtractor reads a Box; use SB3's for others"
             )
         size = int(np.prod(observation_space.shape))
+        require(0 < least_deviation <= 1, "least_deviation", least_deviation, "within (0, 1]")
         super().__init__(observation_space, size)
+        self.least_deviation = least_deviation
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("deviation", torch.ones(size))
 
@@ -61,7 +65,7 @@ class StandardizedExtractor(BaseFeaturesExtractor):
         if not deviation.max() > 0:
             raise ValueError("observations are all the same: there is nothing to standardise by")
         self.mean.copy_(torch.as_tensor(found.mean))
-        self.deviation.copy_(deviation.clamp_min(self.LEAST * deviation.max()))
+        self.deviation.copy_(deviation.clamp_min(self.least_deviation * deviation.max()))
 
     def forward(self, observations: torch.Tensor) -> torch.Tensor:
         """(B, ...) -> (B, features_dim)."""

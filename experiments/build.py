@@ -102,10 +102,13 @@ def make_agent(config: Config, env: SB3VecEnv) -> Agent:
     """A new agent. Its constructor seeds python, numpy, torch and ``env`` with ``config.seed``."""
     given = settings(config.algorithm)
     policy: dict[str, Any] = {"memory": config.memory.name, "memory_kwargs": settings(config.memory)}
+    if config.env.choices and config.standardize:
+        raise UserError(f"standardize={config.standardize}: {config.env.gym_id} shows words; use 0")
     if config.env.choices:
         policy["features_extractor_kwargs"] = config.env.choices
     elif config.standardize:
         policy["features_extractor_class"] = StandardizedExtractor
+        policy["features_extractor_kwargs"] = {"least_deviation": config.least_deviation}
     policy["net_arch"] = list(given.pop("net_arch"))
     policy["predictor_lr"] = given.pop("predictor_lr")
     if given.pop("lr_schedule") == "linear":

@@ -116,6 +116,8 @@ class Config:
     """Environment steps of training."""
     standardize: Count = 0
     """Steps of random actions by which observations are standardised once, before training; 0 for raw ones."""
+    least_deviation: float = 0.1
+    """Least share of the largest deviation by which they are divided; the smaller, the more what is rare weighs."""
     reward_scale: float = 1.0
     """Rewards are multiplied by this in training; what is reported is not."""
     num_envs: int = 64

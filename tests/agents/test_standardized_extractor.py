@@ -23,6 +23,14 @@ def test_by_hand():
     th.testing.assert_close(made(raw), th.tensor([[1.0, 5.0, -0.5]]))
 
 
+def test_the_least_deviation_is_a_choice():
+    made = StandardizedExtractor(spaces.Box(-10, 10, (3,)), least_deviation=0.5)
+    made.calibrate([SEEN])
+    th.testing.assert_close(made.deviation, th.tensor([2.0, 1.0, 1.0]))
+    with pytest.raises(ValueError, match="least_deviation must be within"):
+        StandardizedExtractor(spaces.Box(-10, 10, (3,)), least_deviation=0.0)
+
+
 def test_images_are_flattened():
     made = extractor((2, 2, 1))
     made.calibrate([np.arange(12).reshape(3, 2, 2, 1)])

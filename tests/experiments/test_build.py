@@ -15,7 +15,7 @@ from gymnasium.vector import AutoresetMode
 
 from expirespan.agents import StandardizedExtractor
 from expirespan.experiments import build
-from expirespan.experiments.config import Config, GymEnv
+from expirespan.experiments.config import Config, GymEnv, InstructionEnv
 from expirespan.experiments.errors import UserError
 from expirespan.experiments.record import record_episode
 
@@ -35,6 +35,9 @@ def test_what_cannot_be_standardised(tiny: Config) -> None:
     config = replace(tiny, standardize=400, env=GymEnv("FrozenLake-v1"))
     with pytest.raises(UserError, match="reads a Box"):
         build.make_agent(config, build.make_training_env(config))
+    words = replace(tiny, standardize=400, env=InstructionEnv())
+    with pytest.raises(UserError, match="standardize=400: .* shows words"):
+        build.make_agent(words, build.make_training_env(words))
 
 
 class _Named(gym.Env[Any, Any]):
