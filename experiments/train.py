@@ -25,7 +25,7 @@ from expirespan.experiments.retention import draw_retention
 from expirespan.experiments.run import Run
 from expirespan.experiments.tracking import WandbWriter
 
-FIXED = ("seed", "num_envs", "env", "memory", "algorithm", "penalty", "forgetting", "recipe")
+FIXED = ("seed", "trained_agent", "num_envs", "env", "memory", "algorithm", "penalty", "forgetting", "recipe")
 """Settings that a run cannot change when it is resumed."""
 
 
@@ -59,7 +59,10 @@ def train(config: Config, resume: Run | None = None) -> TrainingResult:
     torch.set_num_threads(config.threads)
     env = make_training_env(config)
     if resume is None:
+        weights = None if config.trained_agent is None else _weights_of(config.trained_agent)
         agent = make_agent(config, env)  # seeds everything with config.seed
+        if weights is not None:
+            _begin_with(agent, weights, config)
         run = Run.create(config)
     else:
         run = resume
@@ -113,6 +116,25 @@ def train(config: Config, resume: Run | None = None) -> TrainingResult:
         picture=picture,
         seconds=time.perf_counter() - begin,
     )
+
+
+def _weights_of(path: str) -> dict[str, torch.Tensor]:
+    """The weights of the policy in the newest checkpoint of a run, or in a checkpoint file of one."""
+    file = Path(path)
+    run = Run.open(file.parent.parent if file.is_file() else file)
+    checkpoint = file if file.is_file() else run.newest_checkpoint()
+    return load_agent(run.config, checkpoint).policy.state_dict()
+
+
+def _begin_with(agent: Agent, weights: dict[str, torch.Tensor], config: Config) -> None:
+    try:
+        agent.policy.load_state_dict(weights)
+    except RuntimeError as error:
+        first = " ".join(str(error).split())[:300]
+        raise UserError(
+            f"trained-agent={config.trained_agent}: its policy is not that of these settings ({first}); "
+            "choose the memory, heads and environment that it was trained with"
+        ) from None
 
 
 def _check_resumable(config: Config, before: Config) -> None:

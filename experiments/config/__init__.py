@@ -114,6 +114,8 @@ class Config:
     """Seed of environments, torch, numpy and python."""
     total_timesteps: Count = 1_000_000
     """Environment steps of training."""
+    trained_agent: str | None = None
+    """Run or checkpoint file whose policy's weights to begin with, such as one of an easier task; None for new ones."""
     standardize: Count = 0
     """Steps of random actions by which observations are standardised once, before training; 0 for raw ones."""
     least_deviation: float = 0.1

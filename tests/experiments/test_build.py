@@ -36,7 +36,7 @@ def test_what_cannot_be_standardised(tiny: Config) -> None:
     with pytest.raises(UserError, match="reads a Box"):
         build.make_agent(config, build.make_training_env(config))
     words = replace(tiny, standardize=400, env=InstructionEnv())
-    with pytest.raises(UserError, match="standardize=400: .* shows words"):
+    with pytest.raises(UserError, match="shows words"):
         build.make_agent(words, build.make_training_env(words))
 
 

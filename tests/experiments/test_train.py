@@ -105,6 +105,20 @@ def test_training_ends_when_the_target_is_held(tiny: Config) -> None:
     assert not train(replace(tiny, target=Target(success=0.0, alive=0.5, evaluations=1))).reached_target
 
 
+def test_a_run_begins_with_the_weights_of_another(tiny: Config) -> None:
+    first = train(tiny)
+    still = replace(tiny, algorithm=replace(tiny.algorithm, learning_rate=0.0), seed=1)
+    named = [str(first.run.folder), str(first.run.newest_checkpoint())]
+    for result in [train(replace(still, trained_agent=name)) for name in named]:
+        mine, theirs = result.agent.policy.state_dict(), first.agent.policy.state_dict()
+        assert all(torch.equal(mine[name], theirs[name]) for name in theirs)
+        assert result.run.config.trained_agent in named
+    with pytest.raises(UserError, match="its policy is not that of these settings"):
+        train(replace(still, trained_agent=named[0], memory=replace(tiny.memory, width=8)))
+    with pytest.raises(UserError, match="is no run"):
+        train(replace(still, trained_agent="nowhere"))
+
+
 def test_targets_and_ranks() -> None:
     entry: dict[str, Any] = {"success": 0.96, "mean_return": 0.9, "alive_at_end": [20.0, 31.0]}
     assert meets(entry, Target(0.96, alive=31))
