@@ -95,10 +95,14 @@ class OraclePlayer:
         if env.gym_id not in ORACLES:
             raise UserError(f"{env.gym_id} has no oracle")
         self._oracle = ORACLES[env.gym_id](num_envs)
+        self._stacked = env.stacked > 1
 
     def act(self, observations: Any, starts: Flags, playing: Flags) -> tuple[npt.NDArray[Any], Floats]:
         """See `Player`."""
-        return self._oracle.act(observations, starts), np.zeros((0, len(starts)))
+        seen = (
+            observations[:, -1] if self._stacked else observations
+        )  # the newest is all that an oracle needs
+        return self._oracle.act(seen, starts), np.zeros((0, len(starts)))
 
 
 class RandomPlayer:
