@@ -17,8 +17,10 @@ from expirespan.experiments.config import (
     FixedWindowMemory,
     ForgettingLesson,
     GymEnv,
+    InstructionEnv,
     LSTMMemory,
     NoLesson,
+    PortalEnv,
     PPOAlgorithm,
     Target,
     TMazeEnv,
@@ -27,6 +29,7 @@ from expirespan.experiments.config import (
 from expirespan.experiments.errors import unknown
 
 ZOO = "`ppo_lstm` of rl-baselines3-zoo, whose returns and budget are to be met"
+LIGHT = "Sukhbaatar et al. 2021, arXiv 2105.06548, instructions in LIGHT; ours in a grammar of our own"
 PAPER = "the corridor task of Sukhbaatar et al. 2021, arXiv 2105.06548"
 
 
@@ -67,6 +70,20 @@ _UNPRICED = replace(  # spans that reward alone moves should move slowly: they o
     target=Target(0.98, evaluations=1),
 )
 _BASELINE = replace(_UNPRICED, total_timesteps=3_000_000, target=Target(0.99, evaluations=1))
+
+_PORTAL = PortalEnv(rooms=10, room_size=3, max_steps=300, pays="first", frame_stack=2)
+
+_INSTRUCTION = replace(
+    _CORRIDOR,
+    total_timesteps=3_000_000,
+    env=InstructionEnv(4, 4, early_penalty=0.2),
+    eval_env=InstructionEnv(4, 4),
+    memory=ExpireSpanMemory(max_span=512, ramp=8, init_fraction=0.5, heads=4),
+    algorithm=PPOAlgorithm(  # the choice at the turn, one step of many, must not become certain too soon
+        1e-3, gae_lambda=0.5, ent_coef=0.15, min_advantage_std=0.1, batch_size=512
+    ),
+    target=Target(success=0.93, evaluations=1),
+)
 
 _TASK_PPO = PPOAlgorithm(
     1e-3, "linear", 0.1, net_arch=(64, 64), n_steps=128, batch_size=256, n_epochs=10,
@@ -155,6 +172,47 @@ RECIPES: dict[str, Recipe] = dict(
                 target=Target(success=0.99, alive=8, evaluations=2),
             ),
             source="arXiv 2601.15086, Endless T-Maze",
+        ),
+        _recipe(
+            "instruction-short",
+            "do what one of a dozen lines told to do: the words, before the long texts of `instruction`",
+            "success 0.93",
+            _INSTRUCTION,
+            source=LIGHT,
+        ),
+        _recipe(
+            "instruction",
+            "up to 60 lines, all but the instruction forgotten: `--trained-agent RUN` of `instruction-short`",
+            "success 0.97",
+            replace(
+                _INSTRUCTION,
+                env=InstructionEnv(4, 60, "log_uniform", early_penalty=0.2),
+                eval_env=InstructionEnv(10, 60),
+                algorithm=replace(_INSTRUCTION.algorithm, batch_size=1024),
+                penalty=AdaptivePenaltyPart(coef=0.02, target=0.9),
+                target=Target(success=0.97, alive=14, evaluations=2),
+            ),
+            source=LIGHT,
+        ),
+        _recipe(
+            "portal",
+            "ten rooms of two doors: find the one that leads on in each, and remember it",
+            "return 4.3 of 4.5",
+            replace(
+                _CORRIDOR,
+                total_timesteps=4_000_000,
+                standardize=200_000,
+                least_deviation=0.5,  # the numbers of rooms that random actions never reach would outweigh the doors
+                env=_PORTAL,
+                eval_env=_PORTAL,
+                memory=ExpireSpanMemory(max_span=1024, ramp=8, init_fraction=0.5, heads=2),
+                algorithm=replace(
+                    _CORRIDOR.algorithm, learning_rate=1e-3, net_arch=(64,), ent_coef=0.02, batch_size=1024
+                ),
+                target=Target(mean_return=4.3, alive=80, evaluations=2),
+                evaluation=Evaluation(every=250_000),
+            ),
+            source="Sukhbaatar et al. 2021, arXiv 2105.06548, multi-room portal, with 10 rooms of 3x3",
         ),
         _recipe(
             "memory-room",
