@@ -35,13 +35,9 @@ from expirespan.agents.choices import MemoryChoicePolicy
 from expirespan.agents.forgetting import Forgetting, Lesson, LessonGradient
 from expirespan.agents.memoryless import MirroredRolloutBuffer
 from expirespan.agents.penalty import PenaltySchedule, as_schedule
-from expirespan.agents.policies import (
-    MemoryActorCriticCnnPolicy,
-    MemoryActorCriticPolicy,
-    MemoryMultiInputActorCriticPolicy,
-    has_memory,
-)
+from expirespan.agents.policies import MemoryActorCriticPolicy, has_memory
 from expirespan.agents.rollout import RolloutAlgorithm
+from expirespan.agents.space_policies import MemoryActorCriticCnnPolicy, MemoryMultiInputActorCriticPolicy
 from expirespan.agents.steps import MemoryEvaluation
 from expirespan.agents.vec_env import SB3VecEnv
 from expirespan.memory import TransformerMemory
