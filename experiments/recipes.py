@@ -188,8 +188,10 @@ RECIPES: dict[str, Recipe] = dict(
                 _INSTRUCTION,
                 env=InstructionEnv(4, 60, "log_uniform", early_penalty=0.2),
                 eval_env=InstructionEnv(10, 60),
-                algorithm=replace(_INSTRUCTION.algorithm, batch_size=1024),
-                penalty=AdaptivePenaltyPart(coef=0.02, target=0.9),
+                algorithm=replace(
+                    _INSTRUCTION.algorithm, lr_schedule="linear", ent_coef=0.05, batch_size=1024
+                ),
+                penalty=AdaptivePenaltyPart(coef=0.02, target=0.8),
                 target=Target(success=0.97, alive=14, evaluations=2),
             ),
             source=LIGHT,
@@ -209,6 +211,7 @@ RECIPES: dict[str, Recipe] = dict(
                 algorithm=replace(
                     _CORRIDOR.algorithm, learning_rate=1e-3, net_arch=(64,), ent_coef=0.02, batch_size=1024
                 ),
+                penalty=AdaptivePenaltyPart(coef=0.02, target=0.8),
                 target=Target(mean_return=4.3, alive=80, evaluations=2),
                 evaluation=Evaluation(every=250_000),
             ),
