@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch as th
@@ -77,8 +76,8 @@ class ChoiceExtractor(TokenExtractor):
 class MemoryChoicePolicy(MemoryActorCriticPolicy):
     """A memory policy for discrete actions of which the last C are described by the present observation.
 
-    The logit of such an action is that of a usual head plus <query, features of its description> / sqrt(choice_dim),
-    with a query computed from the memory's answer: so what is learned of one choice holds for all of them, wherever
+    The logit of such an action is that of a usual head plus <query, features of its description>, with a query computed
+    from the memory's answer (not divided by a root: smaller scores were learned several times more slowly). So what is learned of one choice holds for all of them, wherever
     they stand (the scores of He et al. 2016, arXiv 1511.04636, between state and action texts). Without it each of the
     products between what is remembered and what is offered must be learned by itself, which took far more samples.
 
@@ -145,7 +144,7 @@ class MemoryChoicePolicy(MemoryActorCriticPolicy):
         extractor, width = self.features_extractor, self.memory.width
         latent_pi, latent_vf = self.mlp_extractor(y[:, :width])
         choices = y[:, width:].unflatten(-1, (extractor.choices, extractor.choice_dim))
-        scores = (choices @ self.query(latent_pi)[..., None])[..., 0] / math.sqrt(extractor.choice_dim)
+        scores = (choices @ self.query(latent_pi)[..., None])[..., 0]
         logits = self.action_net(latent_pi)
         others = logits.shape[-1] - extractor.choices
         logits = th.cat([logits[:, :others], logits[:, others:] + scores], -1)

@@ -49,7 +49,7 @@ def test_a_score_is_the_product_of_query_and_description() -> None:
         chooser.action_net.weight[:], chooser.action_net.bias[:] = 0, th.tensor([0.0, 5.0, 6.0])
         chooser.query.weight[:], chooser.query.bias[:] = 0, 1.0
         chooser.features_extractor.about.weight[:], chooser.features_extractor.about.bias[:] = 0, 0.25
-    score = 32 * 0.25 / 32**0.5
+    score = 32 * 0.25
     expected = th.log_softmax(th.tensor([0.0, 5 + score, 6 + score]), 0)
     th.testing.assert_close(logits(chooser, 1, 2, 3, 4, 5), expected)
 
