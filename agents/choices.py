@@ -77,9 +77,9 @@ class MemoryChoicePolicy(MemoryActorCriticPolicy):
     """A memory policy for discrete actions of which the last C are described by the present observation.
 
     The logit of such an action is that of a usual head plus <query, features of its description>, with a query computed
-    from the memory's answer (not divided by a root: smaller scores were learned several times more slowly). So what is learned of one choice holds for all of them, wherever
-    they stand (the scores of He et al. 2016, arXiv 1511.04636, between state and action texts). Without it each of the
-    products between what is remembered and what is offered must be learned by itself, which took far more samples.
+    from the memory's answer: so what is learned of one choice holds for all of them, wherever they stand (the scores of
+    He et al. 2016, arXiv 1511.04636, between state and action texts). Without it each of the products between what is
+    remembered and what is offered must be learned by itself, which took far more samples.
 
     Use it as ``MemoryPPO("ChoicePolicy", env, policy_kwargs=dict(features_extractor_kwargs=dict(first=2, choices=4,
     words=5)))``. All other arguments are those of `MemoryActorCriticPolicy`.
