@@ -74,7 +74,7 @@ _BASELINE = replace(_UNPRICED, total_timesteps=3_000_000, target=Target(0.99, ev
 _PORTAL = PortalEnv(rooms=10, room_size=3, max_steps=300, pays="first", frame_stack=2)
 
 _INSTRUCTION = replace(
-    _CORRIDOR,
+    _UNPRICED,  # spans that suit a few lines would not reach across many
     total_timesteps=3_000_000,
     env=InstructionEnv(4, 4, early_penalty=0.2),
     eval_env=InstructionEnv(4, 4),
@@ -186,12 +186,18 @@ RECIPES: dict[str, Recipe] = dict(
             "success 0.97",
             replace(
                 _INSTRUCTION,
+                total_timesteps=1_500_000,
                 env=InstructionEnv(4, 60, "log_uniform", early_penalty=0.2),
                 eval_env=InstructionEnv(10, 60),
                 algorithm=replace(
-                    _INSTRUCTION.algorithm, lr_schedule="linear", ent_coef=0.05, batch_size=1024
+                    _INSTRUCTION.algorithm,
+                    learning_rate=3e-4,
+                    lr_schedule="linear",
+                    ent_coef=0.03,
+                    batch_size=1024,
                 ),
                 penalty=AdaptivePenaltyPart(coef=0.02, target=0.8),
+                forgetting=ForgettingLesson(),
                 target=Target(success=0.97, alive=14, evaluations=2),
             ),
             source=LIGHT,
