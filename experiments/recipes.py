@@ -73,15 +73,16 @@ _BASELINE = replace(_UNPRICED, total_timesteps=3_000_000, target=Target(0.99, ev
 
 _PORTAL = PortalEnv(rooms=10, room_size=3, max_steps=300, pays="first", frame_stack=2)
 
+_INSTRUCTION_PPO = PPOAlgorithm(  # the choice at the turn, one step of many, must not become certain too soon
+    1e-3, gae_lambda=0.5, ent_coef=0.15, min_advantage_std=0.1, batch_size=512
+)
 _INSTRUCTION = replace(
     _UNPRICED,  # spans that suit a few lines would not reach across many
     total_timesteps=3_000_000,
     env=InstructionEnv(4, 4, early_penalty=0.2),
     eval_env=InstructionEnv(4, 4),
     memory=ExpireSpanMemory(max_span=512, ramp=8, init_fraction=0.5, heads=4),
-    algorithm=PPOAlgorithm(  # the choice at the turn, one step of many, must not become certain too soon
-        1e-3, gae_lambda=0.5, ent_coef=0.15, min_advantage_std=0.1, batch_size=512
-    ),
+    algorithm=_INSTRUCTION_PPO,
     target=Target(success=0.93, evaluations=1),
 )
 
@@ -190,7 +191,7 @@ RECIPES: dict[str, Recipe] = dict(
                 env=InstructionEnv(4, 60, "log_uniform", early_penalty=0.2),
                 eval_env=InstructionEnv(10, 60),
                 algorithm=replace(
-                    _INSTRUCTION.algorithm,
+                    _INSTRUCTION_PPO,
                     learning_rate=3e-4,
                     lr_schedule="linear",
                     ent_coef=0.03,
@@ -216,9 +217,15 @@ RECIPES: dict[str, Recipe] = dict(
                 env=_PORTAL,
                 eval_env=_PORTAL,
                 memory=ExpireSpanMemory(max_span=1024, ramp=8, init_fraction=0.5, heads=2),
-                algorithm=replace(
-                    _CORRIDOR.algorithm, learning_rate=1e-3, net_arch=(64,), ent_coef=0.02, batch_size=1024
-                ),
+                algorithm=PPOAlgorithm(
+                    1e-3,
+                    "linear",
+                    net_arch=(64,),
+                    ent_coef=0.02,
+                    min_advantage_std=0.1,
+                    batch_size=1024,
+                    target_kl=0.02,
+                ),  # fmt: skip
                 penalty=AdaptivePenaltyPart(coef=0.02, target=0.8),
                 target=Target(mean_return=4.3, alive=80, evaluations=2),
                 evaluation=Evaluation(every=250_000),
