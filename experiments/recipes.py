@@ -225,7 +225,7 @@ RECIPES: dict[str, Recipe] = dict(
                     min_advantage_std=0.1,
                     batch_size=1024,
                     target_kl=0.02,
-                ),  # fmt: skip
+                ),
                 penalty=AdaptivePenaltyPart(coef=0.02, target=0.8),
                 target=Target(mean_return=4.3, alive=80, evaluations=2),
                 evaluation=Evaluation(every=250_000),
