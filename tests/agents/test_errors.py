@@ -39,7 +39,7 @@ WRONG = [
     ({"policy": "MultiInputPolicy"}, "MultiInputPolicy is for Dict observations"),
     (
         {"policy": BasePolicy},
-        "policy is BasePolicy: expected 'MlpPolicy', 'CnnPolicy', 'MultiInputPolicy' or a",
+        "policy is BasePolicy: expected 'MlpPolicy', 'CnnPolicy', 'MultiInputPolicy', 'ChoicePolicy' or a",
     ),
     (
         {"rollout_buffer_class": ReplayBuffer},
