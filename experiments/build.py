@@ -74,7 +74,7 @@ def make_envs(env: Env, num_envs: int, **more: Any) -> VectorEnv[Any, Any, Any]:
                     **env.parameters,
                     **more,
                 )
-            return made if env.stacked == 1 else VectorFrameStackObservation(made, env.stacked)
+            return made if env.frame_stack == 1 else VectorFrameStackObservation(made, env.frame_stack)
         except gym.error.Error as error:
             raise UserError(f"environment {env.gym_id}: {error}") from None
 

@@ -95,14 +95,12 @@ class OraclePlayer:
         if env.gym_id not in ORACLES:
             raise UserError(f"{env.gym_id} has no oracle")
         self._oracle = ORACLES[env.gym_id](num_envs)
-        self._stacked = env.stacked > 1
+        self._stacked = env.frame_stack > 1
 
     def act(self, observations: Any, starts: Flags, playing: Flags) -> tuple[npt.NDArray[Any], Floats]:
         """See `Player`."""
-        seen = (
-            observations[:, -1] if self._stacked else observations
-        )  # the newest is all that an oracle needs
-        return self._oracle.act(seen, starts), np.zeros((0, len(starts)))
+        newest = observations[:, -1] if self._stacked else observations  # all that an oracle needs
+        return self._oracle.act(newest, starts), np.zeros((0, len(starts)))
 
 
 class RandomPlayer:

@@ -49,12 +49,13 @@ def _recipe(
     return name, Recipe(summary, source, expected, replace(config, recipe=name))
 
 
+_CORRIDOR_PPO = PPOAlgorithm(5e-4, lr_schedule="linear", min_advantage_std=0.1, target_kl=0.02)
 _CORRIDOR = Config(
     total_timesteps=4_000_000,
     env=CorridorEnv(3, 200, "log_uniform"),
     eval_env=CorridorEnv(3, 200),
     memory=ExpireSpanMemory(max_span=512, ramp=8, init_fraction=0.5, heads=2),
-    algorithm=PPOAlgorithm(5e-4, lr_schedule="linear", min_advantage_std=0.1, target_kl=0.02),
+    algorithm=_CORRIDOR_PPO,
     penalty=AdaptivePenaltyPart(coef=0.02, target=0.95),
     forgetting=ForgettingLesson(),
     evaluation=Evaluation(every=100_000),
@@ -62,9 +63,7 @@ _CORRIDOR = Config(
 )
 _UNPRICED = replace(  # spans that reward alone moves should move slowly: they only drift
     _CORRIDOR,
-    algorithm=PPOAlgorithm(
-        5e-4, lr_schedule="linear", predictor_lr=0.1, min_advantage_std=0.1, target_kl=0.02
-    ),
+    algorithm=replace(_CORRIDOR_PPO, predictor_lr=0.1),
     penalty=ConstantPenaltyPart(),
     forgetting=NoLesson(),
     target=Target(0.98, evaluations=1),
@@ -198,9 +197,8 @@ RECIPES: dict[str, Recipe] = dict(
                     batch_size=1024,
                 ),
                 penalty=AdaptivePenaltyPart(coef=0.02, target=0.8),
-                forgetting=ForgettingLesson(
-                    tolerance=3e-4
-                ),  # one step in 30 decides: most diverge by nothing
+                # one step in 30 decides, and most diverge by nothing
+                forgetting=ForgettingLesson(tolerance=3e-4),
                 target=Target(success=0.97, alive=14, evaluations=2),
             ),
             source=LIGHT,
@@ -217,14 +215,8 @@ RECIPES: dict[str, Recipe] = dict(
                 env=_PORTAL,
                 eval_env=_PORTAL,
                 memory=ExpireSpanMemory(max_span=1024, ramp=8, init_fraction=0.5, heads=2),
-                algorithm=PPOAlgorithm(
-                    1e-3,
-                    "linear",
-                    net_arch=(64,),
-                    ent_coef=0.02,
-                    min_advantage_std=0.1,
-                    batch_size=1024,
-                    target_kl=0.02,
+                algorithm=replace(
+                    _CORRIDOR_PPO, learning_rate=1e-3, net_arch=(64,), ent_coef=0.02, batch_size=1024
                 ),
                 penalty=AdaptivePenaltyPart(coef=0.02, target=0.8),
                 target=Target(mean_return=4.3, alive=80, evaluations=2),

@@ -182,7 +182,7 @@ class _Kept:
 def image_of(env: Env) -> ImageOf | None:
     """What draws an observation of the environment, or None if it cannot be drawn."""
     drawer: ImageOf | None = getattr(creator(gym.spec(env.gym_id).entry_point), "observation_image", None)
-    if drawer is None or env.stacked == 1:
+    if drawer is None or env.frame_stack == 1:
         return drawer
     return lambda observation: drawer(observation[-1])  # the newest of those stacked
 

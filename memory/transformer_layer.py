@@ -93,12 +93,7 @@ class TransformerLayer(nn.Module):
         mask = mask.masked_fill(~here_BS[:, None, None], -torch.inf)
         q = self._split(self.query(n_B1D))
         positions = self.position.shape[1]
-        by_head = q[:, :, 0].transpose(0, 1) @ self.position.transpose(
-            1, 2
-        )  # 8 times faster than by environment
-        by_age = F.pad(
-            by_head.transpose(0, 1) / math.sqrt(q.shape[-1]), (0, 1)
-        )  # (B, H, M + 1): 0 beyond M - 1
+        by_age = F.pad(self.by_age(q)[:, :, 0], (0, 1))  # (B, H, M + 1): none beyond M - 1
         index_BS = age_BS.clamp(0, positions)
         if self.rule.factor:
             index_BS = index_BS.masked_fill(self.rule.first_age(cache.span_BS) > 0, positions)
@@ -192,6 +187,15 @@ class TransformerLayer(nn.Module):
         k, v = F.linear(n_BKD, linear.weight.detach(), linear.bias.detach()).chunk(2, -1)
         return self._split(k), self._split(v)
 
+    def by_age(self, q_BHTd: Tensor) -> Tensor:
+        """Scores q . p_age / sqrt(d) of queries with the M positions, (B, H, T, M).
+
+        One product for each head: for a single step eight times faster than one for each environment and head.
+        """
+        B, H, T, d = q_BHTd.shape
+        score = q_BHTd.transpose(0, 1).reshape(H, B * T, d) @ self.position.transpose(1, 2)
+        return score.view(H, B, T, -1).transpose(0, 1) / math.sqrt(d)
+
     def relative(self, q_BHTd: Tensor, place_BS: Tensor) -> Tensor:
         """Scores q . p_age / sqrt(d) of queries with keys, (B, H, T, K); 0 for ages of ``positions`` and more.
 
@@ -199,10 +203,13 @@ class TransformerLayer(nn.Module):
         onto the timeline: M - 1 steps before the block, then the block itself; a memory from before the block then
         picks its step. Nothing of size T x M x S is made.
         """
-        B, H, T, d = q_BHTd.shape
+        B, H, T, _ = q_BHTd.shape
         M = self.position.shape[1]
-        by_age = q_BHTd @ self.position.transpose(1, 2) / math.sqrt(d)
-        shifted = F.pad(by_age.flip(-1), (0, T)).flatten(2)[..., : T * (M + T - 1)].view(B, H, T, M + T - 1)
+        shifted = (
+            F.pad(self.by_age(q_BHTd).flip(-1), (0, T))
+            .flatten(2)[..., : T * (M + T - 1)]
+            .view(B, H, T, M + T - 1)
+        )
         before, block = shifted.split([M - 1, T], -1)
         offset = place_BS + M - 1  # column of `before`; memories older than that, and absent ones, match none
         picks = (offset[:, None] == torch.arange(M - 1, device=offset.device)[:, None]).to(q_BHTd.dtype)

@@ -12,6 +12,8 @@ class _World:
     """What every environment's settings tell: its Gymnasium id, its parameters, and which episodes are longest."""
 
     name: ClassVar[str]
+    frame_stack: int = 1
+    """Observations that the policy sees at a time; a setting of some."""
     choices: ClassVar[dict[str, int]] = {}
     """Where an observation describes actions, as arguments of `ChoiceExtractor`; nothing if it does not."""
 
@@ -25,11 +27,6 @@ class _World:
         """Arguments for ``gym.make_vec``."""
         names = [item.name for item in fields(self)]  # type: ignore[arg-type]
         return {name: getattr(self, name) for name in names if name != "frame_stack"}
-
-    @property
-    def stacked(self) -> int:
-        """Observations that the policy sees at a time."""
-        return int(getattr(self, "frame_stack", 1))
 
     def longest(self) -> Self:
         """The environment with its longest episodes only."""
