@@ -1,8 +1,10 @@
-"""Early errors that all environments share: parameters, reset options, actions, calls out of turn."""
+"""Early errors that all environments share: parameters, reset options, actions, calls out of turn, states."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,18 @@ __all__ = [
     "check_number",
     "check_ready",
     "layout_option",
+    "plain",
 ]
+
+
+def plain(rules: Any) -> None:
+    """Make what numpy's numbers and paths a frozen dataclass holds Python's own, which do not overflow."""
+    for item in fields(rules):
+        value = getattr(rules, item.name)
+        if isinstance(value, np.generic):
+            object.__setattr__(rules, item.name, value.item())
+        elif isinstance(value, os.PathLike):
+            object.__setattr__(rules, item.name, os.fspath(value))
 
 
 def check_integer(name: str, value: Any, least: int, note: str = "") -> int:
@@ -57,9 +70,11 @@ def layout_option(options: Mapping[str, Any] | None) -> Any:
     Raises:
         ValueError: there are options other than ``layout``.
     """
+    if options is not None and not isinstance(options, Mapping):
+        raise ValueError(f"options={options!r}: expected a dict, such as {{'layout': ...}}, or None")
     unknown = set(options or ()) - {"layout"}
     if unknown:
-        raise ValueError(f"unknown reset options {sorted(unknown)}: the only option is 'layout'")
+        raise ValueError(f"unknown reset options {sorted(map(str, unknown))}: the only option is 'layout'")
     return (options or {}).get("layout")
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
-from expirespan.envs.checks import check_choice, check_integer, check_layout
+from expirespan.envs.checks import check_choice, check_integer, check_layout, plain
 from expirespan.envs.lengths import DISTRIBUTIONS, length_from
 from expirespan.envs.moves import ACTIONS, EAST, NORTH, SOUTH, STEP, WEST
 
@@ -116,6 +116,7 @@ class CorridorRules:
     max_steps: int | None = None
 
     def __post_init__(self) -> None:
+        plain(self)
         check_integer("min_length", self.min_length, SHORTEST)
         check_integer("max_length", self.max_length, SHORTEST)
         if self.max_length < self.min_length:

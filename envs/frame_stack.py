@@ -10,6 +10,8 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 
+from expirespan.envs.checks import check_integer
+
 __all__ = ["VectorFrameStackObservation"]
 
 
@@ -34,9 +36,7 @@ class VectorFrameStackObservation(VectorWrapper[Any, Any, Any]):
             raise ValueError(f"observations {one}: expected a Box to stack")
         if mode is not AutoresetMode.SAME_STEP:
             raise ValueError(f"autoreset_mode={mode!r}: expected AutoresetMode.SAME_STEP")
-        if stack_size < 1:
-            raise ValueError(f"stack_size={stack_size!r}: expected an integer >= 1")
-        self.stack_size = stack_size
+        self.stack_size = stack_size = check_integer("stack_size", stack_size, 1)
         self.single_observation_space = batch_space(one, stack_size)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self._stack: npt.NDArray[Any] = np.zeros((self.num_envs, stack_size, *one.shape), one.dtype)
@@ -63,7 +63,7 @@ class VectorFrameStackObservation(VectorWrapper[Any, Any, Any]):
         return self._stack.copy(), rewards, terminated, truncated, infos
 
     def get_state(self) -> dict[str, Any]:
-        """What is stacked, copied."""
+        """What is stacked, copied; the environments within have a state of their own."""
         return {"stack": self._stack.copy()}
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -72,7 +72,10 @@ class VectorFrameStackObservation(VectorWrapper[Any, Any, Any]):
         Raises:
             ValueError: it is that of other environments.
         """
-        stack = np.asarray(state["stack"])
-        if stack.shape != self._stack.shape:
-            raise ValueError(f"stack of shape {stack.shape}: expected {self._stack.shape}")
-        self._stack = stack.astype(self._stack.dtype)
+        stack, own = np.asarray(state.get("stack")), self._stack
+        if (stack.shape, stack.dtype) != (own.shape, own.dtype):
+            raise ValueError(
+                f"stack of shape {stack.shape} and type {stack.dtype}: expected {own.shape} and {own.dtype}, as "
+                "in what get_state() returns"
+            )
+        self._stack = stack.copy()

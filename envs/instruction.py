@@ -65,8 +65,9 @@ class FindInstruction(gym.Env[Any, Any]):
     Parameters
         min_length (10), max_length (1000): bounds of `length`, both included, at least 4.
         length_distribution ("uniform"): or "log_uniform" or "mixed", as in `Corridor`.
-        split ("train"): "test" instructs in sentences, and about objects, that do not occur in training; each word of
-            the objects does, with other words, but of the sentences "door", "smile" and "urges" do not.
+        split ("train"): "test" instructs, and revises, in sentences, and about objects, that do not occur in training;
+            each word of the objects does, with other words, but of the sentences "door", "smile" and "urges" do not
+            (unless LIGHT files have them).
         revisions ("never"): "replace" or "cancel" revise half of all instructions so; "any" replaces a third and
             cancels a third.
         early_penalty (0.01): see Reward; at least 0.

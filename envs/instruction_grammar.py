@@ -64,8 +64,15 @@ TELLINGS: Final = (
     ),
 )
 """Sentences that instruct, for training and held out; the hearer is ``you`` or a character."""
-REPLACING: Final = "the {teller} has a new plan and tells you to {order} instead"
-CANCELLING: Final = "the {teller} has a new plan and tells you to forget the old one"
+REPLACING: Final = (
+    "the {teller} has a new plan and tells you to {order} instead",
+    "with a smile the {teller} urges you to {order} instead",
+)
+CANCELLING: Final = (
+    "the {teller} has a new plan and tells you to forget the old one",
+    "from the door the {teller} urges you to forget the old plan",
+)
+"""Sentences that revise an instruction: one for training, and one held out."""
 OPENING: Final = "you come to the {place} and meet the {0} the {1} the {2} and others"
 TURN: Final = "your turn"
 MARKERS: Final = ("first", "second", "third", "fourth")

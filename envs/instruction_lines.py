@@ -53,6 +53,11 @@ class Lines:
         for row, line in zip(self.chatter, mixed, strict=False):
             row[: len(line)] = line
 
+    @property
+    def fingerprint(self) -> int:
+        """A number that is another for other words or other chatter."""
+        return crc32(" ".join(self.words).encode(), crc32(self.chatter.tobytes()))
+
     def encode(self, text: str) -> Tokens:
         """Tokens (token_length,) of a line.
 
@@ -130,7 +135,7 @@ def _choices(kind: str, ids: dict[str, int]) -> list[list[int]]:
 def _grammar_words() -> tuple[str, ...]:
     """Every word that a line from our grammar can have, sorted."""
     templates = [*grammar.CHATTER, *grammar.TELLINGS[0], *grammar.TELLINGS[1]]
-    templates += [grammar.ORDERS, grammar.REPLACING, grammar.CANCELLING, grammar.OPENING, grammar.TURN]
+    templates += [grammar.ORDERS, *grammar.REPLACING, *grammar.CANCELLING, grammar.OPENING, grammar.TURN]
     texts = [re.sub(r"\[\w+\]|\{\w+\}", " ", template) for template in templates]
     texts += [*grammar.CHARACTERS, *grammar.OBJECTS[0], *grammar.OBJECTS[1], *grammar.PLACES]
     texts += [
@@ -146,7 +151,7 @@ def _longest_lines() -> list[list[str]]:
     order = grammar.ORDERS.format(verb="verb", object="material thing", person="person")
     tellings = [
         telling.format(teller="teller", hearer="the hearer", order=order)
-        for telling in (*grammar.TELLINGS[0], *grammar.TELLINGS[1], grammar.REPLACING, grammar.CANCELLING)
+        for telling in (*grammar.TELLINGS[0], *grammar.TELLINGS[1], *grammar.REPLACING, *grammar.CANCELLING)
     ]
     turn = grammar.TURN + len(grammar.MARKERS) * " marker verb material thing person"
     return [line.split() for line in (*tellings, turn)]

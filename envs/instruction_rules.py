@@ -15,7 +15,7 @@ import numpy.typing as npt
 from gymnasium import spaces
 
 from expirespan.envs import instruction_grammar as grammar
-from expirespan.envs.checks import check_choice, check_integer, check_items, check_layout, check_number
+from expirespan.envs.checks import check_choice, check_integer, check_items, check_layout, check_number, plain
 from expirespan.envs.instruction_lines import CAST, Lines, grammar_lines
 from expirespan.envs.lengths import DISTRIBUTIONS, length_from
 from expirespan.envs.light_files import read_light_lines
@@ -73,6 +73,7 @@ class InstructionRules:
     light_path: str | None = None
 
     def __post_init__(self) -> None:
+        plain(self)
         check_integer("min_length", self.min_length, CHOICES)
         check_integer("max_length", self.max_length, CHOICES)
         if self.max_length < self.min_length:
@@ -140,7 +141,8 @@ class InstructionRules:
         revision = self._revision(next(take))
         right = told[1] if revision == "replace" else told[0]
         answer = READ if revision == "cancel" else 1 + shown.index(right)
-        templates = grammar.TELLINGS[SPLITS.index(self.split)]
+        part = SPLITS.index(self.split)
+        templates = grammar.TELLINGS[part]
 
         def telling(template: str, hearer: str, order: str) -> str:
             return template.format(teller=_pick(take, people[5:]), hearer=hearer, order=order)
@@ -159,8 +161,8 @@ class InstructionRules:
         if next(take) < 0.5 and before > 1:  # one of the others is told before this agent is
             lines[1 + int(next(take) * (before - 1))] = later.pop()
         if revision != "never":
-            template = grammar.REPLACING if revision == "replace" else grammar.CANCELLING
-            later.insert(0, telling(template, "you", orders[right]))
+            revising = grammar.REPLACING if revision == "replace" else grammar.CANCELLING
+            later.insert(0, telling(revising[part], "you", orders[right]))
         places = []
         for quarter in _distinct(
             take, len(later), range(CHOICES)

@@ -65,7 +65,10 @@ class FindInstructionVector(NumpyVectorEnv):
             light_path,
         )
         space, actions = self.rules.observation_space(), spaces.Discrete(len(self.ACTIONS))
-        super().__init__(num_envs, space, actions, render_mode, asdict(self.rules))
+        parameters = asdict(self.rules)
+        if light_path is not None:  # what the files hold matters, not where they are
+            parameters["light_path"] = f"fingerprint {self.rules.source.fingerprint}"
+        super().__init__(num_envs, space, actions, render_mode, parameters)
         number = np.int16 if len(self.rules.source.words) < 2**15 else np.int32
         self._tokens = np.zeros((num_envs, self.rules.most_lines + 1, token_length), number)
         self._turn = np.zeros(num_envs, np.int64)  # number of the last line; after it there is an empty one

@@ -20,7 +20,7 @@ __all__ = ["read_light_lines", "read_light_texts"]
 
 CONTAINERS: Final = {"list": list, "dict": dict, "tuple": tuple, "set": set, "frozenset": frozenset}
 SPOKEN: Final = tuple(f"_{tag}" for tag in ("setting_desc", "object_desc", "self_persona")) + tuple(
-    f"_{who}_{does}" for who in ("partner", "self") for does in ("say", "act")
+    f"_{who}_{does}" for who in ("partner", "self") for does in ("say", "act", "emote")
 )
 DESCRIPTIONS: Final = ("description", "background", "desc", "descriptions", "personas")
 
@@ -57,8 +57,9 @@ def _read(stamp: tuple[tuple[str, int], ...], token_length: int) -> Lines:
 
 def _files(path: str) -> list[Path]:
     place = Path(path)
-    files = sorted([*place.glob("*.pkl"), *place.glob("*.txt")]) if place.is_dir() else [place]
-    if not files or not files[0].is_file():
+    found = [*place.glob("*.pkl"), *place.glob("*.txt")] if place.is_dir() else [place]
+    files = sorted(file for file in found if file.is_file())
+    if not path or not files:
         raise FileNotFoundError(
             f"light_path={path!r}: no LIGHT file there; expected light_data.pkl, light_environment.pkl or a text "
             "file in ParlAI's format, or a folder of such files"
@@ -82,7 +83,7 @@ def _from_pickle(file: Path) -> Iterator[str]:
             f"{file}: refused, {error}. A LIGHT file is a pickle of containers of builtins; get it again from its "
             "source"
         ) from error
-    if isinstance(content, list):
+    if isinstance(content, (list, tuple)):
         for dialogue in content:
             yield from _from_dialogue(dialogue if isinstance(dialogue, Mapping) else {})
     elif isinstance(content, Mapping):
@@ -107,7 +108,7 @@ def _from_dialogue(dialogue: Mapping[str, Any]) -> Iterator[str]:
 def _from_text(file: Path) -> Iterator[str]:
     """From ParlAI's dialogue format: tab-separated fields, of which ``text`` holds tagged lines."""
     try:
-        examples = file.read_text(encoding="utf-8").splitlines()
+        examples = file.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise ValueError(f"{file}: not UTF-8 text ({error}); get it again from its source") from error
     for example in examples:
@@ -125,7 +126,9 @@ def _from_text(file: Path) -> Iterator[str]:
 def _values(content: Any) -> list[Any]:
     if isinstance(content, Mapping):
         return list(content.values())
-    return list(content) if isinstance(content, list) else []
+    if isinstance(content, (set, frozenset)):
+        return sorted(content, key=repr)
+    return list(content) if isinstance(content, (list, tuple)) else []
 
 
 def _strings(content: Any) -> Iterator[str]:

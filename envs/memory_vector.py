@@ -40,7 +40,7 @@ class MemoryVector(NumpyVectorEnv):
         self._room = _room(size)
         seen = self._room.seen
         space = spaces.Box(0, 1, seen.shape[-1:], np.uint8)
-        super().__init__(num_envs, space, spaces.Discrete(3), render_mode, {"size": size})
+        super().__init__(num_envs, space, spaces.Discrete(3), render_mode, {"size": int(size)})
         self._layout = np.zeros(num_envs, np.int64)
         self._place = np.ones((num_envs, 2), np.int64)
         self._direction = np.zeros(num_envs, np.int64)

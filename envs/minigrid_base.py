@@ -96,7 +96,6 @@ class LayoutMiniGridEnv(MiniGridEnv):
         """
         layout = layout_option(options)
         self._given = None if layout is None else self._parse(layout)
-        self._started, self._ended = True, False
         observation: Any
         observation, _ = super().reset(seed=seed)
         return observation, self._facts()
@@ -147,3 +146,4 @@ class LayoutMiniGridEnv(MiniGridEnv):
         layout, self._given = self._given, None
         self.grid, self.mission = Grid(width, height), self._mission_text
         self._begin(layout)
+        self._started, self._ended = True, False  # not before: a bad seed leaves all as it was

@@ -18,6 +18,7 @@ from expirespan.envs.checks import (
     check_items,
     check_layout,
     check_number,
+    plain,
 )
 from expirespan.envs.corridor_rules import view_cells
 from expirespan.envs.grid_pictures import AGENTS, COLOURS, Image, draw_map, draw_strip
@@ -82,6 +83,7 @@ class PortalRules:
     show_room: bool = True
 
     def __post_init__(self) -> None:
+        plain(self)
         check_integer("rooms", self.rooms, 2)
         check_integer("room_size", self.room_size, 3)
         if self.room_size % 2 == 0:

@@ -76,10 +76,20 @@ class KeepsState:
                     f"{name} in the state has shape {np.shape(new)} and type {np.asarray(new).dtype}: expected "
                     f"{old.shape} and {old.dtype}, as in what get_state() returns"
                 )
+        if not len(state["seeds"]) == len(state["generators"]) == self.num_envs:
+            raise ValueError(
+                f"the state has {len(state['seeds'])} seeds and {len(state['generators'])} generators: expected "
+                f"{self.num_envs} of each"
+            )
         generators = []
         for saved in state["generators"]:
             generators.append(seeding.np_random(0)[0])
-            generators[-1].bit_generator.state = saved
+            try:
+                generators[-1].bit_generator.state = saved
+            except (TypeError, ValueError, KeyError) as error:
+                raise ValueError(
+                    f"a generator in the state cannot be set ({error}): pass what get_state() returned"
+                ) from None
         self._generators, self._seeds, self._started = generators, list(state["seeds"]), state["started"]
         for name in self.STATE:
             setattr(self, name, copy.deepcopy(state[name]))

@@ -97,11 +97,11 @@ class EndlessTMaze(LayoutMiniGridEnv):
     Source
         The Endless T-Maze of "Memory Retention Is Not Enough to Master Memory Tasks in Reinforcement Learning",
         AAMAS 2026, arXiv 2601.15086. From there and from its authors' code: the task, the three actions, the
-        meaning of a length, the regimes (n of 1, 3, 5, 10; lengths of 5 or 10, fixed or uniform from 1), +1, -1
-        and a small penalty for delay, success as all corridors passed, and the time limit. There, an observation
-        is (position, cue left, cue right). Ours also tells the junction, without which corridors of random
-        length cannot be told from their ends; walking on at a junction is a delay here and a wrong turn in their
-        code.
+        meaning of a length, the regimes (n of 1, 3, 5, 10; lengths of 5 or 10, fixed or uniform from 1), +1 and a
+        small penalty for delay, success as all corridors passed, and the time limit. -1 for a wrong turn is the
+        paper's; the code gives the penalty for delay. There, an observation is (position, cue left, cue right).
+        Ours also tells the junction, without which corridors of random length cannot be told from their ends;
+        walking on at a junction is a delay here and a wrong turn in their code.
 
     Version history
         v0: first version.

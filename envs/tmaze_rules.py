@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
-from expirespan.envs.checks import check_integer, check_items, check_layout, check_number
+from expirespan.envs.checks import check_integer, check_items, check_layout, check_number, plain
 from expirespan.envs.grid_pictures import AGENTS, Image, draw_map, draw_strip
 from expirespan.envs.moves import ACTIONS, LEFT, RIGHT
 
@@ -72,6 +72,7 @@ class TMazeRules:
     max_steps: int | None = None
 
     def __post_init__(self) -> None:
+        plain(self)
         check_integer("corridors", self.corridors, 1)
         check_integer("min_length", self.min_length, 1)
         check_integer("max_length", self.max_length, 1)

@@ -73,10 +73,7 @@ class NumpyVectorEnv(KeepsState, VectorEnv[Array, Ints, Any]):
         self.single_action_space: Any = action_space
         self.observation_space = batch_space(observation_space, num_envs)
         self.action_space = batch_space(action_space, num_envs)
-        self._parameters = {  # as JSON can hold them
-            name: value.item() if isinstance(value, np.generic) else value
-            for name, value in parameters.items()
-        }
+        self._parameters = dict(parameters)
         self._generators: list[np.random.Generator] = []
         self._seeds: list[int] = []
         self._started = False
@@ -116,16 +113,10 @@ class NumpyVectorEnv(KeepsState, VectorEnv[Array, Ints, Any]):
             options: ``{"layout": one layout for all, or a list with one for each}``.
 
         Raises:
-            ValueError: an unknown option, a layout that does not exist, or a list of the wrong length.
+            ValueError: an unknown option, a layout or seed that does not exist, or a list of the wrong length.
         """
         layouts = self._parse_all(layout_option(options))
-        if isinstance(seed, (int, np.integer)):
-            seed = [int(seed) + i for i in range(self.num_envs)]
-        elif seed is not None and len(seed) != self.num_envs:
-            raise ValueError(
-                f"{len(seed)} seeds for {self.num_envs} environments: pass an int or one seed for each"
-            )
-        self._seed(seed)
+        self._seed(self._seeds_from(seed))
         self._steps[:] = 0
         self._begin(np.arange(self.num_envs), layouts)
         self._started = True
@@ -211,14 +202,24 @@ class NumpyVectorEnv(KeepsState, VectorEnv[Array, Ints, Any]):
             self._generators[i].random(out=draws[row])
         return draws
 
+    def _seeds_from(self, seed: Any) -> list[int | None] | None:
+        if seed is None:
+            return None
+        if isinstance(seed, (int, np.integer)):
+            return [int(seed) + i for i in range(self.num_envs)]
+        if not isinstance(seed, (Sequence, np.ndarray)) or len(seed) != self.num_envs:
+            raise ValueError(
+                f"seed={seed!r}: expected an int, or a list of {self.num_envs}, one for each environment"
+            )
+        return [one.item() if isinstance(one, np.generic) else one for one in seed]
+
     def _seed(self, seeds: Sequence[int | None] | None) -> None:
-        if not self._generators:
-            pairs = [seeding.np_random(seed) for seed in seeds or [None] * self.num_envs]
-            self._generators, self._seeds = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-        elif seeds is not None:
-            for i, seed in enumerate(seeds):
-                if seed is not None:
-                    self._generators[i], self._seeds[i] = seeding.np_random(seed)
+        old = list(zip(self._generators, self._seeds, strict=True)) or [None] * self.num_envs
+        pairs = [
+            seeding.np_random(seed) if pair is None or seed is not None else pair
+            for seed, pair in zip(seeds or [None] * self.num_envs, old, strict=True)
+        ]
+        self._generators, self._seeds = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
 
     def _parse_all(self, option: Any) -> list[Any] | None:
         if option is None:

@@ -356,14 +356,43 @@ def test_a_restored_environment_goes_on_as_the_original(env_id: str, steps: int)
 
 
 def test_parameters_may_be_numpys(env_id: str) -> None:
-    numpys = {
-        name: np.int64(value) if isinstance(value, int) else value for name, value in quick(env_id).items()
+    numpys = {  # of the smallest type that holds them, in which sums would overflow
+        name: np.min_scalar_type(value).type(value) if type(value) is int else value
+        for name, value in quick(env_id).items()
     }
     env, plain = make_vector(env_id, 2, **numpys).unwrapped, make_vector(env_id, 2).unwrapped
     env.reset(seed=0)
     plain.reset(seed=1)
     plain.set_state(through_json(env.get_state()))
     assert_same(plain.step([0, 0]), env.step([0, 0]), "step")
+
+
+def test_a_reset_that_fails_changes_nothing(env_id: str) -> None:
+    bad: Any
+    env = gym.make(env_id, **quick(env_id)).unwrapped
+    for _ in range(2):  # before an episode, and after one
+        with pytest.raises(gym.error.Error, match="greater or equal to zero"):
+            env.reset(seed=-1)
+        with pytest.raises(gym.error.ResetNeeded):
+            env.step(env.action_space.sample())
+        env.reset(seed=0)
+        while not any(env.step(env.action_space.sample())[2:4]):
+            pass
+    vector = make_vector(env_id, 2)
+    for bad, message in (
+        (1.5, "expected an int, or a list of 2"),
+        ([0], "expected an int, or a list of 2"),
+        ([0, 1.5], "integer"),
+        ([0, -1], "greater or equal to zero"),
+    ):
+        vector.reset(seed=np.arange(2))  # type: ignore[arg-type]
+        before = vector.unwrapped.get_state()  # type: ignore[attr-defined]
+        with pytest.raises((ValueError, gym.error.Error), match=message):
+            vector.reset(seed=bad)
+        assert_same(before, vector.unwrapped.get_state(), "state")  # type: ignore[attr-defined]
+    for bad, message in ((5, "expected a dict"), ({1: 1, "a": 2}, r"unknown reset options \['1', 'a'\]")):
+        with pytest.raises(ValueError, match=message):
+            vector.reset(options=bad)
 
 
 def test_a_state_from_elsewhere_is_refused(env_id: str) -> None:
@@ -374,6 +403,10 @@ def test_a_state_from_elsewhere_is_refused(env_id: str) -> None:
         make_vector(env_id, 2).unwrapped.set_state(state)
     with pytest.raises(ValueError, match="environment='Other'"):
         env.set_state({**state, "environment": "Other"})
+    with pytest.raises(ValueError, match="1 generators: expected 3"):
+        env.set_state({**state, "generators": state["generators"][:1]})
+    with pytest.raises(ValueError, match="cannot be set"):
+        env.set_state({**state, "generators": [3, 4, 5]})
     with pytest.raises(ValueError, match="lacks generators"):
         env.set_state({name: value for name, value in state.items() if name != "generators"})
     other = {"max_length": 13} if "max_length" in env.rules.__dict__ else {"max_steps": 47}
@@ -418,7 +451,7 @@ def test_wrong_numbers_and_options_are_refused(env_id: str) -> None:
     for env in (scalar, vector):
         with pytest.raises(ValueError, match=r"unknown reset options \['map'\]"):
             env.reset(options={"map": 1})
-    with pytest.raises(ValueError, match="1 seeds for 2"):
+    with pytest.raises(ValueError, match=r"seed=\[1\]: expected an int, or a list of 2"):
         vector.reset(seed=[1])
     with pytest.raises(ValueError, match="num_envs=0"):
         make_vector(env_id, 0)

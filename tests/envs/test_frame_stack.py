@@ -69,13 +69,18 @@ def test_it_goes_on_from_a_state() -> None:
     other.set_state(outer)
     for observations in expected:
         np.testing.assert_array_equal(other.step(np.full(3, 1))[0], observations)
-    with pytest.raises(ValueError, match=r"shape \(3, 3, 76\): expected \(2, 3, 76\)"):
+    with pytest.raises(ValueError, match=r"shape \(3, 3, 76\) and type uint8: expected \(2, 3, 76\)"):
         ours(2).set_state(outer)
 
 
 def test_bad_input() -> None:
-    with pytest.raises(ValueError, match="stack_size=0: expected an integer >= 1"):
+    with pytest.raises(ValueError, match="stack_size=0: expected an integer of at least 1"):
         ours(stack_size=0)
+    with pytest.raises(ValueError, match=r"stack_size=2\.5: expected an integer"):
+        ours(stack_size=2.5)  # type: ignore[arg-type]
+    for state in ({}, {"stack": np.full((2, 3, 76), np.nan)}):
+        with pytest.raises(ValueError, match=r"expected \(2, 3, 76\) and uint8"):
+            ours(2).set_state(state)
     with pytest.raises(ValueError, match="expected AutoresetMode"):
         VectorFrameStackObservation(gym.make_vec("CartPole-v1", 2, vectorization_mode="sync"), 2)
     envs = gym.make_vec(ID, 2, **PARAMETERS)

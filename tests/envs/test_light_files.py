@@ -63,6 +63,16 @@ def test_environment_and_text_form(tmp_path: Path) -> None:
     assert len(read_light_texts(str(tmp_path))) == 9, "a folder stands for its files"
 
 
+def test_containers_of_all_kinds_are_read(tmp_path: Path) -> None:
+    listed = [{"character": ["elf"], "speech": ["Hm.", "Ah."], "all_descriptions": ["A.", "B."]}]
+    other = ({"character": ("elf",), "speech": ("Hm.", "Ah."), "all_descriptions": {"B.", "A."}},)
+    expected = read_light_texts(write(tmp_path, "a.pkl", listed))
+    assert read_light_texts(write(tmp_path, "b.pkl", other)) == expected
+    (tmp_path / "c.txt").write_text("text:_self_emote smile", encoding="utf-8-sig")
+    (tmp_path / "a.txt").mkdir()
+    assert read_light_texts(str(tmp_path)) == [*expected, *expected, "smile"]
+
+
 def test_missing_keys_are_left_out(tmp_path: Path) -> None:
     odd = [{"speech": ["Hm."], "setting": None}, {"character": ["x"]}, None, 3]
     assert read_light_texts(write(tmp_path, "d.pkl", odd)) == ["somebody says : Hm."]
@@ -92,6 +102,8 @@ def test_damaged_missing_and_empty_files(tmp_path: Path) -> None:
     Path(path).write_bytes(Path(path).read_bytes()[:-40])
     with pytest.raises(ValueError, match=r"light_data.pkl: refused, .*get it again"):
         FindInstruction(lines="light", light_path=path)
+    with pytest.raises(FileNotFoundError, match=r"light_path='': no LIGHT file there"):
+        FindInstruction(lines="light", light_path="")
     with pytest.raises(FileNotFoundError, match=r"nowhere': no LIGHT file there; expected light_data.pkl"):
         FindInstructionVector(2, lines="light", light_path=str(tmp_path / "nowhere"))
     (tmp_path / "empty").mkdir()
@@ -131,3 +143,21 @@ def test_chatter_from_light(tmp_path: Path) -> None:
     )
     with pytest.raises(ValueError, match=r"max_length=100 needs 112 different lines.*or give more files"):
         FindInstruction(**{**kwargs, "max_length": 100})
+
+
+def test_a_state_needs_the_same_words_wherever_they_are(tmp_path: Path) -> None:
+    speech = [f"Raven {n}!" for n in range(60)]
+
+    def envs(folder: str, speech: list[str]) -> FindInstructionVector:
+        (tmp_path / folder).mkdir()
+        path = write(tmp_path / folder, "light_data.pkl", [{**DIALOGUE, "character": [], "speech": speech}])
+        return FindInstructionVector(2, max_length=20, lines="light", light_path=Path(path))  # type: ignore[arg-type]
+
+    first = envs("a", speech)
+    first.reset(seed=0)
+    state = first.get_state()
+    elsewhere = envs("b", speech)
+    elsewhere.set_state(state)
+    np.testing.assert_array_equal(first.step([0, 0])[0], elsewhere.step([0, 0])[0])
+    with pytest.raises(ValueError, match="make it with the parameters of the state"):
+        envs("c", [line.replace("Raven", "Rook") for line in speech]).set_state(state)
