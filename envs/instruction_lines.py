@@ -65,14 +65,13 @@ class Lines:
             ValueError: an unknown word, or too many words.
         """
         words = text.split()
-        unknown = [word for word in words if word not in self.ids]
-        if unknown:
-            raise ValueError(f"line {text!r} has words that are not in the vocabulary: {', '.join(unknown)}")
+        numbers = list(map(self.ids.get, words))
+        if None in numbers:
+            unknown = ", ".join(word for word in words if word not in self.ids)
+            raise ValueError(f"line {text!r} has words that are not in the vocabulary: {unknown}")
         if len(words) > self.token_length:
             raise ValueError(f"line {text!r} has {len(words)} words: expected at most {self.token_length}")
-        tokens = np.zeros(self.token_length, np.int64)
-        tokens[: len(words)] = [self.ids[word] for word in words]
-        return tokens
+        return np.array(numbers + [0] * (self.token_length - len(words)), np.int64)
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The line that tokens stand for."""

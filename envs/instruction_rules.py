@@ -229,10 +229,5 @@ def _pick(take: Iterator[float], items: Sequence[Any]) -> Any:
 
 def _distinct(take: Iterator[float], count: int, items: Sequence[Any]) -> list[Any]:
     """``count`` different items, each order of each choice equally likely."""
-    chosen: list[int] = []
-    for k in range(count):
-        pick = int(next(take) * (len(items) - k))
-        for other in sorted(chosen):
-            pick += pick >= other
-        chosen.append(pick)
-    return [items[i] for i in chosen]
+    left = list(items)
+    return [left.pop(int(next(take) * len(left))) for _ in range(count)]

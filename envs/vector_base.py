@@ -214,10 +214,10 @@ class NumpyVectorEnv(KeepsState, VectorEnv[Array, Ints, Any]):
         return [one.item() if isinstance(one, np.generic) else one for one in seed]
 
     def _seed(self, seeds: Sequence[int | None] | None) -> None:
-        old = list(zip(self._generators, self._seeds, strict=True)) or [None] * self.num_envs
+        pairs = list(zip(self._generators, self._seeds, strict=True))
         pairs = [
-            seeding.np_random(seed) if pair is None or seed is not None else pair
-            for seed, pair in zip(seeds or [None] * self.num_envs, old, strict=True)
+            seeding.np_random(seed) if not pairs or seed is not None else pairs[i]
+            for i, seed in enumerate(seeds or [None] * self.num_envs)
         ]
         self._generators, self._seeds = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
 

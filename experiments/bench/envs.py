@@ -24,6 +24,8 @@ REFERENCE = "MiniGrid-MemoryS11-v0"
 """An environment of MiniGrid's own, with its own observations, to compare with."""
 SCALAR_STEPS, VECTOR_STEPS = 500, 20
 """Steps of a round, of one environment and of all of them side by side."""
+SETTLE_STEPS = 1000
+"""Steps of all of them before the first round."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,8 @@ def _scalar(name: str) -> Callable[[], float]:
 def _vector(name: str, num_envs: int) -> Callable[[], float]:
     env = gym.make_vec(name, num_envs=num_envs)
     env.reset(seed=0)
+    for _ in range(SETTLE_STEPS):  # all began together; now they end at any time
+        env.step(np.zeros(num_envs, np.int64))
     space: Any = env.single_action_space
     actions = cycle(np.random.default_rng(0).integers(space.n, size=(37, num_envs)))
 
