@@ -36,6 +36,8 @@ class EvaluateOptions:
     """Environments they are spread over."""
     seed: int = 2_000_000
     """Environment i is seeded seed + i; training and its evaluations use other seeds."""
+    deterministic: bool = True
+    """Whether the agent takes its most likely actions, or draws them as in training, from a generator seeded seed."""
     checkpoint: str = "best"
     """best, last, or the path of a checkpoint file."""
     max_span: float | None = None
@@ -108,6 +110,7 @@ def evaluate_command(args: Sequence[str]) -> int:
     if args[0].startswith("-"):
         raise UserError(f"{args[0]!r} is no run: the run's folder comes first, then options")
     import torch
+    from stable_baselines3.common.utils import set_random_seed
 
     from expirespan.experiments.build import load_agent
     from expirespan.experiments.evaluate import evaluate, override_max_span
@@ -130,12 +133,19 @@ def evaluate_command(args: Sequence[str]) -> int:
     agent = load_agent(config, run.find_checkpoint(options.checkpoint), device=options.device)
     if options.max_span is not None:
         override_max_span(agent, options.max_span)
-    result = evaluate(agent, options.env, options.episodes, options.num_envs, options.seed)
+    set_random_seed(options.seed)
+    result = evaluate(
+        agent, options.env, options.episodes, options.num_envs, options.seed, options.deterministic
+    )
     output = options.output or run.folder / "evaluation.json"
     write_text(output, result.to_json() + "\n")
     traces = []
     for i, path in enumerate(paths):
-        traces.append(record_episode(agent, options.env.longest(), options.seed + i, config.recipe))
+        traces.append(
+            record_episode(
+                agent, options.env.longest(), options.seed + i, config.recipe, options.deterministic
+            )
+        )
         traces[-1].save(path)
     if options.trace.isdecimal():  # those of an earlier evaluation; after all else has gone well
         for old in set(run.traces.glob("evaluation*.npz")) - set(paths):

@@ -36,10 +36,10 @@ class Player(Protocol):
 
 
 class PolicyPlayer:
-    """An agent that takes its most likely actions."""
+    """An agent that takes its most likely actions, or draws them if not ``deterministic``."""
 
-    def __init__(self, agent: Agent, num_envs: int) -> None:
-        self.agent = agent
+    def __init__(self, agent: Agent, num_envs: int, deterministic: bool = True) -> None:
+        self.agent, self.deterministic = agent, deterministic
         self.policy = memory_policy(agent)
         self._state = self.policy.initial_state(num_envs)
         self._ramps = [getattr(rule, "ramp", 0.0) for rule in rules(agent)]
@@ -65,7 +65,7 @@ class PolicyPlayer:
                 self.policy.obs_to_tensor(chosen)[0],
                 self._state,
                 torch.as_tensor(starts[rows], device=self.agent.device),
-                deterministic=True,
+                deterministic=self.deterministic,
             )
         self._state = out.state
         self._before, self._survivors = self._survivors, (rows, out.trace.births)

@@ -82,7 +82,10 @@ class Score:
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """Scores on the same episodes of the agent, of random actions, and of the oracle where there is one."""
+    """Scores on the same episodes of the agent, of random actions, and of the oracle where there is one.
+
+    ``deterministic``: whether the agent took its most likely actions.
+    """
 
     env: str
     settings: dict[str, Any]
@@ -93,6 +96,7 @@ class EvaluationResult:
     random: Score
     oracle: Score | None
     memory: str = ""
+    deterministic: bool = True
     provenance: dict[str, Any] = field(default_factory=provenance)
 
     def to_json(self) -> str:
@@ -105,12 +109,14 @@ def score(player: Player, env: Env, episodes: int, num_envs: int, seed: int) -> 
     return summarise(play(player, env, episodes, min(num_envs, episodes), seed), env)
 
 
-def evaluate(agent: Agent, env: Env, episodes: int, num_envs: int, seed: int) -> EvaluationResult:
-    """Score an agent that takes its most likely actions, and on the same episodes chance and the oracle."""
+def evaluate(
+    agent: Agent, env: Env, episodes: int, num_envs: int, seed: int, deterministic: bool = True
+) -> EvaluationResult:
+    """Score an agent that takes its most likely actions, or draws them, and on the same episodes chance and oracle."""
     num_envs = min(num_envs, episodes)
     training = agent.policy.training
     agent.policy.set_training_mode(False)
-    ours = score(PolicyPlayer(agent, num_envs), env, episodes, num_envs, seed)
+    ours = score(PolicyPlayer(agent, num_envs, deterministic), env, episodes, num_envs, seed)
     agent.policy.set_training_mode(training)
     chance = score(RandomPlayer(agent.action_space, num_envs, seed), env, episodes, num_envs, seed)
     best = OraclePlayer(env, num_envs) if env.gym_id in ORACLES else None
@@ -121,6 +127,7 @@ def evaluate(agent: Agent, env: Env, episodes: int, num_envs: int, seed: int) ->
         trained_steps=agent.num_timesteps,
         max_span=max_spans(agent),
         memory=memory_policy(agent).memory_name,
+        deterministic=deterministic,
         agent=ours,
         random=chance,
         oracle=score(best, env, episodes, num_envs, seed) if best else None,

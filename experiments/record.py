@@ -32,17 +32,19 @@ TEXT_LENGTH = 400
 """Characters of a text that are kept."""
 
 
-def record_episode(agent: Agent, env: Env, seed: int, recipe: str = "") -> EpisodeTrace:
-    """Play one episode with the most likely actions and keep what happens in it, within bounds (`TOP` and others)."""
+def record_episode(
+    agent: Agent, env: Env, seed: int, recipe: str = "", deterministic: bool = True
+) -> EpisodeTrace:
+    """Play one episode, by default with the most likely actions, and keep what happens, within bounds (`TOP`, ...)."""
     training = agent.policy.training
     agent.policy.set_training_mode(False)
     try:
-        return _record(agent, env, seed, recipe)
+        return _record(agent, env, seed, recipe, deterministic)
     finally:
         agent.policy.set_training_mode(training)
 
 
-def _record(agent: Agent, env: Env, seed: int, recipe: str) -> EpisodeTrace:
+def _record(agent: Agent, env: Env, seed: int, recipe: str, deterministic: bool) -> EpisodeTrace:
     mode = render_mode(env)
     os.environ.setdefault("SDL_AUDIODRIVER", "dummy")  # pygame complains where there is no sound
     envs = make_envs(env, 1, **({"render_mode": mode} if mode else {}))
@@ -58,7 +60,7 @@ def _record(agent: Agent, env: Env, seed: int, recipe: str) -> EpisodeTrace:
         start = torch.tensor([step == 0], device=agent.device)
         with torch.no_grad():
             tensors = policy.obs_to_tensor(observation)[0]
-            out = policy.step(tensors, state, start, deterministic=True, need_attention=True)
+            out = policy.step(tensors, state, start, deterministic, need_attention=True)
         state = out.state
         action = policy.to_env(out.actions.cpu().numpy())
         seen.add(observation, infos, envs.render if mode else None)

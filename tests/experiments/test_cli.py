@@ -117,6 +117,16 @@ def test_train_evaluate_resume(tiny: Config, tmp_path: Path, capsys: pytest.Capt
     trace = EpisodeTrace.load(run.traces / "evaluation.npz")
     assert trace.about["settings"]["min_length"] == trace.about["settings"]["max_length"] == 8
 
+    scores = []
+    for path in ("a.json", "b.json"):
+        drawn = ["--no-deterministic", "--output", str(tmp_path / path)]
+        assert main(["evaluate", str(run.folder), "--episodes", "20", "--max-length", "8", *drawn]) == 0
+        scores.append(json.loads((tmp_path / path).read_text()))
+    assert (scores[0]["deterministic"], result["deterministic"]) == (False, True)
+    assert scores[0]["agent"]["mean_return"] == scores[1]["agent"]["mean_return"], "drawn from the seed"
+    assert scores[0]["agent"]["mean_steps"] != result["agent"]["mean_steps"]
+    capsys.readouterr()
+
     assert main(["train", "--resume", str(run.folder)]) == 2
     assert "already has 1,024 of 1,024 steps" in capsys.readouterr().err
     assert main(["train", "--resume", str(run.folder), "--memory.width", "8"]) == 2
