@@ -264,6 +264,6 @@ def _train_help() -> str:
         text = f"{recipe.summary}; expected: {recipe.expected}"
         lines += textwrap.wrap(text, 100, initial_indent=f"  {name:<22}", subsequent_indent=" " * 24)
     example = (
-        "expirespan train corridor --seed 3 --total-timesteps 1e6 --env.max-length 50 --memory.max-span 512"
+        "expirespan train corridor --seed 3 --total-timesteps 1e6 --env.max-length 50 --memory.max-span 128"
     )
     return "\n".join([*lines, "", PARTS, "", f"example: {example}"])

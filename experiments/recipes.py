@@ -142,7 +142,7 @@ RECIPES: dict[str, Recipe] = dict(
         _recipe(
             "corridor-lstm",
             "LSTM on the same corridors",
-            "not yet measured",
+            "no recall within 1.5 M steps on 3-50 cells, measured once",
             replace(_BASELINE, memory=LSTMMemory(chrono=200)),
         ),
         _recipe(
