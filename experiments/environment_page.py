@@ -32,12 +32,12 @@ Made from the cards in the code (the docstrings of the classes) by `{COMMAND}`.
 `gym.make_vec(id, num_envs=n)` many at once, in numpy, step for step equal to `SyncVectorEnv` of the first. Episodes of
 the second begin anew within the step that ends one, and its `get_state` and `set_state` save and restore it. All
 parameters below may be given to either. `expirespan.envs.ORACLES` has a player for each that reaches the optimum from
-observations alone; `expirespan bench envs` measures speed ([results.md](results.md#speed-of-the-environments)). A single
-environment is saved by pickling or by `copy.deepcopy`.
+observations alone; `expirespan bench envs` measures speed ([results.md](results.md#speed-of-the-environments)).
+A single environment is saved by pickling or by `copy.deepcopy`.
 
 Three more ids are others' environments, made to demand memory, without cards: `ExpireSpan/CartPoleNoVel-v1` and
-`ExpireSpan/PendulumNoVel-v1` show no velocities, `ExpireSpan/MiniGridMemoryS13-v0` is MiniGrid's memory room with a twin in
-numpy.
+`ExpireSpan/PendulumNoVel-v1` show no velocities, `ExpireSpan/MiniGridMemoryS13-v0` is MiniGrid's memory room with a
+twin in numpy.
 """
 
 
