@@ -14,6 +14,7 @@ from gymnasium.error import ResetNeeded
 __all__ = [
     "check_action",
     "check_actions",
+    "check_array",
     "check_choice",
     "check_integer",
     "check_items",
@@ -68,7 +69,7 @@ def layout_option(options: Mapping[str, Any] | None) -> Any:
     """The value of ``options["layout"]``, or None.
 
     Raises:
-        ValueError: there are options other than ``layout``.
+        ValueError: the options are no mapping, or there are others than ``layout``.
     """
     if options is not None and not isinstance(options, Mapping):
         raise ValueError(f"options={options!r}: expected a dict, such as {{'layout': ...}}, or None")
@@ -90,6 +91,21 @@ def check_layout(layout: Any, keys: Collection[str], example: str) -> Mapping[st
             f"such as {example}"
         )
     return layout
+
+
+def check_array(name: str, value: Any, own: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """What a state holds under that name, as an array.
+
+    Raises:
+        ValueError: shape or type differ from those of ``own``, the array in whose place it is to come.
+    """
+    array = np.asarray(value)
+    if (array.shape, array.dtype) != (own.shape, own.dtype):
+        raise ValueError(
+            f"{name} in the state has shape {array.shape} and type {array.dtype}: expected {own.shape} and "
+            f"{own.dtype}, as in what get_state() returns"
+        )
+    return array
 
 
 def check_items(

@@ -10,7 +10,7 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 
-from expirespan.envs.checks import check_integer
+from expirespan.envs.checks import check_array, check_integer
 
 __all__ = ["VectorFrameStackObservation"]
 
@@ -72,10 +72,4 @@ class VectorFrameStackObservation(VectorWrapper[Any, Any, Any]):
         Raises:
             ValueError: it is that of other environments.
         """
-        stack, own = np.asarray(state.get("stack")), self._stack
-        if (stack.shape, stack.dtype) != (own.shape, own.dtype):
-            raise ValueError(
-                f"stack of shape {stack.shape} and type {stack.dtype}: expected {own.shape} and {own.dtype}, as "
-                "in what get_state() returns"
-            )
-        self._stack = stack.copy()
+        self._stack = check_array("stack", state.get("stack"), self._stack).copy()

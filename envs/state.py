@@ -13,6 +13,8 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import numpy as np
 from gymnasium.utils import seeding
 
+from expirespan.envs.checks import check_array
+
 __all__ = ["KeepsState", "Restorable"]
 
 
@@ -67,15 +69,9 @@ class KeepsState:
         if missing:
             raise ValueError(f"the state lacks {', '.join(missing)}: pass what get_state() returned")
         for name in self.STATE:
-            old, new = getattr(self, name), state[name]
-            if isinstance(old, np.ndarray) and (np.shape(new), np.asarray(new).dtype) != (
-                old.shape,
-                old.dtype,
-            ):
-                raise ValueError(
-                    f"{name} in the state has shape {np.shape(new)} and type {np.asarray(new).dtype}: expected "
-                    f"{old.shape} and {old.dtype}, as in what get_state() returns"
-                )
+            own = getattr(self, name)
+            if isinstance(own, np.ndarray):
+                check_array(name, state[name], own)
         if not len(state["seeds"]) == len(state["generators"]) == self.num_envs:
             raise ValueError(
                 f"the state has {len(state['seeds'])} seeds and {len(state['generators'])} generators: expected "

@@ -214,12 +214,14 @@ class NumpyVectorEnv(KeepsState, VectorEnv[Array, Ints, Any]):
         return [one.item() if isinstance(one, np.generic) else one for one in seed]
 
     def _seed(self, seeds: Sequence[int | None] | None) -> None:
-        pairs = list(zip(self._generators, self._seeds, strict=True))
-        pairs = [
-            seeding.np_random(seed) if not pairs or seed is not None else pairs[i]
+        if self._generators and seeds is None:
+            return
+        old = list(zip(self._generators, self._seeds, strict=True))
+        new = [
+            old[i] if old and seed is None else seeding.np_random(seed)
             for i, seed in enumerate(seeds or [None] * self.num_envs)
-        ]
-        self._generators, self._seeds = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        ]  # all of them, or none if a seed is wrong
+        self._generators, self._seeds = [pair[0] for pair in new], [pair[1] for pair in new]
 
     def _parse_all(self, option: Any) -> list[Any] | None:
         if option is None:

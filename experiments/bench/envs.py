@@ -98,8 +98,9 @@ def _scalar(name: str) -> Callable[[], float]:
 def _vector(name: str, num_envs: int) -> Callable[[], float]:
     env = gym.make_vec(name, num_envs=num_envs)
     env.reset(seed=0)
+    first = np.zeros(num_envs, np.int64)
     for _ in range(SETTLE_STEPS):  # all began together; now they end at any time
-        env.step(np.zeros(num_envs, np.int64))
+        env.step(first)
     space: Any = env.single_action_space
     actions = cycle(np.random.default_rng(0).integers(space.n, size=(37, num_envs)))
 

@@ -92,9 +92,8 @@ def memoryless(left: Any, rooms: int, pays_every_time: bool = True) -> tuple[Any
     left = np.asarray(left, float)
     uneven = np.flatnonzero((left != 0.5).any(axis=0))
     ways = np.array(list(product((0, 1), repeat=len(uneven))))
-    right = np.repeat(
-        left[:, None], len(ways), axis=1
-    )  # chance of the door that leads on: (n, ways, rooms - 1)
+    # chance of the door that leads on: (n, ways, rooms - 1)
+    right = np.repeat(left[:, None], len(ways), axis=1)
     right[..., uneven] = np.where(ways, 1 - right[..., uneven], right[..., uneven])
     reach = np.cumprod(right, axis=-1)  # ... of passing rooms 1 to k in a row
     wrong = np.concatenate([np.ones_like(reach[..., :1]), reach[..., :-1]], -1) * (1 - right)
@@ -174,7 +173,8 @@ def test_memoryless_ceiling() -> None:
 
 
 def test_memoryless_players_earn_what_the_recursion_says() -> None:
-    for left, kwargs in ((0.5, {}), (0.75, {}), (0.7, {"rooms": 10, "pays": "first"})):
+    ten = {"rooms": 10, "pays": "first"}
+    for left, kwargs in ((0.5, {}), (1.0, {}), (0.75, {}), (0.5, ten), (0.7, ten)):
         rooms = 10 if kwargs else 12
         expected, _ = memoryless(np.full((1, rooms - 1), left), rooms, not kwargs)
         returns = first_episodes(Guesser(left), 6400, **kwargs)
