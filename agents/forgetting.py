@@ -17,19 +17,19 @@ place of the ramp, so that a span too short has gradient as well. Not in the pap
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch as th
 from stable_baselines3.common.distributions import kl_divergence
-from torch.nn import functional as F
 
 from expirespan.agents.buffer import SegmentBatch
 from expirespan.agents.policies import MemoryActorCriticPolicy
-from expirespan.agents.span_descent import Readings, SpanDescent, recording
+from expirespan.agents.span_descent import SpanDescent
 from expirespan.agents.steps import MemoryEvaluation
 from expirespan.memory import ExpireSpan, TransformerMemory, TransformerState
+from expirespan.memory.core import Reading
 from expirespan.memory.rule import require
 
 
@@ -38,8 +38,6 @@ class Forgetting:
     """Settings of the lesson.
 
     ``fraction``: share of the environments, within (0, 1), that act with full memory.
-    ``softness``: (low, high) in steps; each segment is read through a logistic mask of a width drawn log-uniformly
-    between them.
     ``shortest``: within (0, 1]; each segment is read as if all spans were multiplied by u ~ U(shortest, 1), so that
     what matters gets a span with a margin. 1 for none.
     ``step_size``: of the spans' descent, see `SpanDescent`.
@@ -48,15 +46,12 @@ class Forgetting:
     """
 
     fraction: float = 0.5
-    softness: tuple[float, float] = (1.0, 8.0)
     shortest: float = 0.8
     step_size: float = 0.25
     tolerance: float = 0.003
 
     def __post_init__(self) -> None:
         require(0 < self.fraction < 1, "fraction", self.fraction, "within (0, 1), both ends excluded")
-        low, high = self.softness
-        require(0 < low <= high, "softness", self.softness, "(low, high) with 0 < low <= high, in steps")
         require(0 < self.shortest <= 1, "shortest", self.shortest, "within (0, 1]")
         require(self.step_size > 0, "step_size", self.step_size, "a number > 0")
         require(self.tolerance > 0, "tolerance", self.tolerance, "a number of nats > 0")
@@ -81,7 +76,7 @@ class LessonGradient(NamedTuple):
     """``kl`` in nats per step; per layer, what its predictor read and the gradient of the lesson in its outputs."""
 
     kl: float
-    readings: list[Readings]
+    readings: list[list[Reading]]
     grads: list[tuple[th.Tensor, ...]]
 
 
@@ -118,24 +113,21 @@ class Lesson:
         """Gradient on a minibatch of the teachers' segments. ``full``: the batch as acted."""
         assert isinstance(batch.state, TransformerState)
         n, device = batch.state.batch_size, batch.actions.device
-        low, high = self.settings.softness
         state = batch.state.with_spans(
-            softness=low * (high / low) ** th.rand(n, device=device),
+            ramp=1 - th.rand(n, device=device),
             scale=1 - (1 - self.settings.shortest) * th.rand(n, device=device),
         )
-        with recording([rule.predictor for rule in self.rules]) as readings:
-            forgetful = self.policy.unroll(batch.observations, batch.actions, state, batch.episode_starts)
+        forgetful = self.policy.unroll(batch.observations, batch.actions, state, batch.episode_starts)
+        readings = forgetful.memory.readings
         with th.no_grad():
             teacher, _ = self.policy.heads(full.memory.y.flatten(0, 1))
         kl = kl_divergence(teacher, forgetful.distribution)
         kl = (kl.sum(-1) if kl.dim() > 1 else kl).mean()
         self.running_kl = KEEP * self.running_kl + (1 - KEEP) * kl.item()
         alpha *= max(0.0, 1 - self.running_kl / self.settings.tolerance)
-        price = sum(_price(rule, part) for rule, part in zip(self.rules, readings, strict=True))
-        flat = iter(
-            th.autograd.grad(kl + alpha * price, [z for reading in readings for z in reading.outputs])
-        )
-        grads = [tuple(next(flat) for _ in reading.outputs) for reading in readings]
+        price = th.stack([_price(layer) for layer in readings]).sum()
+        flat = iter(th.autograd.grad(kl + alpha * price, [r.span_BK for layer in readings for r in layer]))
+        grads = [tuple(next(flat) for _ in layer) for layer in readings]
         return LessonGradient(kl.item(), readings, grads)
 
     def learn(self, lesson: LessonGradient) -> None:
@@ -144,7 +136,6 @@ class Lesson:
             descent.step(reading, grads)
 
 
-def _price(rule: ExpireSpan, readings: Readings) -> th.Tensor:
+def _price(readings: Sequence[Reading]) -> th.Tensor:
     """Mean log e over the memories read, e in steps; its gradient never vanishes, however short a span is."""
-    z = th.cat([part.flatten() for part in readings.outputs])
-    return F.logsigmoid(z / rule.stabilizer).mean() + math.log(rule.max_span)
+    return th.cat([reading.span_BK[reading.present_BK] for reading in readings]).log().mean()

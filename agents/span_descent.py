@@ -14,14 +14,12 @@ drawn back to the limit, because states drift as the policy learns and would car
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 import torch as th
-from torch import nn
 
 from expirespan.memory import ExpireSpan
+from expirespan.memory.core import Reading
 
 DAMPING = 1e-3
 """eps."""
@@ -33,34 +31,6 @@ LEAST_FRACTION = 1e-5
 """Spans below this fraction of ``max_span`` are negligible."""
 RETURN = 0.1
 """How fast they are drawn back to it, per unit of eta."""
-
-
-@dataclass
-class Readings:
-    """Inputs h (..., D) and outputs z (..., 1) of a predictor's calls."""
-
-    inputs: list[th.Tensor] = field(default_factory=list)
-    outputs: list[th.Tensor] = field(default_factory=list)
-
-
-@contextmanager
-def recording(modules: Sequence[nn.Module]) -> Iterator[list[Readings]]:
-    """Within the block, what goes in and out of each module; outputs keep their graph."""
-    readings = [Readings() for _ in modules]
-
-    def watch(module: nn.Module, seen: Readings) -> th.utils.hooks.RemovableHandle:
-        def hook(_: nn.Module, args: tuple[th.Tensor, ...], output: th.Tensor) -> None:
-            seen.inputs.append(args[0].detach())
-            seen.outputs.append(output)
-
-        return module.register_forward_hook(hook)
-
-    hooks = [watch(module, seen) for module, seen in zip(modules, readings, strict=True)]
-    try:
-        yield readings
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 class SpanDescent:
@@ -80,19 +50,24 @@ class SpanDescent:
         self.moment = None if moment is None else moment.to(self.rule.predictor.weight)
 
     @th.no_grad()
-    def step(self, readings: Readings, grads: Sequence[th.Tensor]) -> None:
-        """Move against ``grads``, those of the readings' outputs."""
-        h = th.cat([part.flatten(0, -2) for part in readings.inputs])
+    def step(self, readings: Sequence[Reading], grads: Sequence[th.Tensor]) -> None:
+        """Move against ``grads``, those of the readings' spans (B, K). Columns without a memory count nowhere."""
+        rule = self.rule
+        here = [reading.present_BK for reading in readings]
+        h = th.cat([r.states_BKD[p] for r, p in zip(readings, here, strict=True)])
         h = th.cat([h, h.new_ones(len(h), 1)], 1)
-        z = th.cat([part.flatten() for part in readings.outputs])
-        grad = th.cat([part.flatten() for part in grads])
-        below = z - self.rule.stabilizer * math.log(LEAST_FRACTION / (1 - LEAST_FRACTION))
-        grad = th.where(below < 0, grad.clamp(max=0.0) + RETURN * below / len(z), grad)
+        share = th.cat([r.span_BK[p] for r, p in zip(readings, here, strict=True)]) / rule.max_span
+        slope = rule.max_span * share * (1 - share) / rule.stabilizer  # of e in z
+        grad = th.cat([g[p] for g, p in zip(grads, here, strict=True)]) * slope
+        below = th.logit(share, eps=1e-30) * rule.stabilizer - rule.stabilizer * math.log(
+            LEAST_FRACTION / (1 - LEAST_FRACTION)
+        )
+        grad = th.where(below < 0, grad.clamp(max=0.0) + RETURN * below / len(h), grad)
 
         moment = h.T @ h / len(h)
         self.moment = moment if self.moment is None else KEEP * self.moment + (1 - KEEP) * moment
         damping = DAMPING * self.moment.diagonal().mean() * th.eye(len(self.moment), device=h.device)
         step = self.step_size * th.linalg.solve(self.moment + damping, h.T @ grad)
         step = step * (LARGEST_CHANGE / (h @ step).abs().max().clamp_min(1e-12)).clamp(max=1.0)
-        self.rule.predictor.weight.sub_(step[:-1])
-        self.rule.predictor.bias.sub_(step[-1:])
+        rule.predictor.weight.sub_(step[:-1])
+        rule.predictor.bias.sub_(step[-1:])

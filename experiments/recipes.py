@@ -171,7 +171,6 @@ RECIPES: dict[str, Recipe] = dict(
                 memory=ExpireSpanMemory(max_span=64, ramp=4, init_fraction=0.5, heads=2, positions=8),
                 algorithm=replace(_CORRIDOR_PPO, ent_coef=0.01),
                 penalty=AdaptivePenaltyPart(coef=0.02, target=0.85),  # three right turns are rarer than one
-                forgetting=ForgettingLesson(softness=(0.5, 4.0)),  # half of elsewhere, as the ramp is
                 target=Target(success=0.99, alive=8, evaluations=2),
             ),
             source="arXiv 2601.15086, Endless T-Maze",

@@ -8,7 +8,6 @@ from expirespan.memory.expire_span import (
     expiration,
     is_expired,
     log_soft_mask,
-    logistic_log_mask,
     soft_mask,
     span_penalty,
 )
@@ -37,7 +36,6 @@ __all__ = [
     "expiration",
     "is_expired",
     "log_soft_mask",
-    "logistic_log_mask",
     "make_memory",
     "soft_mask",
     "span_penalty",

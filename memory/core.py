@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Self, TypeVar
+from typing import Generic, NamedTuple, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -83,6 +83,18 @@ class Trace:
     keys: list[Tensor] | None = None
 
 
+class Reading(NamedTuple):
+    """What a layer's span predictor read in one pass and what it answered, for whoever teaches spans.
+
+    ``states_BKD``: its inputs. ``span_BK``: spans in steps, with their graph. ``present_BK``: where there is a memory;
+    the other columns only fill rows up.
+    """
+
+    states_BKD: Tensor
+    span_BK: Tensor
+    present_BK: Tensor
+
+
 @dataclass(frozen=True)
 class MemoryOutput(Generic[StateT]):
     """Result of :meth:`Memory.step` and :meth:`Memory.unroll`.
@@ -90,7 +102,7 @@ class MemoryOutput(Generic[StateT]):
     ``y``: (B, D) or (B, T, D). ``penalty``: (layers,) span penalty of each layer in steps, not yet multiplied
     by its coefficient; of length 0 for memories without spans. ``auxiliary``: (layers,) losses by which a memory trains
     parts of its own, with gradient to these alone: add their sum to the loss as it is. Length 0, or zeros, where there
-    are none.
+    are none. ``readings``: of each layer, one for each group of rows that ran together; only from an ``unroll``.
     """
 
     y: Tensor
@@ -98,6 +110,7 @@ class MemoryOutput(Generic[StateT]):
     penalty: Tensor
     trace: Trace
     auxiliary: Tensor = field(default_factory=lambda: torch.zeros(0))
+    readings: list[list[Reading]] = field(default_factory=list)
 
 
 class Memory(nn.Module, Generic[StateT], ABC):

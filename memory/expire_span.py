@@ -20,7 +20,6 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from expirespan.memory.rule import Rule, require
 
@@ -43,13 +42,16 @@ def log_soft_mask(remaining: Tensor, ramp: float) -> Tensor:
     return mask.masked_fill(gone, 1.0).log().masked_fill(gone, -torch.inf)
 
 
-def logistic_log_mask(remaining: Tensor, softness: Tensor) -> Tensor:
-    """log of a mask that falls as a logistic curve of width ``softness`` steps and never reaches 0.
+def taught_mask(span: Tensor, age: Tensor, ramp: Tensor | float) -> Tensor:
+    """Mask m as :func:`soft_mask` gives it, with a gradient to spans of any length.
 
-    Not in the paper. Where the ramp's mask is 0 no gradient can lengthen a span again; here one always can. Used to
-    teach spans (`expirespan.agents.Forgetting`), never to act.
+    Not in the paper. Forward it is exactly what acting reads. Backward it is the distribution function of a Cauchy
+    variable in log time, F = 1/2 + atan(log(e / age)) / pi, whose slope in log e is largest at e = age and never 0: a
+    memory wanted long after its span has gradient. Used to teach spans (`expirespan.agents.Forgetting`), never to act.
     """
-    return F.logsigmoid(remaining / softness)
+    mask = soft_mask(span - age, ramp).detach()
+    slope = torch.atan(span.log() - age.clamp(min=1).log()) / math.pi
+    return mask + (slope - slope.detach()).masked_fill(age == 0, 0.0)
 
 
 def is_expired(remaining: Tensor, ramp: float) -> Tensor:

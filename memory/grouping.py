@@ -7,6 +7,7 @@ runs a batch as a few groups of rows of similar width where that saves enough.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import torch
@@ -61,4 +62,5 @@ def join(outputs: Sequence[MemoryOutput[Any]], groups: Sequence[Tensor]) -> Memo
             births=[layer.birth_BS for layer in state.layers],
         ),
         auxiliary=mean([out.auxiliary for out in outputs]),
+        readings=[[*chain(*parts)] for parts in zip(*(out.readings for out in outputs), strict=True)],
     )

@@ -83,9 +83,7 @@ class TransformerMemory(Memory[TransformerState]):
         h = weight.new_zeros(batch_size, 0, self.width)
         birth = time.new_zeros(batch_size, 0)
         empty = LayerCache.of(birth, h[..., 0], h)
-        return TransformerState(
-            time, zero, zero + math.inf, zero + 1, zero.clone(), (empty,) * len(self.layers)
-        )
+        return TransformerState(time, zero, zero + math.inf, zero + 1, (empty,) * len(self.layers))
 
     @torch.no_grad()
     def refresh(self, state: TransformerState) -> TransformerState:
@@ -150,7 +148,8 @@ class TransformerMemory(Memory[TransformerState]):
         )
         y: Tensor = self.norm(x)
         penalty = torch.stack([out.penalty for out in outs])
-        return MemoryOutput(y, state, penalty, trace, torch.stack([out.auxiliary for out in outs]))
+        readings = [[out.reading] for out in outs if out.reading is not None]
+        return MemoryOutput(y, state, penalty, trace, torch.stack([out.auxiliary for out in outs]), readings)
 
     def shorten(self, state: TransformerState, generator: torch.Generator | None = None) -> TransformerState:
         """Draw l ~ U(0, L) per environment; until the next call spans are read as l at most.

@@ -18,7 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from expirespan.memory.cache import ABSENT, LayerCache
-from expirespan.memory.expire_span import logistic_log_mask
+from expirespan.memory.core import Reading
+from expirespan.memory.counterfactual import counterfactual_attention
+from expirespan.memory.expire_span import ExpireSpan, taught_mask
 from expirespan.memory.gates import GATES
 from expirespan.memory.rule import Columns, KeysValues, Rule, Summaries
 from expirespan.memory.transformer_state import TransformerState
@@ -37,6 +39,7 @@ class LayerOutput(NamedTuple):
     attention: Tensor | None
     auxiliary: Tensor
     keys_BK: Tensor | None = None
+    reading: Reading | None = None
 
 
 class TransformerLayer(nn.Module):
@@ -137,6 +140,7 @@ class TransformerLayer(nn.Module):
         place_BK = torch.cat([place_BS, clock.place_T.expand(x_BTD.shape[0], -1)], 1)
         episode_BK = torch.cat([here_BS.long() - 1, clock.episode_BT], 1)  # -1 absent, 0 went on from before
         keys = Columns(h_BKD, place_BK, episode_BK, span_BK)
+        reading = Reading(n_BKD.detach(), span_BK, episode_BK >= 0)
         recent_BS = here_BS
         made: Summaries | None = None
         if self.rule.factor:
@@ -154,9 +158,15 @@ class TransformerLayer(nn.Module):
         visible_BTK = clock.episode_BT[:, :, None] == keys.episode_BK[:, None]
         first = self.rule.first_age(keys.span_BK)[:, None] if self.rule.factor else 0
         visible_BTK = visible_BTK & (age_BTK >= first)
-        mask = self._mask(state, keys.span_BK, age_BTK, visible_BTK)
+        age = age_BTK[:, None].to(span_BK.dtype)
+        mask = self.rule.log_mask(state.altered(keys.span_BK)[:, None, None], age)
+        mask = mask.masked_fill(~visible_BTK[:, None], -torch.inf)
         bias = score + mask
-        y_BTD = self.join(x_BTD, F.scaled_dot_product_attention(q, k, v, attn_mask=bias))
+        if state.ramp_B is None:
+            read = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        else:
+            read = self._taught(q, k, v, score, state, keys.span_BK, age, visible_BTK)
+        y_BTD = self.join(x_BTD, read)
         attention = weights(q, k, bias) if need else None
 
         ended_BK = self.rule.expired(state.kept(keys.span_BK), T - keys.place_BK)
@@ -169,16 +179,29 @@ class TransformerLayer(nn.Module):
             theirs_BTG = clock.episode_BT[:, :, None] == made.columns.episode_BK[:, None]
             auxiliary = self.rule.reconstruction(q.detach(), self._project_frozen, made, theirs_BTG)
         span_BT, alive_BT = keys.span_BK[:, S : S + T], readable(mask)
-        return LayerOutput(y_BTD, survivors, penalty, span_BT, alive_BT, attention, auxiliary)
+        return LayerOutput(
+            y_BTD, survivors, penalty, span_BT, alive_BT, attention, auxiliary, reading=reading
+        )
 
-    def _mask(self, state: TransformerState, span_BK: Tensor, age_BTK: Tensor, visible_BTK: Tensor) -> Tensor:
-        """What is added to the scores of T queries, (B, 1, T, K) or (B, H, T, K)."""
-        span, age = state.altered(span_BK)[:, None, None], age_BTK[:, None]
-        mask = self.rule.log_mask(span, age.to(span.dtype))
-        soft = state.softness_B[:, None, None, None]
-        if bool(soft.any()):
-            mask = torch.where(soft > 0, logistic_log_mask(span - age, torch.where(soft > 0, soft, 1)), mask)
-        return mask.masked_fill(~visible_BTK[:, None], -torch.inf)
+    def _taught(
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        score: Tensor,
+        state: TransformerState,
+        span_BK: Tensor,
+        age: Tensor,
+        visible_BTK: Tensor,
+    ) -> Tensor:
+        """What attention reads in a lesson in forgetting: as acting does, with gradient to every span."""
+        assert isinstance(self.rule, ExpireSpan) and state.ramp_B is not None
+        ramp = self.rule.ramp * state.ramp_B[:, None, None, None]
+        mask = taught_mask(state.altered(span_BK)[:, None, None], age, ramp)
+        score = score + q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
+        mask = mask.masked_fill(~visible_BTK[:, None], 0.0)
+        score = score.masked_fill(~visible_BTK[:, None], -torch.inf)
+        return counterfactual_attention(score, mask, v)
 
     def _project_frozen(self, h_BKD: Tensor) -> KeysValues:
         """Keys and values under weights that get no gradient."""

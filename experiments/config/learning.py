@@ -123,8 +123,6 @@ class ForgettingLesson:
     name: ClassVar[str] = "lesson"
     fraction: float = 0.5
     """Share of the environments that act with full memory."""
-    softness: tuple[float, float] = (1.0, 8.0)
-    """Spans are taught through logistic masks of widths between these, in steps."""
     shortest: float = 0.8
     """Spans are taught as if multiplied by a number between this and 1, for a margin."""
     step_size: float = 0.25

@@ -10,7 +10,7 @@ import torch
 from memory_harness import D, Runner, assert_close, assert_same, shake, stepped, unrolled
 from torch import Tensor
 
-from expirespan.memory import ExpireSpan, TransformerMemory, logistic_log_mask
+from expirespan.memory import ExpireSpan, TransformerMemory
 
 BOTH = pytest.mark.parametrize("run", [stepped, unrolled])
 EVERY = torch.ones(2)
@@ -153,55 +153,49 @@ def test_bytes_follow_what_is_alive() -> None:
     assert forgot.nbytes == 2 * 2 * (D * 8 + 8 + 8), "one memory in each layer and environment"
 
 
-def test_softness_reads_through_the_logistic_mask_in_learning_only() -> None:
-    """Against a rule whose own mask is the logistic one; the other environment and acting are untouched."""
-
-    class Logistic(Constant):
-        def log_mask(self, span: Tensor, age: Tensor) -> Tensor:
-            return logistic_log_mask(span - age, torch.tensor(2.5))
-
+def test_a_lesson_reads_what_acting_reads_with_a_shorter_ramp() -> None:
+    """A share of the ramp reads as a rule of that ramp does; all of it as acting does, to the last memory."""
     torch.manual_seed(0)
-    memory, x = build(Constant(4, ramp=1.5)), stream()
+    memory, x = build(Constant(4, ramp=3)), stream()
     torch.manual_seed(0)
-    reference = build(Logistic(4, ramp=1.5))
+    reference = build(Constant(4, ramp=1.5))
     reference.load_state_dict(memory.state_dict())
     fresh = memory.initial_state(2)
-    soft = fresh.with_spans(softness=torch.tensor([2.5, 0.0]))
-    found, plain = unrolled(memory, x, soft, START).y, unrolled(memory, x, fresh, START).y
-    assert_close(found[0], unrolled(reference, x, fresh, START).y[0])
-    assert_close(found[1], plain[1])
-    assert not torch.allclose(found[0], plain[0])
-    assert_close(stepped(memory, x, soft, START).y, stepped(memory, x, fresh, START).y)
+    taught = unrolled(memory, x, fresh.with_spans(ramp=torch.tensor([0.5, 1.0])), START).y
+    assert_close(taught[0], unrolled(reference, x, fresh, START).y[0])
+    assert_close(taught[1], unrolled(memory, x, fresh, START).y[1])
+    assert not torch.allclose(taught[0], unrolled(memory, x, fresh, START).y[0])
+    acted = stepped(memory, x, fresh.with_spans(ramp=0.5 * EVERY), START).y
+    assert_close(acted, stepped(memory, x, fresh, START).y)
 
 
-def test_a_span_far_too_short_has_gradient_under_softness_only() -> None:
+def test_what_was_deleted_long_ago_has_gradient_in_a_lesson_only() -> None:
     rule = ExpireSpan(max_span=20, ramp=0.5, init_fraction=0.01)
     memory = TransformerMemory(width=D, layers=1, heads=2, rule=rule).double()
     x, fresh, weight = stream(), memory.initial_state(2), memory.layers[0].rule.predictor.weight
-    for softness, gets in ((None, False), (2 * EVERY, True)):
-        out = memory.unroll(x, fresh.with_spans(softness=softness), NO_START)
+    for ramp, gets in ((None, False), (EVERY, True)):
+        out = memory.unroll(x, fresh.with_spans(ramp=ramp), NO_START)
         grad = torch.autograd.grad(out.y[:, -1].square().sum() * out.y[0, -1, 0], weight)[0]
         assert bool(grad.abs().max() > 1e-6) == gets
 
 
-def test_gradients_under_softness() -> None:
-    """In a batch of both kinds, one keeping everything, with memories from before the block."""
-    memory, x = build(ExpireSpan(max_span=6, ramp=2, init_fraction=0.5)), stream()[:, :4]
-    floor, softness = torch.tensor([0.0, math.inf]), torch.tensor([1.5, 0.0])
-    before = memory.unroll(stream(), memory.initial_state(2).with_spans(floor=floor), START).state
-    for row_softness in (softness, softness.flip(0)):
-        state = before.detach().with_spans(floor=floor, softness=row_softness)
-        assert torch.autograd.gradcheck(
-            lambda x, *_, state=state: memory.unroll(x, state, START[:, 3:7]).y,
-            (x.requires_grad_(), *memory.parameters()),
-            fast_mode=True,
-        )
+def test_readings_tell_what_holds_a_memory() -> None:
+    """Environment 0 brings 3 memories, environment 1 none, and each writes 14."""
+    memory = build(ExpireSpan(max_span=50))
+    state = memory.initial_state(2)
+    before = memory.unroll(stream()[:1, :3], state[:1], NO_START[:1, :3]).state
+    out = memory.unroll(stream(), type(state).cat([before, state[1:]]), NO_START)
+    for layer, trace in zip(out.readings, out.trace.spans, strict=True):
+        (reading,) = layer
+        assert reading.present_BK.sum(1).tolist() == [17, 14]
+        assert reading.states_BKD.shape == (2, 17, D)
+        assert torch.equal(reading.span_BK[:, 3:], trace)
 
 
 def test_altered_states_can_be_saved() -> None:
     """No two of their tensors share memory, which the file format forbids."""
     fresh = build(ExpireSpan(max_span=6)).initial_state(2)
-    for state in (fresh, fresh.with_spans(), fresh.with_spans(floor=EVERY), fresh.with_spans(softness=EVERY)):
+    for state in (fresh, fresh.with_spans(), fresh.with_spans(floor=EVERY), fresh.with_spans(ramp=EVERY)):
         tensors = safetensors.torch.load(safetensors.torch.save(state.state_dict()))
         assert {name: value.tolist() for name, value in tensors.items()} == {
             name: value.tolist() for name, value in state.state_dict().items()
