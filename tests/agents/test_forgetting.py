@@ -251,7 +251,7 @@ def padded(state, n):
 
 
 @settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(columns=st.integers(1, 120), steps=st.integers(1, 4), alpha=st.sampled_from([0.0, 0.02, 1.0]))
+@given(columns=st.integers(1, 120), steps=st.integers(1, 4), alpha=st.sampled_from([0.02, 1.0]))
 def test_columns_without_a_memory_count_nowhere(make_agent, collect, columns, steps, alpha):
     """Price, gradient, moment and step on the spans are the same however wide the rows of a batch are."""
     agent = make_agent(
@@ -259,6 +259,8 @@ def test_columns_without_a_memory_count_nowhere(make_agent, collect, columns, st
         forgetting=Forgetting(0.34, tolerance=1e9),
         batch_size=36,
     )
+    with th.no_grad():
+        agent.policy.action_net.weight *= 300
     for _ in range(steps):
         buffer = collect(agent)
     found = []
