@@ -46,9 +46,9 @@ class Forgetting:
     """
 
     fraction: float = 0.5
-    shortest: float = 0.8
+    shortest: float = 0.5
     step_size: float = 0.25
-    tolerance: float = 0.003
+    tolerance: float = 0.1
 
     def __post_init__(self) -> None:
         require(0 < self.fraction < 1, "fraction", self.fraction, "within (0, 1), both ends excluded")
@@ -114,7 +114,7 @@ class Lesson:
         assert isinstance(batch.state, TransformerState)
         n, device = batch.state.batch_size, batch.actions.device
         state = batch.state.with_spans(
-            ramp=1 - th.rand(n, device=device),
+            ramp=th.ones(n, device=device),
             scale=1 - (1 - self.settings.shortest) * th.rand(n, device=device),
         )
         forgetful = self.policy.unroll(batch.observations, batch.actions, state, batch.episode_starts)
@@ -122,13 +122,15 @@ class Lesson:
         with th.no_grad():
             teacher, _ = self.policy.heads(full.memory.y.flatten(0, 1))
         kl = kl_divergence(teacher, forgetful.distribution)
-        kl = (kl.sum(-1) if kl.dim() > 1 else kl).mean()
-        self.running_kl = KEEP * self.running_kl + (1 - KEEP) * kl.item()
+        kl_nT = (kl.sum(-1) if kl.dim() > 1 else kl).view(n, -1)
+        worst = kl_nT.detach().amax(1).mean().item()
+        kl = kl_nT.mean()
+        self.running_kl = KEEP * self.running_kl + (1 - KEEP) * worst
         alpha *= max(0.0, 1 - self.running_kl / self.settings.tolerance)
         price = th.stack([_price(layer) for layer in readings]).sum()
         flat = iter(th.autograd.grad(kl + alpha * price, [r.span_BK for layer in readings for r in layer]))
         grads = [tuple(next(flat) for _ in layer) for layer in readings]
-        return LessonGradient(kl.item(), readings, grads)
+        return LessonGradient(worst, readings, grads)
 
     def learn(self, lesson: LessonGradient) -> None:
         """Take one step on the spans. Call when nothing will be differentiated through the predictors any more."""

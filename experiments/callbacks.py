@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any
 
 from stable_baselines3.common.callbacks import BaseCallback
 
@@ -30,8 +32,9 @@ class TrainingCallback(BaseCallback):
 
     A resumed run goes on with the intervals, the best and the target held so far, by the evaluations in ``run``.
 
-    Learning stops when the target is held, or soon after ``signal`` asks for it. Evaluation has environments
-    and seeds of its own and takes no random number, so that training is the same with and without it.
+    Learning stops when the target is reached and held for as long as asked, or soon after ``signal`` asks for it.
+    Evaluation has environments and seeds of its own and takes no random number, so that training is the same with and
+    without it.
     """
 
     model: Agent
@@ -39,20 +42,27 @@ class TrainingCallback(BaseCallback):
     def __init__(self, config: Config, run: Run, signal: StopOnSignal) -> None:
         super().__init__()
         self.config, self.run, self.signal = config, run, signal
-        self.reached_target = False
         self.score: Score | None = None
         self.trace: EpisodeTrace | None = None
         before = run.evaluations()
         self._best = max((rank(entry, config.target) for entry in before), default=None)
-        missed = (i for i, entry in enumerate(reversed(before)) if not meets(entry, config.target))
-        self._held = next(missed, len(before))
-        self._updates = -1
-        self._schedule(before[-1]["step"] if before else 0)
+        self.reached_at = reached_at(before, config.target)
+        self._ended = False
+        self._updates = -1  # when last evaluated
+        self._last = before[-1]["step"] if before else 0
+        self._schedule(self._last)
+
+    def _on_training_start(self) -> None:
+        if self._last == self.num_timesteps > 0:
+            self._updates = self.model._n_updates
 
     def _on_rollout_start(self) -> None:
-        if self.num_timesteps >= self._next and not self.signal.requested:
+        if self.signal.requested:
+            return
+        if self.num_timesteps >= self._next or (self._over() and self.model._n_updates != self._updates):
             self.evaluate()
             self._schedule(self.num_timesteps)
+        self._ended = self._over()
 
     def _on_rollout_end(self) -> None:
         config = self.config
@@ -63,7 +73,12 @@ class TrainingCallback(BaseCallback):
             self.model.dump_logs(rollouts)
 
     def _on_step(self) -> bool:
-        return not (self.reached_target or self.signal.requested)
+        return not (self._ended or self.signal.requested)
+
+    def _over(self) -> bool:
+        """Whether the target was reached, and so long ago as asked."""
+        reached = self.reached_at
+        return reached is not None and self.num_timesteps >= reached + self.config.target.hold
 
     def _on_training_end(self) -> None:
         if not self.signal.requested and self.model._n_updates != self._updates:
@@ -89,9 +104,9 @@ class TrainingCallback(BaseCallback):
             with atomically(self.run.best) as temporary:
                 shutil.copyfile(checkpoint, temporary)
         self.run.add_evaluation(entry)  # last: whoever is killed before evaluates again when resumed
-        self._held = self._held + 1 if meets(entry, config.target) else 0
-        self.reached_target = self._held >= config.target.evaluations
-        say(f"evaluation after {step:,} steps: {describe(self.score)}{', target met' if self._held else ''}")
+        self.reached_at = reached_at(self.run.evaluations(), config.target)
+        met = ", target met" if meets(entry, config.target) else ""
+        say(f"evaluation after {step:,} steps: {describe(self.score)}{met}")
 
     def _log(self, score: Score) -> None:
         values = {
@@ -143,3 +158,13 @@ def meets(entry: dict[str, object], target: Target) -> bool:
     return (
         target.alive is None or not isinstance(alive, list) or all(count <= target.alive for count in alive)
     )
+
+
+def reached_at(entries: Sequence[dict[str, Any]], target: Target) -> int | None:
+    """Step of the evaluation with which the target was first met as often in a row as asked; None if it was not."""
+    in_a_row = 0
+    for entry in entries:
+        in_a_row = in_a_row + 1 if meets(entry, target) else 0
+        if in_a_row >= target.evaluations:
+            return int(entry["step"])
+    return None

@@ -192,6 +192,13 @@ def view_command(args: Sequence[str]) -> int:
     return view_command(args)
 
 
+def reproduce_command(args: Sequence[str]) -> int:
+    """``expirespan reproduce``."""
+    from expirespan.experiments.reproduce.command import reproduce_command
+
+    return reproduce_command(args)
+
+
 def sequence_command(args: Sequence[str]) -> int:
     """``expirespan sequence``."""
     from expirespan.experiments.sequence.command import sequence_command
@@ -219,6 +226,7 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
         "show recorded episodes as one HTML page: what is kept, for how long, who reads it",
     ),
     "bench": (bench_command, "measure speed and size"),
+    "reproduce": (reproduce_command, "run the documented experiments again and compare"),
     "sequence": (sequence_command, "train on a sequence task: copy, collision, charlm"),
 }
 """What ``expirespan`` can do, by name."""

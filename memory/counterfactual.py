@@ -23,7 +23,7 @@ from torch import Tensor
 
 class _Attention(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, score_BHTK: Tensor, mask_B1TK: Tensor, v_BHKd: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, score_BHTK: Tensor, mask_B1TK: Tensor, v_BHKd: Tensor) -> Tensor:
         masked = score_BHTK + mask_B1TK.log()
         log_total = torch.logsumexp(masked, -1, keepdim=True)
         share, weights = score_BHTK - log_total, (masked - log_total).exp()  # log of exp(s) / Z; m exp(s) / Z
@@ -32,7 +32,7 @@ class _Attention(torch.autograd.Function):
         return y
 
     @staticmethod
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         share, weights, mask, v, y = ctx.saved_tensors
         gain = dy @ v.transpose(-1, -2) - (dy * y).sum(-1, keepdim=True)  # (v_i - y) . dL/dy
         in_full = 1 / ((-share).exp() + (1 - mask))

@@ -102,6 +102,8 @@ class Target:
     """Most memories per layer, at the end of the longest episodes; None for any number."""
     evaluations: int = 2
     """How many evaluations in a row."""
+    hold: Count = 0
+    """Environment steps to train on after the target is reached, to see whether it is held."""
 
 
 @dataclass(frozen=True)

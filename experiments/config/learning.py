@@ -123,11 +123,11 @@ class ForgettingLesson:
     name: ClassVar[str] = "lesson"
     fraction: float = 0.5
     """Share of the environments that act with full memory."""
-    shortest: float = 0.8
+    shortest: float = 0.5
     """Spans are taught as if multiplied by a number between this and 1, for a margin."""
     step_size: float = 0.25
     """Of the spans' descent."""
-    tolerance: float = 0.003
+    tolerance: float = 0.1
     """Divergence from full memory, in nats per step, at which spans cost nothing."""
 
 

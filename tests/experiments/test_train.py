@@ -105,6 +105,21 @@ def test_training_ends_when_the_target_is_held(tiny: Config) -> None:
     assert not train(replace(tiny, target=Target(success=0.0, alive=0.5, evaluations=1))).reached_target
 
 
+def test_training_goes_on_after_the_target_for_as_long_as_asked(tiny: Config) -> None:
+    """Reached at 512; training ends with the first update 1,000 steps later or more. A resumed run knows it."""
+    held = replace(
+        tiny, total_timesteps=10_000, target=Target(success=0.0, evaluations=1, hold=1_000), checkpoints=9
+    )
+    result = train(held)
+    assert result.reached_target
+    assert [entry["step"] for entry in result.run.evaluations()] == [512, 1024, 1536]
+    assert result.steps == 1536 + tiny.num_envs
+    longer = train(replace(held, target=replace(held.target, hold=1_200)), result.run)
+    assert longer.reached_target
+    assert [entry["step"] for entry in longer.run.evaluations()] == [512, 1024, 1536, 1792]
+    assert [entry["step"] for entry in train(longer.run.config, longer.run).run.evaluations()][3:] == [1792]
+
+
 def test_a_run_begins_with_the_weights_of_another(tiny: Config) -> None:
     first = train(tiny)
     still = replace(tiny, algorithm=replace(tiny.algorithm, learning_rate=0.0), seed=1)
