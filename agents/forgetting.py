@@ -5,20 +5,23 @@ back before failures come: a cue deleted before its use has no gradient left. So
 act with every span held at ``max_span``. On their segments the same policy is read a second time through
 its own spans, and the spans descend on
 
-    alpha sum_layers mean log e  +  KL(pi_full || pi_forgetful)
+    alpha sum_layers mean log e  +  mean KL(pi_full || pi_forgetful)
 
 whose first term shortens all of them and whose second lengthens those without which the policy would act
 otherwise. Only the span predictors learn from it, and they learn from nothing else; while it is taught, reward
 teaches the policy on the teachers' segments alone, so that what is forgotten on the way does not unsettle what is
 known. The logarithm makes the price one of *how many* memories outlive their reading rather than for how long: the
-many short spans feel it to the end and the few long ones hardly. The second reading uses a logistic mask in the
-place of the ramp, so that a span too short has gradient as well. Not in the paper; docs/results.md has the ablation.
+many short spans feel it to the end and the few long ones hardly.
+
+The second reading is what acting reads, deletion included, or less: a softer one finds no fault with spans under
+which acting fails. What is deleted has gradient all the same (`expirespan.memory.counterfactual`). Not in the paper;
+docs/forgetting.md has the experiments.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch as th
@@ -41,8 +44,8 @@ class Forgetting:
     ``shortest``: within (0, 1]; each segment is read as if all spans were multiplied by u ~ U(shortest, 1), so that
     what matters gets a span with a margin. 1 for none.
     ``step_size``: of the spans' descent, see `SpanDescent`.
-    ``tolerance``: in nats per step; the price falls as the divergence rises, to nothing where its running mean
-    reaches this. First the policy must be read rightly, then memory may cost.
+    ``tolerance``: in nats; the price falls as the divergence at the worst step of a segment rises, to nothing where
+    its running mean over segments reaches this. First the policy must be read rightly, then memory may cost.
     """
 
     fraction: float = 0.5
@@ -69,11 +72,13 @@ class Forgetting:
 
 
 KEEP = 0.9
-"""Share of the old divergence in its running mean, per minibatch."""
+"""Share of the old worst divergence in its running mean, per minibatch."""
 
 
 class LessonGradient(NamedTuple):
-    """``kl`` in nats per step; per layer, what its predictor read and the gradient of the lesson in its outputs."""
+    """``kl``: divergence at the worst step of a segment, mean over segments, in nats; per layer, what its predictor
+    read and the gradient of the lesson in its spans.
+    """
 
     kl: float
     readings: list[list[Reading]]
@@ -89,7 +94,7 @@ class Lesson:
         rules = policy.memory.rules if isinstance(policy.memory, TransformerMemory) else []
         self.rules = [rule for rule in rules if isinstance(rule, ExpireSpan)]
         self.descents = [SpanDescent(rule, settings.step_size) for rule in self.rules]
-        self.running_kl = 0.0
+        self.worst_kl = 0.0
 
     @property
     def parameters(self) -> list[th.nn.Parameter]:
@@ -99,13 +104,13 @@ class Lesson:
     def state_dict(self) -> dict[str, Any]:
         """What it has learned beside the weights, for a checkpoint."""
         return {
-            "running_kl": self.running_kl,
+            "worst_kl": self.worst_kl,
             "descents": [descent.state_dict() for descent in self.descents],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Inverse of `state_dict`."""
-        self.running_kl = state["running_kl"]
+        self.worst_kl = state.get("worst_kl", 0.0)  # version 0.1 kept a mean over steps
         for descent, part in zip(self.descents, state["descents"], strict=True):
             descent.load_state_dict(part)
 
@@ -113,10 +118,8 @@ class Lesson:
         """Gradient on a minibatch of the teachers' segments. ``full``: the batch as acted."""
         assert isinstance(batch.state, TransformerState)
         n, device = batch.state.batch_size, batch.actions.device
-        state = batch.state.with_spans(
-            ramp=th.ones(n, device=device),
-            scale=1 - (1 - self.settings.shortest) * th.rand(n, device=device),
-        )
+        scale = 1 - (1 - self.settings.shortest) * th.rand(n, device=device)
+        state = replace(batch.state.with_spans(scale=scale), taught=True)
         forgetful = self.policy.unroll(batch.observations, batch.actions, state, batch.episode_starts)
         readings = forgetful.memory.readings
         with th.no_grad():
@@ -125,8 +128,8 @@ class Lesson:
         kl_nT = (kl.sum(-1) if kl.dim() > 1 else kl).view(n, -1)
         worst = kl_nT.detach().amax(1).mean().item()
         kl = kl_nT.mean()
-        self.running_kl = KEEP * self.running_kl + (1 - KEEP) * worst
-        alpha *= max(0.0, 1 - self.running_kl / self.settings.tolerance)
+        self.worst_kl = KEEP * self.worst_kl + (1 - KEEP) * worst
+        alpha *= max(0.0, 1 - self.worst_kl / self.settings.tolerance)
         price = th.stack([_price(layer) for layer in readings]).sum()
         flat = iter(th.autograd.grad(kl + alpha * price, [r.span_BK for layer in readings for r in layer]))
         grads = [tuple(next(flat) for _ in layer) for layer in readings]

@@ -58,7 +58,7 @@ _CORRIDOR = Config(
     eval_env=CorridorEnv(3, 200),
     memory=ExpireSpanMemory(max_span=512, ramp=8, init_fraction=0.5, heads=2),
     algorithm=_CORRIDOR_PPO,
-    penalty=AdaptivePenaltyPart(coef=0.02, target=0.95),
+    penalty=AdaptivePenaltyPart(target=0.95),
     forgetting=ForgettingLesson(),
     evaluation=Evaluation(every=100_000),
     target=Target(success=0.99, alive=10, evaluations=2),
@@ -170,7 +170,7 @@ RECIPES: dict[str, Recipe] = dict(
                 eval_env=TMazeEnv(),
                 memory=ExpireSpanMemory(max_span=64, ramp=4, init_fraction=0.5, heads=2, positions=8),
                 algorithm=replace(_CORRIDOR_PPO, ent_coef=0.01),
-                penalty=AdaptivePenaltyPart(coef=0.02, target=0.85),  # three right turns are rarer than one
+                penalty=AdaptivePenaltyPart(target=0.85),  # three right turns are rarer than one
                 target=Target(success=0.99, alive=8, evaluations=2),
             ),
             source="arXiv 2601.15086, Endless T-Maze",
@@ -198,9 +198,7 @@ RECIPES: dict[str, Recipe] = dict(
                     ent_coef=0.03,
                     batch_size=1024,
                 ),
-                penalty=AdaptivePenaltyPart(coef=0.02, target=0.8),
-                # one step in 30 decides, and most diverge by nothing
-                forgetting=ForgettingLesson(tolerance=3e-4),
+                penalty=AdaptivePenaltyPart(target=0.8),
                 target=Target(success=0.97, alive=14, evaluations=2),
             ),
             source=LIGHT,
@@ -218,7 +216,7 @@ RECIPES: dict[str, Recipe] = dict(
                 eval_env=_PORTAL,
                 memory=ExpireSpanMemory(max_span=1024, ramp=8, init_fraction=0.5, heads=2),
                 algorithm=replace(_CORRIDOR_PPO, learning_rate=1e-3, net_arch=(64,), batch_size=1024),
-                penalty=AdaptivePenaltyPart(coef=0.02, target=0.8),
+                penalty=AdaptivePenaltyPart(target=0.8),
                 target=Target(mean_return=4.3, alive=80, evaluations=2),
                 evaluation=Evaluation(every=250_000),
             ),

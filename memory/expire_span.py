@@ -30,7 +30,7 @@ def expiration(logit: Tensor, max_span: float, stabilizer: float = 1.0) -> Tenso
     return max_span * torch.sigmoid(logit / stabilizer)
 
 
-def soft_mask(remaining: Tensor, ramp: float | Tensor) -> Tensor:
+def soft_mask(remaining: Tensor, ramp: float) -> Tensor:
     """Mask m in [0, 1]: 1 while the span lasts, then falling to 0 over ``ramp`` steps."""
     return (1 + remaining / ramp).clamp(0, 1)
 
@@ -42,7 +42,7 @@ def log_soft_mask(remaining: Tensor, ramp: float) -> Tensor:
     return mask.masked_fill(gone, 1.0).log().masked_fill(gone, -torch.inf)
 
 
-def taught_mask(span: Tensor, age: Tensor, ramp: float | Tensor) -> Tensor:
+def taught_mask(span: Tensor, age: Tensor, ramp: float) -> Tensor:
     """Mask m as :func:`soft_mask` gives it, with a gradient to spans of any length.
 
     Not in the paper. Forward it is exactly what acting reads. Backward it is the distribution function of a Cauchy

@@ -162,10 +162,10 @@ class TransformerLayer(nn.Module):
         mask = self.rule.log_mask(state.altered(keys.span_BK)[:, None, None], age)
         mask = mask.masked_fill(~visible_BTK[:, None], -torch.inf)
         bias = score + mask
-        if state.ramp_B is None:
-            read = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        if state.taught:
+            read = self._taught(q, k, v, score, state.altered(keys.span_BK), age, visible_BTK)
         else:
-            read = self._taught(q, k, v, score, state, keys.span_BK, age, visible_BTK)
+            read = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
         y_BTD = self.join(x_BTD, read)
         attention = weights(q, k, bias) if need else None
 
@@ -189,19 +189,16 @@ class TransformerLayer(nn.Module):
         k: Tensor,
         v: Tensor,
         score: Tensor,
-        state: TransformerState,
         span_BK: Tensor,
         age: Tensor,
         visible_BTK: Tensor,
     ) -> Tensor:
-        """What attention reads in a lesson in forgetting: as acting does, with gradient to every span."""
-        assert isinstance(self.rule, ExpireSpan) and state.ramp_B is not None
-        ramp = self.rule.ramp * state.ramp_B[:, None, None, None]
-        mask = taught_mask(state.altered(span_BK)[:, None, None], age, ramp)
+        """What attention reads in a lesson in forgetting: the same, with gradient to every span."""
+        assert isinstance(self.rule, ExpireSpan)
+        gone = ~visible_BTK[:, None]
+        mask = taught_mask(span_BK[:, None, None], age, self.rule.ramp).masked_fill(gone, 0.0)
         score = score + q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
-        mask = mask.masked_fill(~visible_BTK[:, None], 0.0)
-        score = score.masked_fill(~visible_BTK[:, None], -torch.inf)
-        return counterfactual_attention(score, mask, v)
+        return counterfactual_attention(score.masked_fill(gone, -torch.inf), mask, v)
 
     def _project_frozen(self, h_BKD: Tensor) -> KeysValues:
         """Keys and values under weights that get no gradient."""

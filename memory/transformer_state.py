@@ -22,8 +22,8 @@ class TransformerState(MemoryState):
     ``floor_B``, ``limit_B``, ``scale_B``: how spans are altered before they are used, per environment:
     scale * min(max(e, floor), limit), scale <= 1; neutral (0, inf, 1) unless training says otherwise. Deletion heeds
     the floor alone, so that what limit and scale hide for a while is not lost.
-    ``ramp_B``: None, but in a lesson in forgetting: the share of the rule's ramp, within (0, 1], that an `unroll` reads
-    through; spans then have gradient whatever their length (`taught_mask`). Acting takes no notice of it.
+    ``taught``: True in a lesson in forgetting, where an `unroll` gives gradient to spans of any length
+    (`taught_mask`); what it reads is the same. Never saved.
     """
 
     time_B: Tensor
@@ -31,7 +31,7 @@ class TransformerState(MemoryState):
     limit_B: Tensor
     scale_B: Tensor
     layers: tuple[LayerCache, ...]
-    ramp_B: Tensor | None = None
+    taught: bool = False
 
     @property
     def batch_size(self) -> int:
@@ -47,8 +47,7 @@ class TransformerState(MemoryState):
         """Apply ``fn`` to every tensor."""
         layers = tuple(layer.map(fn) for layer in self.layers)
         alter = (fn(self.floor_B), fn(self.limit_B), fn(self.scale_B))
-        ramp_B = None if self.ramp_B is None else fn(self.ramp_B)
-        return type(self)(fn(self.time_B), *alter, layers, ramp_B)
+        return type(self)(fn(self.time_B), *alter, layers, self.taught)
 
     def without_cache(self) -> Self:
         """Hidden states only."""
@@ -68,7 +67,6 @@ class TransformerState(MemoryState):
         floor: Tensor | None = None,
         limit: Tensor | None = None,
         scale: Tensor | None = None,
-        ramp: Tensor | None = None,
     ) -> Self:
         """Same memories, spans altered anew (arguments of shape (B,); None is neutral)."""
         zero = torch.zeros_like(self.floor_B)
@@ -77,7 +75,6 @@ class TransformerState(MemoryState):
             floor_B=zero if floor is None else floor.to(zero),
             limit_B=zero + math.inf if limit is None else limit.to(zero),
             scale_B=zero + 1 if scale is None else scale.to(zero).clamp(max=1),
-            ramp_B=None if ramp is None else ramp.to(zero),
         )
 
     def altered(self, span_BK: Tensor) -> Tensor:
@@ -91,14 +88,13 @@ class TransformerState(MemoryState):
     @classmethod
     def cat(cls, states: Sequence[Self]) -> Self:
         """Join along the environments."""
-        ramps = [s.ramp_B for s in states if s.ramp_B is not None]
         return cls(
             torch.cat([s.time_B for s in states]),
             torch.cat([s.floor_B for s in states]),
             torch.cat([s.limit_B for s in states]),
             torch.cat([s.scale_B for s in states]),
             tuple(LayerCache.cat(caches) for caches in zip(*(s.layers for s in states), strict=True)),
-            torch.cat(ramps) if ramps else None,
+            any(s.taught for s in states),
         )
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -94,7 +94,7 @@ class AdaptivePenaltyPart:
     """Rises while the agent succeeds, falls while it does not."""
 
     name: ClassVar[str] = "adaptive"
-    coef: float = 0.02
+    coef: float = 0.05
     """Price when success first reaches the target."""
     target: float = 0.95
     """Success rate (or mean return) that must hold for the price to rise."""
@@ -128,7 +128,7 @@ class ForgettingLesson:
     step_size: float = 0.25
     """Of the spans' descent."""
     tolerance: float = 0.1
-    """Divergence from full memory, in nats per step, at which spans cost nothing."""
+    """Divergence from full memory, in nats at the worst step of a segment, at which spans cost nothing."""
 
 
 Lesson = NoLesson | ForgettingLesson

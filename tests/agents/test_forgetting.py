@@ -8,6 +8,7 @@ import pytest
 import torch as th
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from stable_baselines3.common.distributions import kl_divergence
 from torch.nn import functional as F
 
 from expirespan.agents import Forgetting, MemoryA2C, MemoryPPO
@@ -76,20 +77,35 @@ def test_there_is_nothing_to_teach_where_spans_do_not_matter(make_agent, collect
         assert all(g.abs().max() < 1e-6 for grads in gradient.grads for g in grads)
 
 
-def test_spans_too_short_are_taught_and_priced(make_agent, collect):
-    """The divergence lengthens and the price shortens spans; the price alone has a known gradient."""
-    agent = make_agent(
-        memory_kwargs=SHORT,
-        forgetting=Forgetting(0.34, tolerance=1e9),
-        batch_size=36,
-    )
+def forgetful_agent(make_agent, collect, **settings):
+    """An agent whose short spans change what it would do, and a rollout of it."""
+    agent = make_agent(memory_kwargs=SHORT, forgetting=Forgetting(0.34, **settings), batch_size=36)
     with th.no_grad():
         agent.policy.action_net.weight *= 300
-    buffer = collect(agent)
-    free, *_ = lessons(agent, buffer, 0.0)
-    assert free.kl > 1e-4
-    pulls = sum(g.sum().item() for grads in free.grads for g in grads)
-    assert pulls < 0, "longer spans would change less"
+    return agent, collect(agent)
+
+
+def test_the_divergence_brings_back_what_was_deleted(make_agent, collect):
+    """Spans of 1.28 and a ramp of 2: what is 4 steps old is gone, and 200 steps on the spans alone bring it back."""
+    agent, buffer = forgetful_agent(make_agent, collect, shortest=1.0)
+    lesson = Lesson(agent.forgetting, agent.policy, agent.n_envs)
+    batch = next(iter(buffer.get(agent.batch_size, lesson.teachers)))
+    full = agent.policy.unroll(batch.observations, batch.actions, batch.state, batch.episode_starts)
+    divergences = []
+    for _ in range(200):
+        given_ = lesson.gradient(batch, full, 0.0)
+        lesson.learn(given_)
+        divergences.append(given_.kl)
+    assert divergences[0] > 1e-2
+    assert divergences[-1] < 0.3 * divergences[0]
+    longest = max(
+        rule.spans(r.states_BKD).max() for rule, (r,) in zip(lesson.rules, given_.readings, strict=True)
+    )
+    assert longest > 5
+
+
+def test_the_price_alone_has_a_known_gradient(make_agent, collect):
+    agent, buffer = forgetful_agent(make_agent, collect, tolerance=1e9)
     th.manual_seed(0)
     free, *_ = lessons(agent, buffer, 0.0)
     th.manual_seed(0)
@@ -99,16 +115,25 @@ def test_spans_too_short_are_taught_and_priced(make_agent, collect):
         assert difference == pytest.approx(2.0 / 1.28, rel=1e-3), "alpha times the slope of mean log e, 1 / e"
 
 
+def test_the_price_is_judged_by_the_worst_step_of_each_segment(make_agent, collect):
+    """Against the divergence of every step, read as acting reads it."""
+    agent, buffer = forgetful_agent(make_agent, collect, shortest=1.0)
+    teachers = Lesson(agent.forgetting, agent.policy, agent.n_envs).teachers
+    batch = next(iter(buffer.get(agent.batch_size, teachers)))
+    plain = batch.state.with_spans()
+    found = []
+    for state in (batch.state, plain):
+        with th.no_grad():
+            found.append(agent.policy.unroll(batch.observations, batch.actions, state, batch.episode_starts))
+    full, acted = (out.distribution for out in found)
+    steps = kl_divergence(full, acted).view(batch.state.batch_size, -1)
+    lesson, *_ = lessons(agent, buffer, 0.0)
+    assert lesson.kl == pytest.approx(steps.amax(1).mean().item(), rel=1e-4)
+
+
 def test_memory_costs_less_the_more_is_misread(make_agent, collect):
     """The running mean after one minibatch is a tenth of its divergence; at twice that the price is halved."""
-    agent = make_agent(
-        memory_kwargs=SHORT,
-        forgetting=Forgetting(0.34),
-        batch_size=36,
-    )
-    with th.no_grad():
-        agent.policy.action_net.weight *= 300
-    buffer = collect(agent)
+    agent, buffer = forgetful_agent(make_agent, collect)
 
     def total(alpha, tolerance):
         agent.forgetting = Forgetting(0.34, tolerance=tolerance)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import safetensors.torch
@@ -153,30 +154,25 @@ def test_bytes_follow_what_is_alive() -> None:
     assert forgot.nbytes == 2 * 2 * (D * 8 + 8 + 8), "one memory in each layer and environment"
 
 
-def test_a_lesson_reads_what_acting_reads_with_a_shorter_ramp() -> None:
-    """A share of the ramp reads as a rule of that ramp does; all of it as acting does, to the last memory."""
-    torch.manual_seed(0)
-    memory, x = build(Constant(4, ramp=3)), stream()
-    torch.manual_seed(0)
-    reference = build(Constant(4, ramp=1.5))
-    reference.load_state_dict(memory.state_dict())
-    fresh = memory.initial_state(2)
-    taught = unrolled(memory, x, fresh.with_spans(ramp=torch.tensor([0.5, 1.0])), START).y
-    assert_close(taught[0], unrolled(reference, x, fresh, START).y[0])
-    assert_close(taught[1], unrolled(memory, x, fresh, START).y[1])
-    assert not torch.allclose(taught[0], unrolled(memory, x, fresh, START).y[0])
-    acted = stepped(memory, x, fresh.with_spans(ramp=0.5 * EVERY), START).y
-    assert_close(acted, stepped(memory, x, fresh, START).y)
+@pytest.mark.parametrize("scale", [None, 0.6])
+def test_a_lesson_reads_what_acting_reads(scale: float | None) -> None:
+    """With spans in all stages of their lives, deleted ones among them, and with spans shortened for a margin."""
+    memory, x = build(ExpireSpan(max_span=9, ramp=3, init_fraction=0.3)), stream()
+    state = memory.initial_state(2).with_spans(scale=None if scale is None else scale * EVERY)
+    taught = unrolled(memory, x, replace(state, taught=True), START)
+    assert_close(taught.y, unrolled(memory, x, state, START).y)
+    assert_close(taught.y, stepped(memory, x, state, START).y)
+    assert_close(stepped(memory, x, replace(state, taught=True), START).y, taught.y)
 
 
 def test_what_was_deleted_long_ago_has_gradient_in_a_lesson_only() -> None:
     rule = ExpireSpan(max_span=20, ramp=0.5, init_fraction=0.01)
     memory = TransformerMemory(width=D, layers=1, heads=2, rule=rule).double()
     x, fresh, weight = stream(), memory.initial_state(2), memory.layers[0].rule.predictor.weight
-    for ramp, gets in ((None, False), (EVERY, True)):
-        out = memory.unroll(x, fresh.with_spans(ramp=ramp), NO_START)
+    for taught in (False, True):
+        out = memory.unroll(x, replace(fresh, taught=taught), NO_START)
         grad = torch.autograd.grad(out.y[:, -1].square().sum() * out.y[0, -1, 0], weight)[0]
-        assert bool(grad.abs().max() > 1e-6) == gets
+        assert bool(grad.abs().max() > 1e-6) == taught
 
 
 def test_readings_tell_what_holds_a_memory() -> None:
@@ -195,7 +191,7 @@ def test_readings_tell_what_holds_a_memory() -> None:
 def test_altered_states_can_be_saved() -> None:
     """No two of their tensors share memory, which the file format forbids."""
     fresh = build(ExpireSpan(max_span=6)).initial_state(2)
-    for state in (fresh, fresh.with_spans(), fresh.with_spans(floor=EVERY), fresh.with_spans(ramp=EVERY)):
+    for state in (fresh, fresh.with_spans(), fresh.with_spans(floor=EVERY), replace(fresh, taught=True)):
         tensors = safetensors.torch.load(safetensors.torch.save(state.state_dict()))
         assert {name: value.tolist() for name, value in tensors.items()} == {
             name: value.tolist() for name, value in state.state_dict().items()
