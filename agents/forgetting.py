@@ -28,6 +28,7 @@ import torch as th
 from stable_baselines3.common.distributions import kl_divergence
 
 from expirespan.agents.buffer import SegmentBatch
+from expirespan.agents.penalty import PenaltySchedule
 from expirespan.agents.policies import MemoryActorCriticPolicy
 from expirespan.agents.span_descent import SpanDescent
 from expirespan.agents.steps import MemoryEvaluation
@@ -51,13 +52,19 @@ class Forgetting:
     fraction: float = 0.5
     shortest: float = 0.5
     step_size: float = 0.25
-    tolerance: float = 0.1
+    tolerance: float = 0.05
+    settling: float = 0.98
 
     def __post_init__(self) -> None:
         require(0 < self.fraction < 1, "fraction", self.fraction, "within (0, 1), both ends excluded")
         require(0 < self.shortest <= 1, "shortest", self.shortest, "within (0, 1]")
         require(self.step_size > 0, "step_size", self.step_size, "a number > 0")
+        require(0 < self.settling <= 1, "settling", self.settling, "within (0, 1]")
         require(self.tolerance > 0, "tolerance", self.tolerance, "a number of nats > 0")
+
+    def pace(self, penalty: PenaltySchedule) -> float:
+        """Factor of the policy's learning rate: the longer it succeeds, the less it moves, so that spans can settle."""
+        return self.settling ** getattr(penalty, "settled", 0)
 
     def teachers(self, n_envs: int, device: th.device) -> th.Tensor:
         """(N,) bool: the last ``fraction`` of the environments, at least one."""
@@ -126,7 +133,8 @@ class Lesson:
             teacher, _ = self.policy.heads(full.memory.y.flatten(0, 1))
         kl = kl_divergence(teacher, forgetful.distribution)
         kl_nT = (kl.sum(-1) if kl.dim() > 1 else kl).view(n, -1)
-        worst = kl_nT.detach().amax(1).mean().item()
+        episodes = n + int(batch.episode_starts[:, 1:].sum())
+        worst = kl_nT.detach().sum().item() / episodes
         kl = kl_nT.mean()
         self.worst_kl = KEEP * self.worst_kl + (1 - KEEP) * worst
         alpha *= max(0.0, 1 - self.worst_kl / self.settings.tolerance)

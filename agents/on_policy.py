@@ -182,14 +182,16 @@ class MemoryOnPolicyAlgorithm(RolloutAlgorithm):
         return MirroredRolloutBuffer(*sizes, n_envs=self.n_envs, mirror=mirror, **kwargs)
 
     def _update_learning_rate(self, optimizers: list[th.optim.Optimizer] | th.optim.Optimizer) -> None:
-        """Set the schedule's learning rate, times ``lr_scale`` in the parameter groups that have one.
+        """Set the schedule's learning rate, times the pace of `Forgetting` and a group's ``lr_scale``.
 
         SB3 gives every group the same rate, which would undo ``predictor_lr`` (`policies.py`).
         """
         super()._update_learning_rate(optimizers)
+        pace = 1.0 if self.forgetting is None else self.forgetting.pace(self.span_penalty)
         for optimizer in optimizers if isinstance(optimizers, list) else [optimizers]:
             for group in optimizer.param_groups:
-                group["lr"] *= group.get("lr_scale", 1.0)
+                group["lr"] *= group.get("lr_scale", 1.0) * pace
+        self.logger.record("train/learning_rate", pace * self.lr_schedule(self._current_progress_remaining))
 
     def policy_loss(self, log_prob: th.Tensor, batch: SegmentBatch, advantages: th.Tensor) -> PolicyLoss:
         """Loss to be minimised for the actor."""

@@ -52,12 +52,17 @@ class WarmupPenalty:
         return self.coef * min(max((num_timesteps - self.start) / self.steps, 0.0), 1.0)
 
 
+SETBACK = 3
+"""Rollouts of success that one without it undoes, see `AdaptivePenalty`."""
+
+
 @dataclass
 class AdaptivePenalty:
     """0 until the score first reaches ``target``; from then ``coef``, multiplied after every rollout.
 
     By ``growth`` (>= 1) while the score holds the target, up to ``maximum`` (None: ``coef`` itself); by ``decay``
-    (<= 1) while it does not.
+    (<= 1) while it does not. ``settled``: rollouts for which it has held so far, less `SETBACK` for each in which it
+    did not.
     """
 
     coef: float
@@ -66,6 +71,7 @@ class AdaptivePenalty:
     decay: float = 0.8
     maximum: float | None = None
     current: float = 0.0
+    settled: int = 0
 
     def __post_init__(self) -> None:
         require(self.coef > 0, "coef", self.coef, "a number > 0")
@@ -82,6 +88,7 @@ class AdaptivePenalty:
         else:
             most = self.coef if self.maximum is None else self.maximum
             self.current = min(self.current * (self.growth if good else self.decay), most)
+            self.settled = max(self.settled + (1 if good else -SETBACK), 0)
         return self.current
 
 

@@ -7,8 +7,10 @@ memory that is read in full: with m_i = 1 and all else as it is, y becomes exact
 
     y + (1 - m_i) c_i (v_i - y)           c_i = exp(s_i) / (Z + (1 - m_i) exp(s_i)),   between 0 and 1
 
-so c_i (v_i - y) . dL/dy is what m_i gets. A lesson in forgetting reads what acting reads and learns from this that
-something deleted is missing (`expire_span.taught_mask`). Scores and values get their usual gradient.
+so m_i gets g_i = c_i (v_i - y) . dL/dy: times 1 - m_i where the loss asks for more of the memory (g_i < 0), times m_i
+where it asks for less, because a mask can neither rise above 1 nor fall below 0. A lesson in forgetting reads what
+acting reads and learns from this that something deleted is missing (`expire_span.taught_mask`). Scores and values get
+their usual gradient.
 
 Letters: B environments, H heads, T queries, K keys, d width of a head.
 """
@@ -36,7 +38,9 @@ class _Attention(torch.autograd.Function):
         share, weights, mask, v, y = ctx.saved_tensors
         gain = dy @ v.transpose(-1, -2) - (dy * y).sum(-1, keepdim=True)  # (v_i - y) . dL/dy
         in_full = 1 / ((-share).exp() + (1 - mask))
-        return weights * gain, (in_full * gain).sum(1, keepdim=True), weights.transpose(-1, -2) @ dy
+        d_mask = (in_full * gain).sum(1, keepdim=True)
+        d_mask = d_mask * torch.where(d_mask < 0, 1 - mask, mask)
+        return weights * gain, d_mask, weights.transpose(-1, -2) @ dy
 
 
 def counterfactual_attention(score_BHTK: Tensor, mask_B1TK: Tensor, v_BHKd: Tensor) -> Tensor:

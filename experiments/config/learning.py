@@ -127,8 +127,10 @@ class ForgettingLesson:
     """Spans are taught as if multiplied by a number between this and 1, for a margin."""
     step_size: float = 0.25
     """Of the spans' descent."""
-    tolerance: float = 0.1
+    tolerance: float = 0.05
     """Divergence from full memory, in nats at the worst step of a segment, at which spans cost nothing."""
+    settling: float = 0.98
+    """Factor on the learning rate for each rollout in which success has held, so that spans can settle."""
 
 
 Lesson = NoLesson | ForgettingLesson
