@@ -25,6 +25,16 @@ def test_adaptive():
     assert schedule.current == 1.25
 
 
+def test_adaptive_counts_how_long_success_has_held():
+    """Not before the first success; three back for each rollout without it, never below 0."""
+    schedule = AdaptivePenalty(1.0, target=0.9)
+    counted = []
+    for score in [0.5, 0.9, 1.0, 1.0, 1.0, 1.0, 0.5, 1.0, 0.0, None]:
+        schedule(0, score)
+        counted.append(schedule.settled)
+    assert counted == [0, 0, 1, 2, 3, 4, 1, 2, 0, 0]
+
+
 def test_the_agent_gives_steps_and_score(make_agent):
     seen = []
     agent = make_agent(span_penalty=lambda steps, score: seen.append((steps, score)) or 0.25)
