@@ -9,10 +9,10 @@ from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
 
-from expirespan.agents.buffer import SegmentBatch
-from expirespan.agents.forgetting import Forgetting
+from expirespan.agents.core.buffer import SegmentBatch
+from expirespan.agents.forgetting.lesson import Forgetting
+from expirespan.agents.forgetting.penalty import PenaltySchedule
 from expirespan.agents.on_policy import MemoryOnPolicyAlgorithm, PolicyLoss
-from expirespan.agents.penalty import PenaltySchedule
 
 
 class MemoryA2C(MemoryOnPolicyAlgorithm):

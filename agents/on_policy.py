@@ -23,23 +23,23 @@ from stable_baselines3.common.utils import explained_variance
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 from torch.nn import functional as F
 
-from expirespan.agents.buffer import MemoryRolloutBuffer, SegmentBatch
-from expirespan.agents.checks import (
+from expirespan.agents.base.checks import (
     check_class,
     check_count,
     check_learns_spans,
     check_number,
     check_observation_space,
 )
-from expirespan.agents.choices import MemoryChoicePolicy
-from expirespan.agents.forgetting import Forgetting, Lesson, LessonGradient
-from expirespan.agents.memoryless import MirroredRolloutBuffer
-from expirespan.agents.penalty import PenaltySchedule, as_schedule
-from expirespan.agents.policies import MemoryActorCriticPolicy, has_memory
+from expirespan.agents.core.buffer import MemoryRolloutBuffer, SegmentBatch
+from expirespan.agents.core.policies import MemoryActorCriticPolicy, has_memory
+from expirespan.agents.core.steps import MemoryEvaluation
+from expirespan.agents.forgetting.lesson import Forgetting, Lesson, LessonGradient
+from expirespan.agents.forgetting.penalty import PenaltySchedule, as_schedule
 from expirespan.agents.rollout import RolloutAlgorithm
-from expirespan.agents.space_policies import MemoryActorCriticCnnPolicy, MemoryMultiInputActorCriticPolicy
-from expirespan.agents.steps import MemoryEvaluation
-from expirespan.agents.vec_env import SB3VecEnv
+from expirespan.agents.sb3.choices import MemoryChoicePolicy
+from expirespan.agents.sb3.memoryless import MirroredRolloutBuffer
+from expirespan.agents.sb3.space_policies import MemoryActorCriticCnnPolicy, MemoryMultiInputActorCriticPolicy
+from expirespan.agents.sb3.vec_env import SB3VecEnv
 from expirespan.memory import TransformerMemory
 from expirespan.memory.rule import require
 

@@ -12,11 +12,11 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedul
 from stable_baselines3.common.utils import FloatSchedule
 from torch.nn import functional as F
 
-from expirespan.agents.buffer import SegmentBatch, minibatch_sizes
-from expirespan.agents.checks import check_count
-from expirespan.agents.forgetting import Forgetting
+from expirespan.agents.base.checks import check_count
+from expirespan.agents.core.buffer import SegmentBatch, minibatch_sizes
+from expirespan.agents.forgetting.lesson import Forgetting
+from expirespan.agents.forgetting.penalty import PenaltySchedule
 from expirespan.agents.on_policy import MemoryOnPolicyAlgorithm, PolicyLoss
-from expirespan.agents.penalty import PenaltySchedule
 
 
 class MemoryPPO(MemoryOnPolicyAlgorithm):

@@ -17,14 +17,14 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.utils import obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv
 
-from expirespan.agents.buffer import MemoryRolloutBuffer
+from expirespan.agents.base.checks import check_finite
 from expirespan.agents.checkpoint import CheckpointedAlgorithm, position_of
-from expirespan.agents.checks import check_finite
-from expirespan.agents.forgetting import Forgetting
-from expirespan.agents.memoryless import Memoryless
-from expirespan.agents.policies import MemoryActorCriticPolicy, has_memory
-from expirespan.agents.rollout_spans import RolloutSpans
-from expirespan.agents.steps import to_env
+from expirespan.agents.core.buffer import MemoryRolloutBuffer
+from expirespan.agents.core.policies import MemoryActorCriticPolicy, has_memory
+from expirespan.agents.core.steps import to_env
+from expirespan.agents.forgetting.lesson import Forgetting
+from expirespan.agents.forgetting.rollout_spans import RolloutSpans
+from expirespan.agents.sb3.memoryless import Memoryless
 from expirespan.memory import MemoryState, TransformerMemory, TransformerState
 
 

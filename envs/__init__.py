@@ -9,27 +9,25 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from expirespan.envs.corridor_vector import CorridorVector
-from expirespan.envs.frame_stack import VectorFrameStackObservation
-from expirespan.envs.instruction_vector import FindInstructionVector
-from expirespan.envs.oracles import (
-    ORACLES,
-    CorridorOracle,
-    EndlessTMazeOracle,
-    FindInstructionOracle,
-    Oracle,
-    PortalRoomsOracle,
-)
-from expirespan.envs.portal_vector import PortalRoomsVector
+from expirespan.envs.base.frame_stack import VectorFrameStackObservation
+from expirespan.envs.base.oracle import Oracle
+from expirespan.envs.base.state import KeepsState, Restorable
+from expirespan.envs.corridor.oracle import CorridorOracle
+from expirespan.envs.corridor.vector import CorridorVector
+from expirespan.envs.instruction.oracle import FindInstructionOracle
+from expirespan.envs.instruction.vector import FindInstructionVector
+from expirespan.envs.oracles import ORACLES
+from expirespan.envs.portal.oracle import PortalRoomsOracle
+from expirespan.envs.portal.vector import PortalRoomsVector
 from expirespan.envs.registration import ENVIRONMENTS, Environment, register_environments
-from expirespan.envs.state import KeepsState, Restorable
-from expirespan.envs.tmaze_vector import EndlessTMazeVector
+from expirespan.envs.tmaze.oracle import EndlessTMazeOracle
+from expirespan.envs.tmaze.vector import EndlessTMazeVector
 
 if TYPE_CHECKING:
-    from expirespan.envs.corridor import Corridor
-    from expirespan.envs.instruction import FindInstruction
-    from expirespan.envs.portal import PortalRooms
-    from expirespan.envs.tmaze import EndlessTMaze
+    from expirespan.envs.corridor.scalar import Corridor
+    from expirespan.envs.instruction.scalar import FindInstruction
+    from expirespan.envs.portal.scalar import PortalRooms
+    from expirespan.envs.tmaze.scalar import EndlessTMaze
 
 __all__ = [
     "ENVIRONMENTS",
@@ -57,10 +55,10 @@ register_environments()
 
 
 _LAZY = {
-    "Corridor": "corridor",
-    "EndlessTMaze": "tmaze",
-    "FindInstruction": "instruction",
-    "PortalRooms": "portal",
+    "Corridor": "corridor.scalar",
+    "EndlessTMaze": "tmaze.scalar",
+    "FindInstruction": "instruction.scalar",
+    "PortalRooms": "portal.scalar",
 }
 
 

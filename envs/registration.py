@@ -8,7 +8,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from expirespan.envs.borrowed import register_borrowed
+from expirespan.envs.borrowed.scalar import register_borrowed
 
 __all__ = ["ENVIRONMENTS", "Environment", "register_environments"]
 
@@ -41,8 +41,8 @@ class Environment:
 def _tmaze(name: str, corridors: int = 3, **kwargs: Any) -> Environment:
     return Environment(
         id=f"ExpireSpan/EndlessTMaze{name}-v0",
-        entry_point="expirespan.envs.tmaze:EndlessTMaze",
-        vector_entry_point="expirespan.envs.tmaze_vector:EndlessTMazeVector",
+        entry_point="expirespan.envs.tmaze.scalar:EndlessTMaze",
+        vector_entry_point="expirespan.envs.tmaze.vector:EndlessTMazeVector",
         optimum=float(corridors),
         kwargs=kwargs | ({"corridors": corridors} if corridors != 3 else {}),
     )
@@ -51,8 +51,8 @@ def _tmaze(name: str, corridors: int = 3, **kwargs: Any) -> Environment:
 def _portal(name: str, optimum: float, deviation: float = 0.0, **kwargs: Any) -> Environment:
     return Environment(
         id=f"ExpireSpan/PortalRooms{name}-v0",
-        entry_point="expirespan.envs.portal:PortalRooms",
-        vector_entry_point="expirespan.envs.portal_vector:PortalRoomsVector",
+        entry_point="expirespan.envs.portal.scalar:PortalRooms",
+        vector_entry_point="expirespan.envs.portal.vector:PortalRoomsVector",
         optimum=optimum,
         kwargs=kwargs,
         quick={"rooms": 4, "room_size": 3, "max_steps": 40, "pays": "first"},
@@ -64,8 +64,8 @@ def _portal(name: str, optimum: float, deviation: float = 0.0, **kwargs: Any) ->
 def _instruction(name: str, **kwargs: Any) -> Environment:
     return Environment(
         id=f"ExpireSpan/FindInstruction{name}-v0",
-        entry_point="expirespan.envs.instruction:FindInstruction",
-        vector_entry_point="expirespan.envs.instruction_vector:FindInstructionVector",
+        entry_point="expirespan.envs.instruction.scalar:FindInstruction",
+        vector_entry_point="expirespan.envs.instruction.vector:FindInstructionVector",
         optimum=1.0,
         kwargs=kwargs,
         quick={"min_length": 4, "max_length": 12},
@@ -77,8 +77,8 @@ ENVIRONMENTS: dict[str, Environment] = {
     for environment in (
         Environment(
             id="ExpireSpan/Corridor-v0",
-            entry_point="expirespan.envs.corridor:Corridor",
-            vector_entry_point="expirespan.envs.corridor_vector:CorridorVector",
+            entry_point="expirespan.envs.corridor.scalar:Corridor",
+            vector_entry_point="expirespan.envs.corridor.vector:CorridorVector",
             optimum=1.0,
             quick={"max_length": 6},
         ),

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from expirespan.experiments.bench import bench_command
-from expirespan.experiments.config import Config, CorridorEnv, Env
-from expirespan.experiments.config_file import read_config
-from expirespan.experiments.errors import UserError, unknown
-from expirespan.experiments.options import PARTS, parse, parse_config, split_paths, with_default
 from expirespan.experiments.recipes import RECIPES, find_recipe
+from expirespan.experiments.settings import Config, CorridorEnv, Env
+from expirespan.experiments.settings.config_file import read_config
+from expirespan.experiments.settings.errors import UserError, unknown
+from expirespan.experiments.settings.options import PARTS, parse, parse_config, split_paths, with_default
 
 if TYPE_CHECKING:
-    from expirespan.experiments.run import Run
+    from expirespan.experiments.run_folder.run import Run
 
 USAGE, STOPPED = 2, 130
 
@@ -69,7 +69,7 @@ def train_command(args: Sequence[str]) -> int:
             )
         path = path if equals else rest.pop(0)
         if source == "--resume":
-            from expirespan.experiments.run import Run
+            from expirespan.experiments.run_folder.run import Run
 
             resume = Run.open(path)
         default, about = resume.config if resume else read_config(Path(path)), f"settings of {path}"
@@ -85,8 +85,8 @@ def train_command(args: Sequence[str]) -> int:
 
 
 def _train(config: Config, resume: Run | None) -> int:
-    from expirespan.experiments.progress import describe
-    from expirespan.experiments.train import train
+    from expirespan.experiments.evaluation.describe import describe
+    from expirespan.experiments.training.train import train
 
     result = train(config, resume)
     print(f"{result.steps:,} environment steps, {result.seconds:.0f} s, run folder {result.run.folder}")
@@ -112,13 +112,13 @@ def evaluate_command(args: Sequence[str]) -> int:
     import torch
     from stable_baselines3.common.utils import set_random_seed
 
-    from expirespan.experiments.build import load_agent
-    from expirespan.experiments.evaluate import evaluate, override_max_span
-    from expirespan.experiments.files import write_text
-    from expirespan.experiments.progress import show_result
-    from expirespan.experiments.record import image_of, record_episode, trace_paths
-    from expirespan.experiments.retention import draw_retention
-    from expirespan.experiments.run import Run
+    from expirespan.experiments.episodes.record import image_of, record_episode, trace_paths
+    from expirespan.experiments.evaluation.describe import show_result
+    from expirespan.experiments.evaluation.evaluate import evaluate
+    from expirespan.experiments.making.agents import load_agent, override_max_span
+    from expirespan.experiments.pictures.retention import draw_retention
+    from expirespan.experiments.run_folder.files import write_text
+    from expirespan.experiments.run_folder.run import Run
 
     run = Run.open(args[0])
     config = run.config
@@ -174,8 +174,8 @@ def compare_command(args: Sequence[str]) -> int:
     runs, rest = split_paths(args, "no run: the runs' folders come first, then options")
     options = parse(CompareOptions(), rest, prog, COMPARE)
 
-    from expirespan.experiments.compare import compare, read_results
-    from expirespan.experiments.compare_report import markdown, table, write_report
+    from expirespan.experiments.evaluation.compare import compare, read_results
+    from expirespan.experiments.pictures.comparison_report import markdown, table, write_report
 
     comparison = compare(read_results(runs))
     paths = write_report(comparison, options.output)
@@ -239,6 +239,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not args or args[0] in ("-h", "--help"):
             print(_help())
             return 0 if args else USAGE
+        if args[0] == "--version":
+            from expirespan import __version__
+
+            print(f"expirespan {__version__}")
+            return 0
         if args[0] not in COMMANDS:
             raise unknown("command", args[0], COMMANDS)
         return COMMANDS[args[0]][0](args[1:])
@@ -256,7 +261,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _help() -> str:
     rows = [f"  {name:<10}{summary}" for name, (_, summary) in COMMANDS.items()]
     return "\n".join(
-        ["usage: expirespan COMMAND ...", "", *rows, "", "expirespan COMMAND --help tells more."]
+        [
+            "usage: expirespan COMMAND ...",
+            "",
+            *rows,
+            "",
+            "expirespan COMMAND --help tells more; expirespan --version.",
+        ]
     )
 
 

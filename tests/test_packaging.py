@@ -36,12 +36,16 @@ def normal(distribution: str) -> str:
     return re.sub(r"[-_.]+", "-", match[0]).lower()
 
 
+def package_of(folder: str) -> str:
+    """``expirespan/`` is the package itself, all other folders lie within it."""
+    return folder if folder == "expirespan" else "expirespan." + folder.replace("/", ".")
+
+
 def test_packages_are_the_folders_with_python_files() -> None:
     setuptools = PYPROJECT["tool"]["setuptools"]
-    assert sorted(setuptools["packages"]) == sorted(
-        "expirespan." + name.replace("/", ".") for name in FOLDERS
-    )
-    assert setuptools["package-dir"].items() <= {("expirespan." + n.replace("/", "."), n) for n in FOLDERS}
+    names = {folder: package_of(folder) for folder in FOLDERS}
+    assert sorted(setuptools["packages"]) == sorted(names.values())
+    assert setuptools["package-dir"].items() <= {(package, folder) for folder, package in names.items()}
 
 
 def test_every_top_level_package_is_typed() -> None:

@@ -8,16 +8,15 @@ from collections.abc import Iterable
 from typing import Any, Self
 
 import torch as th
-from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, TensorDict
 from stable_baselines3.common.utils import get_system_info
 
+from expirespan.agents.base.checks import check_state, signature
 from expirespan.agents.checkpoint.archive import Content, arguments, carries_pickle, read, write
 from expirespan.agents.checkpoint.files import Source, destination, named, origin, replacing
-from expirespan.agents.checkpoint.position import MOVING, Position, go_to, position_of
+from expirespan.agents.checkpoint.position import MOVING, MovingAlgorithm, Position, go_to, position_of
 from expirespan.agents.checkpoint.weights import WeightsError, check_weights, with_shared_extractors
-from expirespan.agents.checks import check_state, signature
 from expirespan.memory import MemoryState
 
 SPACES = {"observation_space": "observation space", "action_space": "action space"}
@@ -25,17 +24,10 @@ DERIVED = ("lr_schedule", "_rollout_start", "_pending_log")
 """Attributes made anew from others."""
 
 
-class CheckpointedAlgorithm(OnPolicyAlgorithm):
+class CheckpointedAlgorithm(MovingAlgorithm):
     """`OnPolicyAlgorithm` that saves atomically, loads without unpickling, and goes on exactly where it stopped."""
 
-    _memory_state: MemoryState | None = None
     _rollout_start: Position | None = None
-    _pending_log: dict[str, Any] | None = None
-
-    @property
-    def actor(self) -> Any:
-        """The policy, with the methods of one that has a memory."""
-        raise NotImplementedError
 
     @property
     def resumable_timesteps(self) -> int:

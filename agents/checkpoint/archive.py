@@ -23,9 +23,10 @@ from stable_baselines3.common.utils import get_system_info
 
 from expirespan.agents.checkpoint.codec import Decoder, Encoder, UnstorableError
 from expirespan.agents.checkpoint.files import Source, named
+from expirespan.agents.checkpoint.migration import migrated
 
-FORMAT = 1
-"""Raised when files change in a way that older code cannot read."""
+FORMAT = 2
+"""Raised when files change in a way that older code cannot read; `migration.py` brings older files up to it."""
 
 WEIGHTS, OPTIMIZER = "weights.policy.", "weights.policy.optimizer."
 """What the names of the policy's tensors begin with, and those of its optimizer, which lie elsewhere."""
@@ -179,7 +180,7 @@ def _check_members(source: Source, names: list[str], data: bytes, what: str) -> 
 
 
 def _content(archive: zipfile.ZipFile) -> Content:
-    data = json.loads(archive.read("data"))
+    data = migrated(json.loads(archive.read("data")))
     tensors = safetensors.torch.load(archive.read("state.safetensors"))
     for name, tensor in safetensors.torch.load(archive.read("policy.safetensors")).items():
         tensors[WEIGHTS + name] = tensor

@@ -1,5 +1,7 @@
 """Classes in files: stored as ``module:name``, found again only where that is safe.
 
+The module of our own classes is the package that exports them, so that their files may move.
+
 Looking a class up imports nothing but our own package, Stable-Baselines3, PyTorch and Gymnasium; of other modules
 those count that the program has imported by itself. What is found must be a class, must call itself by the
 name under which it was found, and must be a subclass of what its place takes. Functions are never looked up.
@@ -36,7 +38,9 @@ ELSEWHERE = (th.nn.Module, th.optim.Optimizer)
 
 def path_of(cls: type[Any]) -> str:
     """The name of a class in files."""
-    return f"{cls.__module__}:{cls.__qualname__}"
+    package = ".".join(cls.__module__.split(".")[:2])
+    exported = package.startswith("expirespan.") and vars(sys.modules[package]).get(cls.__qualname__) is cls
+    return f"{package if exported else cls.__module__}:{cls.__qualname__}"
 
 
 def class_for(place: str, path: str, given: Mapping[str, Any]) -> type[Any]:
@@ -69,7 +73,10 @@ def find_class(
         found = module
         for part in name.split("."):
             found = vars(found).get(part) if isinstance(found, (ModuleType, type)) else None
-        if not isinstance(found, type) or path_of(found) != path:
+        if not isinstance(found, type) or path not in (
+            path_of(found),
+            f"{found.__module__}:{found.__qualname__}",
+        ):
             raise ValueError(
                 f"{place} is the class {path}, and {module_name!r} defines no such class; load with the "
                 f"version of the code that saved it, or pass custom_objects={{{path!r}: the class}}"

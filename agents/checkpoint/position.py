@@ -5,17 +5,16 @@ from __future__ import annotations
 import random
 import warnings
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch as th
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
-from expirespan.agents.checks import check_state, signature
-from expirespan.agents.env_state import NoStateError, get_env_state, set_env_state
-from expirespan.agents.histogram import Histogram
-
-if TYPE_CHECKING:
-    from expirespan.agents.checkpoint.algorithm import CheckpointedAlgorithm
+from expirespan.agents.base.checks import check_state, signature
+from expirespan.agents.base.histogram import Histogram
+from expirespan.agents.checkpoint.env_state import NoStateError, get_env_state, set_env_state
+from expirespan.memory import MemoryState
 
 Position = dict[str, Any]
 """Values by name: those of `MOVING`, and ``memory``, ``random``, ``envs``, ``log``."""
@@ -33,7 +32,19 @@ MOVING = (
 """Attributes that acting changes."""
 
 
-def position_of(agent: CheckpointedAlgorithm) -> Position:
+class MovingAlgorithm(OnPolicyAlgorithm):
+    """What a position reads from an agent and writes to it, beside SB3's attributes."""
+
+    _memory_state: MemoryState | None = None
+    _pending_log: dict[str, Any] | None = None
+
+    @property
+    def actor(self) -> Any:
+        """The policy, with the methods of one that has a memory."""
+        raise NotImplementedError
+
+
+def position_of(agent: MovingAlgorithm) -> Position:
     """Where the run stands now; copies."""
     position = {name: _copy(getattr(agent, name, None)) for name in MOVING}
     try:
@@ -48,7 +59,7 @@ def position_of(agent: CheckpointedAlgorithm) -> Position:
     }
 
 
-def go_to(agent: CheckpointedAlgorithm, position: Position) -> None:
+def go_to(agent: MovingAlgorithm, position: Position) -> None:
     """Put an agent, whose weights are in place, and its environments where the run stood.
 
     Environments that cannot be restored begin new episodes, with other seeds than at the start of the run; it
@@ -107,7 +118,7 @@ def set_random_state(state: dict[str, Any]) -> None:
         th.cuda.set_rng_state_all(state["cuda"])
 
 
-def _pending(agent: CheckpointedAlgorithm) -> dict[str, Any] | None:
+def _pending(agent: MovingAlgorithm) -> dict[str, Any] | None:
     """What has been recorded since the logger last wrote, as far as it is data."""
     logger = getattr(agent, "_logger", None)
     if logger is None:

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from expirespan.experiments.errors import UserError, unknown
-from expirespan.experiments.options import parse
+from expirespan.experiments.settings.errors import UserError, unknown
+from expirespan.experiments.settings.options import parse
 
 BENCHES: dict[str, str] = {
     "agents": "training speed and rollout bytes: MemoryPPO, PPO without memory, sb3-contrib's RecurrentPPO",
@@ -52,8 +52,8 @@ def bench_command(args: Sequence[str]) -> int:
 
 
 def _write(options: Any, rows: Sequence[Any]) -> None:
-    from expirespan.experiments.files import write_text
-    from expirespan.experiments.provenance import provenance
+    from expirespan.experiments.run_folder.files import write_text
+    from expirespan.experiments.run_folder.provenance import provenance
 
     settings = {name: value for name, value in asdict(options).items() if name != "output"}
     found = {"options": settings, "rows": [asdict(row) for row in rows], **provenance()}

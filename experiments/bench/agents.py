@@ -20,9 +20,9 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from expirespan.agents import MemoryPPO, SB3VecEnv
-from expirespan.experiments.build import make_envs
-from expirespan.experiments.config import CorridorEnv
-from expirespan.experiments.errors import UserError
+from expirespan.experiments.making.envs import make_envs
+from expirespan.experiments.settings import CorridorEnv
+from expirespan.experiments.settings.errors import UserError
 
 REFERENCE = "RecurrentPPO"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
-from expirespan.experiments.files import atomically
+from expirespan.experiments.run_folder.files import atomically
 
 BASE = "fixed_window"
 """What the others are compared with."""

@@ -18,7 +18,7 @@ import gymnasium as gym
 import numpy as np
 
 from expirespan.envs import ENVIRONMENTS
-from expirespan.experiments.errors import UserError
+from expirespan.experiments.settings.errors import UserError
 
 REFERENCE = "MiniGrid-MemoryS11-v0"
 """An environment of MiniGrid's own, with its own observations, to compare with."""

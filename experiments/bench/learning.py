@@ -23,10 +23,11 @@ from tqdm import tqdm
 
 from expirespan.agents import SB3VecEnv
 from expirespan.experiments.bench.agents import REFERENCE, recurrent_ppo
-from expirespan.experiments.build import make_agent, make_envs, make_training_env
-from expirespan.experiments.config import Config, PPOAlgorithm
-from expirespan.experiments.errors import UserError, unknown
+from expirespan.experiments.making.agents import make_agent
+from expirespan.experiments.making.envs import make_envs, make_training_env
 from expirespan.experiments.recipes import RECIPES
+from expirespan.experiments.settings import Config, PPOAlgorithm
+from expirespan.experiments.settings.errors import UserError, unknown
 
 _LSTM = {"lstm_hidden_size": 64, "enable_critic_lstm": True, "net_arch": {"pi": [64], "vf": [64]}}
 ZOO: dict[str, dict[str, Any]] = {

@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from expirespan.experiments.bench.costs import BASE, Cost, draw, middle, table
 from expirespan.experiments.bench.peak_memory import KEPT, RETURNED, choose_malloc, peak_bytes
-from expirespan.experiments.errors import UserError, unknown
+from expirespan.experiments.settings.errors import UserError, unknown
 from expirespan.memory import (
     AdaptiveSpan,
     Compressive,

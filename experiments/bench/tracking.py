@@ -16,14 +16,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from expirespan.agents.rollout_spans import RolloutSpans
-from expirespan.experiments import callbacks
-from expirespan.experiments.config import Config, Count, Target
-from expirespan.experiments.errors import UserError
-from expirespan.experiments.log_files import TensorBoardWriter
+from expirespan.agents.forgetting.rollout_spans import RolloutSpans
 from expirespan.experiments.recipes import find_recipe
-from expirespan.experiments.tracking import WandbWriter
-from expirespan.experiments.train import train
+from expirespan.experiments.settings import Config, Count, Target
+from expirespan.experiments.settings.errors import UserError
+from expirespan.experiments.tracking.log_files import TensorBoardWriter
+from expirespan.experiments.tracking.wandb_writer import WandbWriter
+from expirespan.experiments.training import callbacks
+from expirespan.experiments.training.train import train
 
 PARTS: tuple[tuple[str, Any, str], ...] = (
     ("spans", RolloutSpans, "add"),

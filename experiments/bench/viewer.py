@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from expirespan.experiments.errors import UserError
-from expirespan.experiments.trace import EpisodeTrace
+from expirespan.experiments.episodes.trace import EpisodeTrace
+from expirespan.experiments.settings.errors import UserError
 from expirespan.experiments.viewer import viewer_page
 from expirespan.experiments.viewer.browser import opened
 

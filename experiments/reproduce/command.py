@@ -11,11 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from expirespan.experiments.errors import UserError, unknown
-from expirespan.experiments.options import parse, split_paths
 from expirespan.experiments.reproduce.claims import CLAIMS
 from expirespan.experiments.reproduce.outcome import Outcome, Scored, shortcomings
 from expirespan.experiments.reproduce.tables import DOCUMENTED, comparison, write_tables
+from expirespan.experiments.settings.errors import UserError, unknown
+from expirespan.experiments.settings.options import parse, split_paths
 
 CLI = "import sys; from expirespan.experiments.cli import main; sys.exit(main())"
 """What a process of its own runs as ``expirespan``."""
@@ -81,7 +81,7 @@ def _outcome(task: str, seed: int, options: ReproduceOptions, more: Sequence[str
 
 def run_seed(task: str, seed: int, options: ReproduceOptions, more: Sequence[str] = ()) -> Outcome:
     """Train and score one seed, and write its file; ``more``: options of training."""
-    from expirespan.experiments.run import Run
+    from expirespan.experiments.run_folder.run import Run
 
     claim = CLAIMS[task]
     folder = options.runs / f"{task}-{seed}"
@@ -126,7 +126,7 @@ def run_seed(task: str, seed: int, options: ReproduceOptions, more: Sequence[str
 
 def _begin(task: str, seed: int, options: ReproduceOptions, more: Sequence[str]) -> Path:
     """The run of the same seed to begin with."""
-    from expirespan.experiments.run import Run
+    from expirespan.experiments.run_folder.run import Run
 
     _outcome(task, seed, options, more)
     found = sorted((options.runs / f"{task}-{seed}").glob("*/*/config.yaml"))
@@ -139,8 +139,8 @@ def _begin(task: str, seed: int, options: ReproduceOptions, more: Sequence[str])
 
 def _target_step(run: object) -> int | None:
     """Step at which the evaluations reached the run's target."""
-    from expirespan.experiments.callbacks import reached_at
-    from expirespan.experiments.run import Run
+    from expirespan.experiments.run_folder.run import Run
+    from expirespan.experiments.training.callbacks import reached_at
 
     assert isinstance(run, Run)
     return reached_at(run.evaluations(), run.config.target)
@@ -148,8 +148,8 @@ def _target_step(run: object) -> int | None:
 
 def _seconds(run: object) -> float:
     """Wall time of the training by its log, pauses excluded."""
-    from expirespan.experiments.log_files import read_csv
-    from expirespan.experiments.run import Run
+    from expirespan.experiments.run_folder.run import Run
+    from expirespan.experiments.tracking.log_files import read_csv
 
     assert isinstance(run, Run)
     times = [

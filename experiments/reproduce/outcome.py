@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from expirespan.experiments.errors import UserError
 from expirespan.experiments.reproduce.claims import Claim
+from expirespan.experiments.settings.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Outcome:
 
     def save(self, folder: Path) -> Path:
         """Write ``TASK-SEED.json``."""
-        from expirespan.experiments.files import write_text
+        from expirespan.experiments.run_folder.files import write_text
 
         path = folder / f"{self.task}-{self.seed}.json"
         lines = json.dumps(asdict(self), indent=1)

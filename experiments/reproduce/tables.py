@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 
-from expirespan.experiments.errors import UserError
 from expirespan.experiments.reproduce.claims import CLAIMS, Claim
 from expirespan.experiments.reproduce.outcome import Outcome, Scored, shortcomings
+from expirespan.experiments.settings.errors import UserError
 
 DOCUMENTED = Path("docs/results/reproduce")
 """Outcomes that the documentation shows."""
@@ -58,7 +58,7 @@ def write_tables(root: Path = Path()) -> list[Path]:
     Raises:
         UserError: there are none, so ``root`` is no checkout.
     """
-    from expirespan.experiments.files import write_text
+    from expirespan.experiments.run_folder.files import write_text
 
     written = []
     for page in PAGES:

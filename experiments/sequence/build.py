@@ -6,9 +6,7 @@ from typing import Literal
 
 import torch
 
-from expirespan.experiments.build import check_device
-from expirespan.experiments.config import settings
-from expirespan.experiments.errors import UserError
+from expirespan.experiments.making.agents import check_device
 from expirespan.experiments.sequence.charlm import CharLM
 from expirespan.experiments.sequence.collision import Collision
 from expirespan.experiments.sequence.config import CharLMTask, CollisionTask, SequenceConfig
@@ -16,6 +14,8 @@ from expirespan.experiments.sequence.copying import Copy
 from expirespan.experiments.sequence.corpora import load_corpus
 from expirespan.experiments.sequence.model import SequenceModel
 from expirespan.experiments.sequence.stream import Stream
+from expirespan.experiments.settings import settings
+from expirespan.experiments.settings.errors import UserError
 from expirespan.memory import make_memory
 
 EVALUATION_SEED = 1_000_003

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from expirespan.experiments.errors import UserError
 from expirespan.experiments.sequence.corpora import Corpus
 from expirespan.experiments.sequence.stream import Block, Ints, Stream
+from expirespan.experiments.settings.errors import UserError
 
 
 class CharLM(Stream):

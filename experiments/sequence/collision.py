@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from expirespan.experiments.files import atomically
+from expirespan.experiments.run_folder.files import atomically
 from expirespan.experiments.sequence.stream import IGNORE, Block, Bools, Ints, Stream
 from expirespan.memory.rule import require
 

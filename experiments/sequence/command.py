@@ -6,10 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from expirespan.experiments.config import settings
-from expirespan.experiments.errors import UserError, unknown
-from expirespan.experiments.options import choose_kinds, parse
-from expirespan.experiments.run import Run
+from expirespan.experiments.run_folder.run import Run
 from expirespan.experiments.sequence.config import KINDS, SequenceConfig
 from expirespan.experiments.sequence.evaluate import SequenceScore
 from expirespan.experiments.sequence.recipes import RECIPES
@@ -19,6 +16,9 @@ from expirespan.experiments.sequence.train import (
     read_sequence_config,
     train_sequence,
 )
+from expirespan.experiments.settings import settings
+from expirespan.experiments.settings.errors import UserError, unknown
+from expirespan.experiments.settings.options import choose_kinds, parse
 
 STOPPED = 130
 

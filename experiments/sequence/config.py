@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from expirespan.experiments.config import KINDS as ALL_KINDS
-from expirespan.experiments.config import Count, ExpireSpanMemory, Kinds, Memory
+from expirespan.experiments.settings import KINDS as ALL_KINDS
+from expirespan.experiments.settings import Count, ExpireSpanMemory, Kinds, Memory
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from expirespan.experiments.errors import UserError, unknown
-from expirespan.experiments.files import atomically
+from expirespan.experiments.run_folder.files import atomically
 from expirespan.experiments.sequence.stream import Ints
+from expirespan.experiments.settings.errors import UserError, unknown
 
 SPLITS = ("train", "valid", "test")
 PARTS = {"train": (0, 90), "valid": (90, 95), "test": (95, 100)}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from expirespan.experiments.config import ExpireSpanMemory
 from expirespan.experiments.sequence.config import CharLMTask, CollisionTask, CopyTask, SequenceConfig
+from expirespan.experiments.settings import ExpireSpanMemory
 
 PAPER = "Sukhbaatar et al. 2021, arXiv 2105.06548"
 

@@ -16,9 +16,9 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from expirespan.experiments.errors import UserError
-from expirespan.experiments.files import atomically
-from expirespan.experiments.palette import GREY
+from expirespan.experiments.pictures.palette import GREY
+from expirespan.experiments.run_folder.files import atomically
+from expirespan.experiments.settings.errors import UserError
 
 Result = dict[str, Any]
 NEEDED = {

@@ -7,22 +7,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from stable_baselines3.common.logger import KVWriter, Logger
 from tqdm import tqdm
 
-from expirespan.experiments.config_file import read_settings, to_dict, to_yaml
-from expirespan.experiments.errors import UserError
-from expirespan.experiments.files import write_text
-from expirespan.experiments.interrupt import StopOnSignal
-from expirespan.experiments.log_files import STEP, CSVWriter, TensorBoardWriter
-from expirespan.experiments.provenance import provenance
-from expirespan.experiments.run import Run
+from expirespan.experiments.evaluation.stats import wilson
+from expirespan.experiments.run_folder.files import write_text
+from expirespan.experiments.run_folder.provenance import provenance
+from expirespan.experiments.run_folder.run import Run
 from expirespan.experiments.sequence.build import make_stream
 from expirespan.experiments.sequence.config import KINDS, SequenceConfig
 from expirespan.experiments.sequence.evaluate import SequenceScore, evaluate
 from expirespan.experiments.sequence.trainer import Trainer
-from expirespan.experiments.stats import wilson
-from expirespan.experiments.tracking import WandbWriter
+from expirespan.experiments.settings.config_file import read_settings, to_dict
+from expirespan.experiments.settings.errors import UserError
+from expirespan.experiments.tracking.log_files import STEP
+from expirespan.experiments.training.session import Session, session
 
 
 @dataclass(frozen=True)
@@ -59,33 +57,21 @@ def train_sequence(config: SequenceConfig, resume: Run | None = None) -> Sequenc
                 f"{resume.folder} already has {trainer.update_number:,} of {config.updates:,} updates; ask for more "
                 "with --updates"
             )
-        write_text(resume.folder / "config.yaml", to_yaml(config))
-    run = resume or Run.create(config)
-    writers: list[KVWriter] = [
-        CSVWriter(run.progress, until=trainer.num_timesteps if resume else None),
-        WandbWriter(run.folder, run.name, to_dict(config), config.wandb),
-    ]
-    if config.tensorboard:
-        writers.append(TensorBoardWriter(str(run.folder / "tensorboard")))
-    logger = Logger(str(run.folder), writers)
-    try:
-        with StopOnSignal() as signal:
-            score = _loop(trainer, run, logger, signal)
-    except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
-        if not _out_of_memory(error):
-            raise
-        saved = run.step_checkpoints()
-        raise UserError(
-            f"out of memory at update {trainer.update_number} ({' '.join(str(error).split())[:200]}); lower --rows, "
-            f"--block or the memory's reach; {f'the last checkpoint is {saved[-1]}' if saved else 'nothing was saved'}"
-        ) from error
-    finally:
-        logger.close()
-    return SequenceResult(run, trainer, score, signal.requested)
+    with session(config, trainer, resume) as run_session:
+        try:
+            score = _loop(trainer, run_session)
+        except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
+            if not _out_of_memory(error):
+                raise
+            raise MemoryError(
+                f"out of memory at update {trainer.update_number} ({' '.join(str(error).split())[:200]}); lower "
+                "--rows, --block or the memory's reach"
+            ) from error
+    return SequenceResult(run_session.run, trainer, score, run_session.signal.requested)
 
 
-def _loop(trainer: Trainer, run: Run, logger: Logger, signal: StopOnSignal) -> SequenceScore | None:
-    config = trainer.config
+def _loop(trainer: Trainer, session: Session) -> SequenceScore | None:
+    config, run, logger, signal = trainer.config, session.run, session.logger, session.signal
     score = None
     bar = tqdm(
         total=config.updates, initial=trainer.update_number, unit=" updates", disable=not config.progress
@@ -97,7 +83,7 @@ def _loop(trainer: Trainer, run: Run, logger: Logger, signal: StopOnSignal) -> S
             number, last = trainer.update_number, trainer.update_number == config.updates
             if number % config.evaluate_every == 0 or last:
                 score = evaluate(trainer, make_stream(config, "valid"), config.evaluation_steps)
-                run.add_evaluation({"update": number, "timesteps": trainer.num_timesteps} | asdict(score))
+                run.add_evaluation({"step": trainer.num_timesteps, "update": number} | asdict(score))
                 logs |= {"eval/accuracy": score.accuracy, "eval/bits": score.bits}
                 logs |= {f"eval/layer{i}/alive": alive for i, alive in enumerate(score.alive)}
                 bar.set_postfix({"accuracy": f"{score.accuracy:.3f}", "bits": f"{score.bits:.3f}"})
@@ -106,7 +92,7 @@ def _loop(trainer: Trainer, run: Run, logger: Logger, signal: StopOnSignal) -> S
                     logger.record(key, value)
                 logger.dump(trainer.num_timesteps)
             if number % config.save_every == 0 or last or signal.requested:
-                run.save_checkpoint(trainer, config.checkpoints)
+                session.save(trainer)
     return score
 
 

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from expirespan.experiments.config_file import to_dict
-from expirespan.experiments.errors import UserError
-from expirespan.experiments.files import atomically
+from expirespan.experiments.run_folder.files import atomically
 from expirespan.experiments.sequence.build import make_model, make_stream, pick_device
 from expirespan.experiments.sequence.config import SequenceConfig
 from expirespan.experiments.sequence.stream import IGNORE, Stream
+from expirespan.experiments.settings.config_file import to_dict
+from expirespan.experiments.settings.errors import UserError
 from expirespan.memory import MemoryState, TransformerMemory
 
 FIXED = ("seed", "task", "memory", "rows", "block", "accumulate")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from expirespan.experiments.errors import UserError
+from expirespan.experiments.settings.errors import UserError
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from expirespan.experiments.errors import UserError
-from expirespan.experiments.files import write_text
-from expirespan.experiments.options import parse, split_paths
-from expirespan.experiments.run import Run
-from expirespan.experiments.trace import EpisodeTrace
+from expirespan.experiments.episodes.trace import EpisodeTrace
+from expirespan.experiments.run_folder.files import write_text
+from expirespan.experiments.run_folder.run import Run
+from expirespan.experiments.settings.errors import UserError
+from expirespan.experiments.settings.options import parse, split_paths
 
 FROM_TRAINING = 3
 """Episodes recorded during training that the page of a run shows beside those of `expirespan evaluate`."""

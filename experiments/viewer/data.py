@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageColor
 
-from expirespan.experiments.frames import Frames
-from expirespan.experiments.log_values import Picture
-from expirespan.experiments.palette import BLUE, ORANGE
-from expirespan.experiments.trace import EpisodeTrace, Ints
+from expirespan.experiments.episodes.frames import Frames
+from expirespan.experiments.episodes.trace import EpisodeTrace, Ints
+from expirespan.experiments.pictures.palette import BLUE, ORANGE
+from expirespan.experiments.tracking.log_values import Picture
 
 Array = npt.NDArray[Any]
 

@@ -24,7 +24,7 @@ from bokeh.palettes import Cividis256
 from bokeh.plotting import figure
 from bokeh.resources import INLINE
 
-from expirespan.experiments.palette import BLUE, GREEN, GREY, ORANGE, PINK
+from expirespan.experiments.pictures.palette import BLUE, GREEN, GREY, ORANGE, PINK
 
 LEFT = 52
 """Pixels left of every figure's axes, so that their timelines lie above each other."""

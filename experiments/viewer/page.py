@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 
-from expirespan.experiments.trace import EpisodeTrace
+from expirespan.experiments.episodes.trace import EpisodeTrace
 from expirespan.experiments.viewer.data import as_json, pack
 
 _TITLE, _EPISODES = "THE-TITLE-OF-THE-PAGE", "THE-EPISODES-OF-THE-PAGE"

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from expirespan.experiments.errors import UserError
+from expirespan.experiments.settings.errors import UserError
 from expirespan.experiments.viewer.browser import opened
 from expirespan.experiments.viewer.command import read_traces
 from expirespan.experiments.viewer.page import viewer_page

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from expirespan.experiments import episode_media, train
-from expirespan.experiments.config import Config, CorridorEnv, Evaluation, ExpireSpanMemory, PPOAlgorithm
-from expirespan.experiments.trace import EpisodeTrace
+from expirespan.experiments.episodes.trace import EpisodeTrace
+from expirespan.experiments.settings import Config, CorridorEnv, Evaluation, ExpireSpanMemory, PPOAlgorithm
+from expirespan.experiments.training import train
+from expirespan.experiments.viewer import episode_media
 
 
 @pytest.fixture

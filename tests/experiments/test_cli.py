@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from expirespan.experiments.cli import main
-from expirespan.experiments.config import Config, CorridorEnv
-from expirespan.experiments.config_file import read_config, to_yaml
+from expirespan.experiments.episodes.trace import EpisodeTrace
 from expirespan.experiments.recipes import RECIPES
-from expirespan.experiments.run import Run
-from expirespan.experiments.trace import EpisodeTrace
+from expirespan.experiments.run_folder.run import Run
+from expirespan.experiments.settings import Config, CorridorEnv
+from expirespan.experiments.settings.config_file import read_config, to_yaml
 
 
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from expirespan.experiments.bench.learning import Options, run, table
-from expirespan.experiments.errors import UserError
+from expirespan.experiments.settings.errors import UserError
 
 
 def test_both_agents_are_trained_and_evaluated() -> None:

@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 
 from expirespan.experiments.cli import main
-from expirespan.experiments.errors import UserError
-from expirespan.experiments.options import parse, parse_config
 from expirespan.experiments.recipes import find_recipe
 from expirespan.experiments.reproduce.claims import CLAIMS, Claim, Measure
 from expirespan.experiments.reproduce.outcome import Outcome, Scored, shortcomings
@@ -21,6 +19,8 @@ from expirespan.experiments.reproduce.tables import (
     with_tables,
     write_tables,
 )
+from expirespan.experiments.settings.errors import UserError
+from expirespan.experiments.settings.options import parse, parse_config
 
 ROOT = Path(__file__).parents[3]
 GOOD = Scored(1.0, [0.98, 1.0], [6.0, 5.0], [7.0, 5.0])

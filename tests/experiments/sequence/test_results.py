@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from expirespan.experiments.errors import UserError
 from expirespan.experiments.sequence.results import main, read_results, table
+from expirespan.experiments.settings.errors import UserError
 
 SCORE: dict[str, Any] = {
     "accuracy": 0.75,

@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from expirespan.experiments.errors import UserError
 from expirespan.experiments.sequence.charlm import CharLM
 from expirespan.experiments.sequence.collision import (
     NEVER,
@@ -28,6 +27,7 @@ from expirespan.experiments.sequence.collision import (
 from expirespan.experiments.sequence.copying import Copy
 from expirespan.experiments.sequence.corpora import load_corpus
 from expirespan.experiments.sequence.stream import IGNORE, Block, Stream
+from expirespan.experiments.settings.errors import UserError
 
 QUICK = settings(derandomize=True, deadline=None, max_examples=20)
 

@@ -12,16 +12,6 @@ import pytest
 import torch
 
 from expirespan.experiments.cli import main
-from expirespan.experiments.config import (
-    AdaptiveSpanMemory,
-    CompressiveMemory,
-    ExpireSpanMemory,
-    FixedWindowMemory,
-    LSTMMemory,
-    Memory,
-)
-from expirespan.experiments.errors import UserError
-from expirespan.experiments.log_files import read_csv
 from expirespan.experiments.sequence import SequenceConfig, train_sequence
 from expirespan.experiments.sequence.build import make_stream
 from expirespan.experiments.sequence.config import CharLMTask, CollisionTask, CopyTask
@@ -29,6 +19,16 @@ from expirespan.experiments.sequence.copying import Copy
 from expirespan.experiments.sequence.evaluate import evaluate
 from expirespan.experiments.sequence.train import evaluate_run
 from expirespan.experiments.sequence.trainer import Trainer, answers, learning_rate
+from expirespan.experiments.settings import (
+    AdaptiveSpanMemory,
+    CompressiveMemory,
+    ExpireSpanMemory,
+    FixedWindowMemory,
+    LSTMMemory,
+    Memory,
+)
+from expirespan.experiments.settings.errors import UserError
+from expirespan.experiments.tracking.log_files import read_csv
 
 SMALL = {"width": 16, "layers": 1, "heads": 2, "positions": 4}
 MEMORIES: list[Memory] = [
@@ -288,7 +288,7 @@ def test_out_of_memory_keeps_the_last_checkpoint(tiny: SequenceConfig) -> None:
             train_sequence(config)
     finally:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
-    saved = Path(str(error.value).split("the last checkpoint is ")[1])
+    saved = Path(str(error.value).split("the last checkpoint is ")[1].split(";")[0])
     trainer = Trainer(config)
     trainer.load(saved)
     assert trainer.num_timesteps == int(saved.stem.removeprefix("step-")) > 0

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from expirespan.experiments.errors import UserError
-from expirespan.experiments.trace import EpisodeTrace
+from expirespan.experiments.episodes.trace import EpisodeTrace
+from expirespan.experiments.settings.errors import UserError
 from expirespan.experiments.viewer.browser import find_chromium
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from expirespan.experiments.trace import EpisodeTrace
+from expirespan.experiments.episodes.trace import EpisodeTrace
 from expirespan.experiments.viewer import viewer_page
 from expirespan.experiments.viewer.browser import Opened, opened
 

@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 
 from expirespan.experiments.cli import main
-from expirespan.experiments.config import Config
-from expirespan.experiments.run import Run
+from expirespan.experiments.run_folder.run import Run
+from expirespan.experiments.settings import Config
 from expirespan.experiments.viewer import browser, command, viewer_page
 from expirespan.experiments.viewer.data import as_json, pack, reach, window_alive
 

@@ -1,0 +1,1 @@
+"""Rollouts, policies and what they return: what all other folders build on."""

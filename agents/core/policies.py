@@ -1,0 +1,271 @@
+"""Actor-critic policies that read their observation history through a memory.
+
+observation -> features extractor (SB3) -> encoder -> memory -> MLP heads (SB3) -> action distribution, value.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch as th
+from gymnasium import spaces
+from stable_baselines3.common.distributions import Distribution
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.torch_layers import MlpExtractor
+from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
+from torch import nn
+
+from expirespan.agents.base.checks import check_episode_start, check_number, check_state, signature
+from expirespan.agents.checkpoint import CheckpointedPolicy
+from expirespan.agents.core.buffer import Observation
+from expirespan.agents.core.steps import MemoryEvaluation, PolicyStep, as_taken, flatten_steps, to_env
+from expirespan.memory import MEMORIES, MemoryOutput, MemoryState, Rule, make_memory
+
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "expire_span": {"max_span": 256},
+    "adaptive_span": {"max_span": 256},
+    "fixed_window": {"window": 256},
+}
+"""What ``memory_kwargs`` need not say, by memory."""
+OUTPUT_SCALE = 0.01
+"""Size at which each of a Transformer's outputs begins, beside the encoding that the heads read as well."""
+ENCODER_GAIN = 3.0
+"""Length of the encoder's orthogonal columns: larger than SB3's, for the encoding passes through one layer more."""
+
+
+class MemoryActorCriticPolicy(CheckpointedPolicy):
+    """SB3's actor-critic policy with a memory between features and heads.
+
+    ``memory``: a name of ``expirespan.memory.MEMORIES``; ``memory_kwargs``: its arguments (``width`` defaults to 64,
+    the rest to `DEFAULTS`). ``predictor_lr``: learning rate of the span predictors as a multiple of the rest's.
+    The heads read the sum of what the memory reads and what it answers, and SB3's ``ortho_init`` includes the encoder.
+    A Transformer's answer is small at first (``memory_kwargs["output_scale"]``, `OUTPUT_SCALE`): so the policy begins
+    as one of SB3's on the present observation and bears the same step sizes. All other arguments are SB3's.
+    With ``share_features_extractor=False`` the memory reads both extractors' features side by side. Wherever SB3's
+    methods take an observation, these also take ``state`` and ``episode_start``; without a state they answer as at the
+    start of an episode.
+    """
+
+    def __init__(
+        self,
+        observation_space: spaces.Space[Any],
+        action_space: spaces.Space[Any],
+        lr_schedule: Schedule,
+        *args: Any,
+        memory: str = "expire_span",
+        memory_kwargs: dict[str, Any] | None = None,
+        predictor_lr: float = 1.0,
+        **kwargs: Any,
+    ) -> None:
+        self.memory_name = memory
+        self.memory_kwargs = dict(memory_kwargs or {})
+        self.predictor_lr = predictor_lr
+        check_number("predictor_lr", predictor_lr, 0)
+        super().__init__(observation_space, action_space, lr_schedule, *args, **kwargs)
+
+    def _get_constructor_parameters(self) -> dict[str, Any]:
+        data = super()._get_constructor_parameters()
+        names = ("memory_kwargs", "predictor_lr")
+        return data | {"memory": self.memory_name} | {name: getattr(self, name) for name in names}
+
+    def _build_mlp_extractor(self) -> None:
+        """Create encoder, memory and heads (called by SB3's ``_build``)."""
+        defaults = DEFAULTS.get(self.memory_name, {})
+        if issubclass(MEMORIES.get(self.memory_name, object), Rule):
+            defaults = defaults | {"output_scale": OUTPUT_SCALE}
+        given = {"width": 64} | defaults | self.memory_kwargs
+        try:
+            self.memory = make_memory(self.memory_name, **given)
+        except TypeError as error:
+            raise TypeError(
+                f"memory_kwargs={self.memory_kwargs} do not fit memory {self.memory_name!r}: {error}"
+            ) from error
+        self._state_signature = signature(self.memory.initial_state(1))
+        features = self.features_dim * (1 if self.share_features_extractor else 2)
+        self.encoder = nn.Linear(features, self.memory.width)
+        if self.ortho_init:
+            self.init_weights(self.encoder, gain=ENCODER_GAIN)
+            # of length 1, for without it the memory's norms would take the size out of all that it reads
+            nn.init.normal_(self.encoder.bias, std=self.memory.width**-0.5)
+        self.mlp_extractor = MlpExtractor(
+            self.memory.width, net_arch=self.net_arch, activation_fn=self.activation_fn, device=self.device
+        )
+
+    def _build(self, lr_schedule: Schedule) -> None:
+        super()._build(lr_schedule)
+        predictors = [p for rule in getattr(self.memory, "rules", []) for p in rule.span_parameters()]
+        if self.predictor_lr != 1.0 and predictors:
+            chosen = {id(p) for p in predictors}
+            rest = [p for p in self.parameters() if id(p) not in chosen]
+            lr = lr_schedule(1)
+            groups = [
+                {"params": rest, "lr": lr, "lr_scale": 1.0},
+                {"params": predictors, "lr": lr * self.predictor_lr, "lr_scale": self.predictor_lr},
+            ]
+            self.optimizer = self.optimizer_class(groups, **self.optimizer_kwargs)
+
+    def initial_state(self, n_envs: int) -> MemoryState:
+        """Memory of ``n_envs`` environments that have seen nothing."""
+        state: MemoryState = self.memory.initial_state(n_envs)
+        return state
+
+    def _encode(self, obs: PyTorchObs) -> th.Tensor:
+        features = self.extract_features(obs)
+        if isinstance(features, tuple):
+            features = th.cat(features, -1)
+        encoded: th.Tensor = self.encoder(features)
+        return encoded
+
+    def _for_memory(self, x: th.Tensor) -> th.Tensor:
+        """What the memory reads of the encoding: all of it."""
+        return x
+
+    def _for_heads(self, x: th.Tensor, y: th.Tensor) -> th.Tensor:
+        """What the heads read of the encoding and the memory's answer: their sum."""
+        return x + y
+
+    def _given(
+        self, x: th.Tensor, state: MemoryState | None, episode_start: th.Tensor | None
+    ) -> tuple[MemoryState, th.Tensor]:
+        """State and flags, with defaults filled in."""
+        state = (
+            self.initial_state(len(x)) if state is None else check_state(state, self._state_signature, len(x))
+        )
+        if episode_start is None:
+            episode_start = th.zeros(x.shape[:-1], dtype=th.bool, device=x.device)
+        return state, episode_start
+
+    def heads(self, y: th.Tensor) -> tuple[Distribution, th.Tensor]:
+        """Distribution and values (n, 1) for memory outputs (n, D)."""
+        latent_pi, latent_vf = self.mlp_extractor(y)
+        # SB3 refills one distribution object for ever; a copy outlives the next call
+        return copy.copy(self._get_action_dist_from_latent(latent_pi)), self.value_net(latent_vf)
+
+    def _read(
+        self, obs: PyTorchObs, state: MemoryState | None, episode_start: th.Tensor | None, need: bool = False
+    ) -> MemoryOutput[Any]:
+        """One step, ``y`` as the heads read it; with gradient where it is enabled (then a block of length one)."""
+        x = self._encode(obs)
+        state, episode_start = self._given(x, state, episode_start)
+        read = self._for_memory(x)
+        if not th.is_grad_enabled():
+            out = self.memory.step(read, state, episode_start, need)
+            return replace(out, y=self._for_heads(x, out.y))
+        out = self.memory.unroll(read[:, None], state, episode_start[:, None])
+        return replace(out, y=self._for_heads(x, out.y[:, 0]))
+
+    def step(
+        self,
+        obs: PyTorchObs,
+        state: MemoryState | None = None,
+        episode_start: th.Tensor | None = None,
+        deterministic: bool = False,
+        need_attention: bool = False,
+    ) -> PolicyStep:
+        """Act once in every environment. ``episode_start`` (N,) bool.
+
+        ``need_attention``: the trace tells what was attended; it works where gradient is disabled.
+        """
+        out = self._read(obs, state, episode_start, need_attention)
+        distribution, values = self.heads(out.y)
+        actions = distribution.get_actions(deterministic=deterministic)
+        log_prob = distribution.log_prob(actions)
+        actions = actions.reshape((-1, *self.action_space.shape))  # type: ignore[misc]
+        return PolicyStep(actions, values, log_prob, out.state, out.trace)
+
+    def unroll(
+        self, obs: Observation, actions: th.Tensor, state: MemoryState, episode_start: th.Tensor
+    ) -> MemoryEvaluation:
+        """Re-read segments (n, T, ...) in one pass. ``actions`` (n, T, action_dim), as in the buffer."""
+        n, T = episode_start.shape
+        x = self._encode(flatten_steps(obs)).unflatten(0, (n, T))
+        out = self.memory.unroll(self._for_memory(x), state, episode_start)
+        out = replace(out, y=self._for_heads(x, out.y))
+        distribution, values = self.heads(out.y.flatten(0, 1))
+        entropy = distribution.entropy()
+        return MemoryEvaluation(
+            values=values.view(n, T),
+            log_prob=distribution.log_prob(as_taken(actions, self.action_space)).view(n, T),
+            entropy=None if entropy is None else entropy.view(n, T),
+            penalty=out.penalty,
+            auxiliary=out.auxiliary,
+            distribution=distribution,
+            memory=out,
+        )
+
+    def forward(
+        self,
+        obs: PyTorchObs,
+        deterministic: bool = False,
+        state: MemoryState | None = None,
+        episode_start: th.Tensor | None = None,
+    ) -> tuple[Any, ...]:
+        """Actions, values and log-probabilities as in SB3; given a ``state``, the new one as fourth."""
+        out = self.step(obs, state, episode_start, deterministic)
+        return out[:3] if state is None else out[:4]
+
+    def evaluate_actions(
+        self,
+        obs: PyTorchObs,
+        actions: th.Tensor,
+        state: MemoryState | None = None,
+        episode_start: th.Tensor | None = None,
+    ) -> tuple[th.Tensor, th.Tensor, th.Tensor | None]:
+        """Values (N, 1), log-probabilities and entropy (N,) of one step per environment."""
+        distribution, values = self.heads(self._read(obs, state, episode_start).y)
+        return values, distribution.log_prob(actions), distribution.entropy()
+
+    def get_distribution(
+        self, obs: PyTorchObs, state: MemoryState | None = None, episode_start: th.Tensor | None = None
+    ) -> Distribution:
+        """Action distribution."""
+        return self.heads(self._read(obs, state, episode_start).y)[0]
+
+    def predict_values(
+        self, obs: PyTorchObs, state: MemoryState | None = None, episode_start: th.Tensor | None = None
+    ) -> th.Tensor:
+        """Values (N, 1)."""
+        return self.heads(self._read(obs, state, episode_start).y)[1]
+
+    def predict(  # type: ignore[override]
+        self,
+        observation: np.ndarray | dict[str, np.ndarray],
+        state: MemoryState | None = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+    ) -> tuple[np.ndarray, MemoryState]:
+        """Action and next memory state, as in SB3's recurrent policies.
+
+        ``state``: what the previous call returned, None to begin with an empty memory; its size follows the
+        batch of observations. ``episode_start`` (n,): True where the observation is the first of an episode.
+        """
+        self.set_training_mode(False)
+        given: Any = observation
+        if isinstance(given, tuple) and len(given) == 2 and isinstance(given[1], dict):
+            raise ValueError(
+                "predict() was given the tuple (observation, info) instead of an observation: you are "
+                "probably mixing Gym API with SB3 VecEnv API. Gym: `obs, info = env.reset()`; "
+                "SB3 VecEnv: `obs = vec_env.reset()`. Pass the observation alone."
+            )
+        obs, vectorized = self.obs_to_tensor(observation)
+        starts = None
+        if episode_start is not None:
+            rows = len(next(iter(obs.values()))) if isinstance(obs, dict) else len(obs)
+            flags = check_episode_start(episode_start, rows)
+            starts = th.as_tensor(flags, device=self.device)
+        with th.no_grad():
+            out = self.step(obs, state, starts, deterministic)
+        actions = self.to_env(out.actions.cpu().numpy())
+        return (actions if vectorized else actions.squeeze(axis=0)), out.state
+
+    def to_env(self, actions: np.ndarray) -> np.ndarray:
+        """As the function `to_env`."""
+        return to_env(self, actions)
+
+
+def has_memory(policy_class: type[BasePolicy]) -> bool:
+    """Whether policies of that class read their history."""
+    return issubclass(policy_class, MemoryActorCriticPolicy)

@@ -1,0 +1,71 @@
+"""What policies return, and the shapes of observations and actions on their way in and out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch as th
+from gymnasium import spaces
+from stable_baselines3.common.distributions import Distribution
+from stable_baselines3.common.policies import BasePolicy
+
+from expirespan.agents.core.buffer import Observation
+from expirespan.memory import MemoryOutput, MemoryState, Trace
+
+
+class PolicyStep(NamedTuple):
+    """One step of acting in N environments: actions (N, ...), values (N, 1), log_prob (N,), state, trace."""
+
+    actions: th.Tensor
+    values: th.Tensor
+    log_prob: th.Tensor
+    state: MemoryState
+    trace: Trace
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Segments re-read with gradient.
+
+    ``values``, ``log_prob``, ``entropy`` (n, T), the last None where it has no formula; ``penalty`` (layers,)
+    in steps, of length 0 without spans; ``auxiliary``: losses of the memory's own, as `MemoryOutput` has them.
+    """
+
+    values: th.Tensor
+    log_prob: th.Tensor
+    entropy: th.Tensor | None
+    penalty: th.Tensor
+    auxiliary: th.Tensor
+
+
+@dataclass(frozen=True)
+class MemoryEvaluation(Evaluation):
+    """With what the memory answered, and the distribution of the n * T actions."""
+
+    distribution: Distribution
+    memory: MemoryOutput[Any]
+
+
+def flatten_steps(obs: Observation) -> Observation:
+    """(n, T, ...) -> (n * T, ...)."""
+    return {k: v.flatten(0, 1) for k, v in obs.items()} if isinstance(obs, dict) else obs.flatten(0, 1)
+
+
+def as_taken(actions: th.Tensor, space: spaces.Space[Any]) -> th.Tensor:
+    """Actions (n, T, action_dim) of the buffer -> (n * T, ...) as distributions take them."""
+    taken = actions.flatten(0, 1)
+    return taken.long().flatten() if isinstance(space, spaces.Discrete) else taken
+
+
+def to_env(policy: BasePolicy, actions: np.ndarray) -> np.ndarray:
+    """Actions as the environment takes them: of its shape, Box ones rescaled or clipped to its bounds."""
+    shape: tuple[int, ...] = policy.action_space.shape or ()
+    actions = actions.reshape((-1, *shape))
+    if not isinstance(policy.action_space, spaces.Box):
+        return actions
+    if policy.squash_output:
+        return np.asarray(policy.unscale_action(actions))
+    clipped: np.ndarray = np.clip(actions, policy.action_space.low, policy.action_space.high)
+    return clipped

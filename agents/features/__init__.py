@@ -1,0 +1,1 @@
+"""Features of observations: lines of tokens, standardised arrays."""

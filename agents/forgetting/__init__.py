@@ -1,0 +1,1 @@
+"""What makes spans short: the price, the lesson, how spans follow it."""

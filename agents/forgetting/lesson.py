@@ -1,0 +1,154 @@
+"""A lesson in forgetting: "forget what does not change what you would do".
+
+The price of spans alone (paper, eq. 7) shortens every span, and once a task is solved nothing in the reward pulls
+back before failures come: a cue deleted before its use has no gradient left. So some environments, the teachers,
+act with every span held at ``max_span``. On their segments the same policy is read a second time through
+its own spans, and the spans descend on
+
+    alpha sum_layers mean log e  +  mean KL(pi_full || pi_forgetful)
+
+whose first term shortens all of them and whose second lengthens those without which the policy would act
+otherwise. Only the span predictors learn from it, and they learn from nothing else; while it is taught, reward
+teaches the policy on the teachers' segments alone, so that what is forgotten on the way does not unsettle what is
+known. The logarithm makes the price one of *how many* memories outlive their reading rather than for how long: the
+many short spans feel it to the end and the few long ones hardly.
+
+The second reading is what acting reads, deletion included, or less: a softer one finds no fault with spans under
+which acting fails. What is deleted has gradient all the same (`expirespan.memory.counterfactual`). Not in the paper;
+docs/forgetting.md has the experiments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import torch as th
+from stable_baselines3.common.distributions import kl_divergence
+
+from expirespan.agents.core.buffer import SegmentBatch
+from expirespan.agents.core.policies import MemoryActorCriticPolicy
+from expirespan.agents.core.steps import MemoryEvaluation
+from expirespan.agents.forgetting.penalty import PenaltySchedule
+from expirespan.agents.forgetting.span_descent import SpanDescent
+from expirespan.memory import ExpireSpan, TransformerMemory, TransformerState
+from expirespan.memory.core import Reading
+from expirespan.memory.rule import require
+
+
+@dataclass(frozen=True)
+class Forgetting:
+    """Settings of the lesson.
+
+    ``fraction``: share of the environments, within (0, 1), that act with full memory.
+    ``shortest``: within (0, 1]; each segment is read as if all spans were multiplied by u ~ U(shortest, 1), so that
+    what matters gets a span with a margin. 1 for none.
+    ``step_size``: of the spans' descent, see `SpanDescent`.
+    ``tolerance``: in nats; the price falls as the divergence at the worst step of a segment rises, to nothing where
+    its running mean over segments reaches this. First the policy must be read rightly, then memory may cost.
+    """
+
+    fraction: float = 0.5
+    shortest: float = 0.7
+    step_size: float = 0.25
+    tolerance: float = 0.1
+    settling: float = 0.98
+
+    def __post_init__(self) -> None:
+        require(0 < self.fraction < 1, "fraction", self.fraction, "within (0, 1), both ends excluded")
+        require(0 < self.shortest <= 1, "shortest", self.shortest, "within (0, 1]")
+        require(self.step_size > 0, "step_size", self.step_size, "a number > 0")
+        require(0 < self.settling <= 1, "settling", self.settling, "within (0, 1]")
+        require(self.tolerance > 0, "tolerance", self.tolerance, "a number of nats > 0")
+
+    def pace(self, penalty: PenaltySchedule) -> float:
+        """Factor of the policy's learning rate: the longer it succeeds, the less it moves, so that spans can settle."""
+        return self.settling ** getattr(penalty, "settled", 0)
+
+    def teachers(self, n_envs: int, device: th.device) -> th.Tensor:
+        """(N,) bool: the last ``fraction`` of the environments, at least one."""
+        count = max(1, round(self.fraction * n_envs))
+        return th.arange(n_envs, device=device) >= n_envs - count
+
+    def begin(self, memory: TransformerMemory, state: TransformerState) -> TransformerState:
+        """State of the rollout's start in which teachers keep everything."""
+        longest = max(rule.max_span for rule in memory.rules)
+        floor = self.teachers(state.batch_size, state.time_B.device) * longest
+        return state.with_spans(floor=floor, limit=state.limit_B)
+
+
+KEEP = 0.9
+"""Share of the old worst divergence in its running mean, per minibatch."""
+
+
+class LessonGradient(NamedTuple):
+    """``kl``: divergence at the worst step of a segment, mean over segments, in nats; per layer, what its predictor
+    read and the gradient of the lesson in its spans.
+    """
+
+    kl: float
+    readings: list[list[Reading]]
+    grads: list[tuple[th.Tensor, ...]]
+
+
+class Lesson:
+    """The spans of one policy under instruction. ``teachers``: numbers of the environments it is given in."""
+
+    def __init__(self, settings: Forgetting, policy: MemoryActorCriticPolicy, n_envs: int) -> None:
+        self.settings, self.policy = settings, policy
+        self.teachers = settings.teachers(n_envs, th.device("cpu")).nonzero()[:, 0]
+        rules = policy.memory.rules if isinstance(policy.memory, TransformerMemory) else []
+        self.rules = [rule for rule in rules if isinstance(rule, ExpireSpan)]
+        self.descents = [SpanDescent(rule, settings.step_size) for rule in self.rules]
+        self.worst_kl = 0.0
+
+    @property
+    def parameters(self) -> list[th.nn.Parameter]:
+        """Of the span predictors."""
+        return [p for rule in self.rules for p in rule.predictor.parameters()]
+
+    def state_dict(self) -> dict[str, Any]:
+        """What it has learned beside the weights, for a checkpoint."""
+        return {
+            "worst_kl": self.worst_kl,
+            "descents": [descent.state_dict() for descent in self.descents],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Inverse of `state_dict`."""
+        self.worst_kl = state.get("worst_kl", 0.0)  # version 0.1 kept a mean over steps
+        for descent, part in zip(self.descents, state["descents"], strict=True):
+            descent.load_state_dict(part)
+
+    def gradient(self, batch: SegmentBatch, full: MemoryEvaluation, alpha: float) -> LessonGradient:
+        """Gradient on a minibatch of the teachers' segments. ``full``: the batch as acted."""
+        assert isinstance(batch.state, TransformerState)
+        n, device = batch.state.batch_size, batch.actions.device
+        scale = 1 - (1 - self.settings.shortest) * th.rand(n, device=device)
+        state = replace(batch.state.with_spans(scale=scale), taught=True)
+        forgetful = self.policy.unroll(batch.observations, batch.actions, state, batch.episode_starts)
+        readings = forgetful.memory.readings
+        with th.no_grad():
+            teacher, _ = self.policy.heads(full.memory.y.flatten(0, 1))
+        kl = kl_divergence(teacher, forgetful.distribution)
+        kl_nT = (kl.sum(-1) if kl.dim() > 1 else kl).view(n, -1)
+        episodes = n + int(batch.episode_starts[:, 1:].sum())
+        worst = kl_nT.detach().sum().item() / episodes
+        kl = kl_nT.mean()
+        self.worst_kl = KEEP * self.worst_kl + (1 - KEEP) * worst
+        alpha *= max(0.0, 1 - self.worst_kl / self.settings.tolerance)
+        price = th.stack([_price(layer) for layer in readings]).sum()
+        flat = iter(th.autograd.grad(kl + alpha * price, [r.span_BK for layer in readings for r in layer]))
+        grads = [tuple(next(flat) for _ in layer) for layer in readings]
+        return LessonGradient(worst, readings, grads)
+
+    def learn(self, lesson: LessonGradient) -> None:
+        """Take one step on the spans. Call when nothing will be differentiated through the predictors any more."""
+        for descent, reading, grads in zip(self.descents, lesson.readings, lesson.grads, strict=True):
+            descent.step(reading, grads)
+
+
+def _price(readings: Sequence[Reading]) -> th.Tensor:
+    """Mean log e over the memories read, e in steps; its gradient never vanishes, however short a span is."""
+    return th.cat([reading.span_BK[reading.present_BK] for reading in readings]).log().mean()

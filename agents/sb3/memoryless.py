@@ -1,0 +1,127 @@
+"""Policies and rollout buffers that know no memory, under the interface of those that do.
+
+With them `MemoryPPO` and `MemoryA2C` do what PPO and A2C do: a policy class of Stable-Baselines3, or one derived
+from it, is trained on single steps; a rollout buffer class has its say about advantages and returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import torch as th
+from stable_baselines3.common.buffers import RolloutBuffer
+from stable_baselines3.common.policies import ActorCriticPolicy
+
+from expirespan.agents.core.buffer import MemoryRolloutBuffer, Observation
+from expirespan.agents.core.steps import Evaluation, PolicyStep, as_taken, flatten_steps
+from expirespan.memory import MemoryState, Trace
+
+
+@dataclass(frozen=True)
+class NoState(MemoryState):
+    """Nothing remembered: ``rows`` (B, 0)."""
+
+    rows: th.Tensor
+
+    @property
+    def batch_size(self) -> int:
+        """Number of environments."""
+        return len(self.rows)
+
+    def map(self, fn: Callable[[th.Tensor], th.Tensor]) -> Self:
+        """Apply ``fn`` to the empty tensor."""
+        return type(self)(fn(self.rows))
+
+    @classmethod
+    def cat(cls, states: Sequence[Self]) -> Self:
+        """Join along the environments."""
+        return cls(th.cat([state.rows for state in states]))
+
+    def state_dict(self) -> dict[str, th.Tensor]:
+        """For saving."""
+        return {"rows": self.rows}
+
+    @classmethod
+    def from_state_dict(cls, tensors: dict[str, th.Tensor]) -> Self:
+        """Inverse of `state_dict`."""
+        return cls(tensors["rows"])
+
+
+@dataclass(frozen=True)
+class Memoryless:
+    """A policy without memory, with those methods of `MemoryActorCriticPolicy` by which agents learn."""
+
+    policy: ActorCriticPolicy
+    memory: None = None
+
+    def initial_state(self, n_envs: int) -> NoState:
+        """Nothing."""
+        return NoState(th.zeros(n_envs, 0))
+
+    def step(
+        self, obs: Any, state: MemoryState, episode_start: th.Tensor, deterministic: bool = False
+    ) -> PolicyStep:
+        """Act once in every environment, through the policy's own ``forward``."""
+        actions, values, log_prob = self.policy(obs, deterministic=deterministic)
+        return PolicyStep(actions, values, log_prob, state, Trace([], [], []))
+
+    def unroll(
+        self, obs: Observation, actions: th.Tensor, state: MemoryState, episode_start: th.Tensor
+    ) -> Evaluation:
+        """Read segments (n, T, ...) step by step, through the policy's own ``evaluate_actions``."""
+        shape = episode_start.shape
+        values, log_prob, entropy = self.policy.evaluate_actions(
+            flatten_steps(obs), as_taken(actions, self.policy.action_space)
+        )
+        return Evaluation(
+            values=values.view(shape),
+            log_prob=log_prob.view(shape),
+            entropy=None if entropy is None else entropy.view(shape),
+            penalty=th.zeros(0, device=values.device),
+            auxiliary=th.zeros(0, device=values.device),
+        )
+
+    def predict_values(
+        self, obs: Any, state: MemoryState, episode_start: th.Tensor | None = None
+    ) -> th.Tensor:
+        """Values (N, 1)."""
+        return self.policy.predict_values(obs)
+
+
+class MirroredRolloutBuffer(MemoryRolloutBuffer):
+    """Also fills ``mirror``, a buffer of SB3's kind, and takes over the advantages and returns it computes."""
+
+    def __init__(self, *args: Any, mirror: RolloutBuffer, **kwargs: Any) -> None:
+        self.mirror = mirror
+        super().__init__(*args, **kwargs)
+
+    def reset(self) -> None:
+        """Empty both."""
+        super().reset()
+        self.mirror.reset()
+
+    def add(  # type: ignore[override]
+        self,
+        obs: Observation,
+        action: th.Tensor,
+        reward: np.ndarray,
+        episode_start: th.Tensor,
+        value: th.Tensor,
+        log_prob: th.Tensor,
+    ) -> None:
+        """Store one step of every environment in both."""
+        super().add(obs, action, reward, episode_start, value, log_prob)
+        seen: Any = (
+            {k: v.cpu().numpy() for k, v in obs.items()} if isinstance(obs, dict) else obs.cpu().numpy()
+        )
+        taken = action.cpu().numpy().reshape(self.n_envs, self.action_dim)
+        self.mirror.add(seen, taken, reward, episode_start.cpu().numpy(), value, log_prob)
+
+    def compute_returns_and_advantage(self, last_values: th.Tensor, dones: np.ndarray) -> None:
+        """As ``mirror`` does."""
+        self.mirror.compute_returns_and_advantage(last_values, dones)
+        for name, array in (("advantage", self.mirror.advantages), ("return", self.mirror.returns)):
+            self.data[name] = th.as_tensor(array, dtype=th.float32, device=self.device).T.contiguous()

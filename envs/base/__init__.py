@@ -1,0 +1,1 @@
+"""What every family of environments shares: checks, moves, pictures, the base classes of the two variants."""

@@ -1,0 +1,1 @@
+"""Environments of Gymnasium and MiniGrid, wrapped such that an agent must remember."""

@@ -1,0 +1,1 @@
+"""The corridor: remember the ball, choose the door. `scalar.py` has the card."""

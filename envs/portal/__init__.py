@@ -1,0 +1,1 @@
+"""The portal rooms: which door led on. `scalar.py` has the card."""

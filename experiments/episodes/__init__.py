@@ -1,0 +1,1 @@
+"""Playing episodes, recording them, and what is kept in them as numbers."""

@@ -1,0 +1,218 @@
+"""Playing whole episodes with one player in many environments."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from gymnasium import spaces
+from gymnasium.vector.utils import batch_space
+
+from expirespan.envs import ORACLES
+from expirespan.experiments.episodes.cue_retention import CueMeter, Retention
+from expirespan.experiments.making.agents import Agent, memory_policy, rules
+from expirespan.experiments.making.envs import make_envs
+from expirespan.experiments.settings import Env
+from expirespan.experiments.settings.errors import UserError
+
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+
+class Player(Protocol):
+    """Acts in every environment."""
+
+    def act(self, observations: Any, starts: Flags, playing: Flags) -> tuple[npt.NDArray[Any], Floats]:
+        """Actions for all environments, and memories alive (layers, environments).
+
+        ``starts``: an episode begins; ``playing``: the others' actions do not matter. Environments once not
+        ``playing`` never play again.
+        """
+        ...
+
+
+class PolicyPlayer:
+    """An agent that takes its most likely actions, or draws them if not ``deterministic``."""
+
+    def __init__(self, agent: Agent, num_envs: int, deterministic: bool = True) -> None:
+        self.agent, self.deterministic = agent, deterministic
+        self.policy = memory_policy(agent)
+        self._state = self.policy.initial_state(num_envs)
+        self._ramps = [getattr(rule, "ramp", 0.0) for rule in rules(agent)]
+        self._rows = np.arange(num_envs)
+        space = batch_space(agent.action_space, num_envs)
+        space.seed(0)
+        self._actions = np.asarray(space.sample())  # those of environments that do not play any more
+        self._survivors: tuple[npt.NDArray[Any], list[torch.Tensor]] = self._rows, []
+        self._before = self._survivors
+        self.lives = np.zeros(num_envs)
+        """Steps for which what each environment has just seen can be read, in the layer that keeps it longest."""
+
+    def act(self, observations: Any, starts: Flags, playing: Flags) -> tuple[npt.NDArray[Any], Floats]:
+        """See `Player`; environments that do not play any more cost nothing."""
+        if playing.sum() < len(self._rows):
+            stay = playing[self._rows]
+            self._state = self._state[torch.as_tensor(np.flatnonzero(stay), device=self.agent.device)]
+            self._rows = self._rows[stay]
+        rows = self._rows
+        chosen = select(observations, rows)
+        with torch.no_grad():
+            out = self.policy.step(
+                self.policy.obs_to_tensor(chosen)[0],
+                self._state,
+                torch.as_tensor(starts[rows], device=self.agent.device),
+                deterministic=self.deterministic,
+            )
+        self._state = out.state
+        self._before, self._survivors = self._survivors, (rows, out.trace.births)
+        if out.trace.spans:
+            lives = [span[:, 0] + ramp for span, ramp in zip(out.trace.spans, self._ramps, strict=True)]
+            self.lives[rows] = torch.stack(lives).amax(0).cpu().numpy()
+        self._actions[rows] = self.policy.to_env(out.actions.cpu().numpy())
+        alive = np.zeros((len(out.trace.alive), len(starts)))
+        for layer, count in enumerate(out.trace.alive):
+            alive[layer, rows] = count[:, 0].cpu().numpy()
+        return self._actions, alive
+
+    def remembered(self, i: int) -> list[npt.NDArray[Any]]:
+        """Per layer, the timesteps whose memories the last action of environment i could read beside its own.
+
+        At the first step of an episode they are those of the episode before.
+        """
+        rows, births = self._before
+        row = int(np.searchsorted(rows, i))
+        return [layer[row].cpu().numpy() for layer in births]
+
+
+class OraclePlayer:
+    """The oracle of an environment."""
+
+    def __init__(self, env: Env, num_envs: int) -> None:
+        if env.gym_id not in ORACLES:
+            raise UserError(f"{env.gym_id} has no oracle")
+        self._oracle = ORACLES[env.gym_id](num_envs)
+        self._stacked = env.frame_stack > 1
+
+    def act(self, observations: Any, starts: Flags, playing: Flags) -> tuple[npt.NDArray[Any], Floats]:
+        """See `Player`."""
+        newest = observations[:, -1] if self._stacked else observations  # all that an oracle needs
+        return self._oracle.act(newest, starts), np.zeros((0, len(starts)))
+
+
+class RandomPlayer:
+    """Every action with the same chance."""
+
+    def __init__(self, space: spaces.Space[Any], num_envs: int, seed: int) -> None:
+        self._space = batch_space(space, num_envs)
+        self._space.seed(seed)
+
+    def act(self, observations: Any, starts: Flags, playing: Flags) -> tuple[npt.NDArray[Any], Floats]:
+        """See `Player`."""
+        return np.asarray(self._space.sample()), np.zeros((0, len(starts)))
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """E episodes. ``success`` is nan where the environment does not tell, and so is ``length``.
+
+    ``returns``, ``steps``, ``success``, ``length`` (of the corridor), each (E,); ``alive``, ``alive_at_end``
+    (layers, E): memories alive, the mean over the episode and at its last step. ``seconds`` in all.
+    ``step_seconds``, ``step_envs`` (S,): what each step of all environments took, and how many played.
+    ``first_end``: the step at which the first episode ended. ``retention``: None without cues or spans.
+    """
+
+    returns: Floats
+    steps: Floats
+    success: Floats
+    length: Floats
+    alive: Floats
+    alive_at_end: Floats
+    seconds: float
+    step_seconds: Floats
+    step_envs: Floats
+    first_end: int
+    retention: Retention | None = None
+
+
+def play(player: Player, env: Env, episodes: int, num_envs: int, seed: int) -> Episodes:
+    """Play ``episodes`` from the start to the end; environment i is seeded ``seed + i``.
+
+    How many episodes each environment plays is fixed beforehand. Taking those that end first would prefer
+    short ones.
+    """
+    envs = make_envs(env, num_envs)
+    quota = episodes // num_envs + (np.arange(num_envs) < episodes % num_envs)
+    playing, starts = quota > 0, np.ones(num_envs, dtype=bool)
+    returns, steps, alive_sum = np.zeros(num_envs), np.zeros(num_envs), np.zeros((0, num_envs))
+    rows: list[tuple[float, ...]] = []
+    alive_rows: list[tuple[Floats, Floats]] = []
+    times: list[tuple[float, int]] = []
+    first_end = 0
+    meter = CueMeter(num_envs)
+    begin = time.perf_counter()
+    observations, infos = envs.reset(seed=seed)
+    while playing.any():
+        cue, before = _cues(infos, num_envs), time.perf_counter()
+        actions, alive = player.act(observations, starts, playing)
+        observations, rewards, terminated, truncated, infos = envs.step(actions)
+        times.append((time.perf_counter() - before, int(playing.sum())))
+        if isinstance(player, PolicyPlayer) and len(alive):
+            meter.step(cue, player.lives, starts, playing)
+        if len(alive_sum) != len(alive):
+            alive_sum = np.zeros_like(alive)
+        returns, steps, alive_sum = returns + rewards, steps + 1, alive_sum + alive
+        starts = terminated | truncated
+        for i in np.flatnonzero(starts & playing).tolist():
+            final = infos.get("final_info", {})
+            rows.append((returns[i], steps[i], _fact(final, "is_success", i), _fact(final, "length", i)))
+            alive_rows.append((alive_sum[:, i] / steps[i], alive[:, i].copy()))
+            if isinstance(player, PolicyPlayer) and len(alive):
+                meter.end(i, player.remembered(i))
+            quota[i] -= 1
+            first_end = first_end or len(times)
+        returns[starts], steps[starts], alive_sum[:, starts] = 0, 0, 0
+        playing = quota > 0
+    envs.close()
+    of_return, of_steps, success, length = np.asarray(rows, dtype=float).T
+    mean, end = (np.stack(column, axis=1) for column in zip(*alive_rows, strict=True))
+    step_seconds, step_envs = np.asarray(times, dtype=float).T
+    seconds = time.perf_counter() - begin
+    retention = meter.result(of_steps, mean, success)
+    return Episodes(
+        of_return,
+        of_steps,
+        success,
+        length,
+        mean,
+        end,
+        seconds,
+        step_seconds,
+        step_envs,
+        first_end,
+        retention,
+    )
+
+
+def select(observations: Any, rows: Any) -> Any:
+    """Those of some environments, of an array or of a Dict's arrays."""
+    if isinstance(observations, Mapping):
+        return {name: part[rows] for name, part in observations.items()}
+    return observations[rows]
+
+
+def _cues(infos: Mapping[str, Any], num_envs: int) -> Flags:
+    """(N,): the observations show what must be remembered; none if the environment does not tell."""
+    cue = np.asarray(infos.get("cue", np.zeros(num_envs, bool)), bool)
+    told: Flags = np.asarray(infos.get("_cue", np.ones(num_envs, bool)), bool)
+    return cue & told
+
+
+def _fact(final: Mapping[str, Any], key: str, i: int) -> float:
+    """What environment i told at the end of an episode, nan if nothing."""
+    told = final.get(f"_{key}")
+    return float(final[key][i]) if key in final and (told is None or told[i]) else float("nan")

@@ -1,0 +1,185 @@
+"""An episode step by step, in a file: what was seen and done, and what the memory kept and read of it.
+
+docs/viewer.md describes the file; `EpisodeTrace.load` reads it.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+import zlib
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from expirespan.experiments.run_folder.files import atomically
+from expirespan.experiments.settings.errors import UserError
+
+FORMAT = "expirespan-trace"
+VERSION = 2
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int32]
+Bools = npt.NDArray[np.bool_]
+
+KINDS = {
+    "observation": "biuf", "action": "biuf", "reward": "f", "value": "f", "cue": "b", "span": "f", "alive": "iu",
+    "death": "iu", "attended": "iu", "attention": "f", "frames": "u", "frame": "iu", "text": "U",
+}  # fmt: skip
+"""Kinds of number (`numpy.dtype.kind`) of each array."""
+
+
+@dataclass(frozen=True)
+class EpisodeTrace:
+    """One episode of T steps under a memory of L layers (L = 0 for memories without spans).
+
+    ``observation`` (T, ...), ``action`` (T, ...), ``reward`` (T,), ``value`` (T,): the critic's;
+    ``cue`` (T,): the observation shows what must be remembered. ``span`` (L, T): life in steps given to the
+    state written at each step. ``alive`` (L, T): memories that each step could read, itself included.
+    ``death`` (L, T): the first step after which the memory written at each step was gone; T if it is still
+    there at the end. Which memories those are: see `alive_at`. ``about``: JSON-able facts: ``env``, ``settings``,
+    ``seed``, ``success``, ``ramp``, ``max_span``, ``trained_steps``, ``recipe``, ``actions`` (their names).
+
+    Empty where not recorded: ``attended``, ``attention`` (L, T, k): the memories that each step attended to most,
+    by the step they were written at, and the weights, mean over heads, largest first; -1 and 0 where there are
+    fewer. ``frames`` (U, height, width, 3): the different pictures of observations, ``frame`` (T,): which one each
+    step shows, -1 for none. ``text`` (T,): observations that are text.
+    """
+
+    observation: npt.NDArray[Any]
+    action: npt.NDArray[Any]
+    reward: Floats
+    value: Floats
+    cue: Bools
+    span: Floats
+    alive: Ints
+    death: Ints
+    about: dict[str, Any]
+    attended: Ints = field(default_factory=lambda: np.zeros((0, 0, 0), np.int32))
+    attention: npt.NDArray[np.floating[Any]] = field(default_factory=lambda: np.zeros((0, 0, 0), np.float16))
+    frames: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 1, 1, 3), np.uint8))
+    frame: Ints = field(default_factory=lambda: np.zeros(0, np.int32))
+    text: npt.NDArray[np.str_] = field(default_factory=lambda: np.zeros(0, np.str_))
+
+    def __post_init__(self) -> None:
+        T, L = len(self.observation), len(self.span)
+        if T == 0:
+            raise ValueError("an episode has at least one step")
+        for name, kinds in KINDS.items():
+            if getattr(self, name).dtype.kind not in kinds:
+                raise ValueError(f"{name} holds {getattr(self, name).dtype}")
+        for name in ("action", "reward", "value", "cue", "frame", "text"):
+            optional = name in ("frame", "text") and not getattr(self, name).size
+            if len(getattr(self, name)) != T and not optional:
+                raise ValueError(f"{name} has {len(getattr(self, name))} entries for {T} observations")
+        for name in ("span", "alive", "death"):
+            if getattr(self, name).shape != (L, T):
+                raise ValueError(f"{name} has shape {getattr(self, name).shape}: expected {(L, T)}")
+        k = self.attended.shape[-1] if self.attended.ndim == 3 else 0
+        for name in ("attended", "attention"):
+            if getattr(self, name).size and getattr(self, name).shape != (L, T, k):
+                raise ValueError(f"{name} has shape {getattr(self, name).shape}: expected {(L, T, k)}")
+        if self.frames.ndim != 4 or self.frames.shape[-1] != 3:
+            raise ValueError(f"frames has shape {self.frames.shape}: expected (U, height, width, 3)")
+        now = np.arange(T)
+        self._check("death", self.death, now, T)
+        self._check("attended", self.attended, -1, now[:, None])
+        self._check("frame", self.frame, -1, len(self.frames) - 1)
+        if not isinstance(self.about, dict):
+            raise ValueError(f"about holds {type(self.about).__name__}, not facts by name")
+
+    @staticmethod
+    def _check(name: str, values: npt.NDArray[Any], low: Any, high: Any) -> None:
+        if values.size and not ((low <= values) & (values <= high)).all():
+            raise ValueError(f"{name} refers to what is not in the episode")
+
+    @property
+    def steps(self) -> int:
+        """T."""
+        return len(self.observation)
+
+    @property
+    def layers(self) -> int:
+        """L."""
+        return len(self.span)
+
+    @property
+    def kept(self) -> Bools:
+        """(L, T): the memory written at each step is still there at the end."""
+        return self.death >= self.steps
+
+    @property
+    def expiry(self) -> Floats:
+        """(L, T): the time at which the span of the memory written at each step is over: step + span."""
+        return (np.arange(self.steps) + self.span).astype(np.float32)
+
+    @property
+    def finite_span(self) -> Floats:
+        """(L, T): ``span``, with the episode's length in the place of spans without end."""
+        return np.nan_to_num(self.span, posinf=self.steps)
+
+    @property
+    def outcome(self) -> str:
+        """success or failure; empty where the environment does not tell."""
+        told: dict[Any, str] = {True: "success", False: "failure"}
+        return told.get(self.about.get("success"), "")
+
+    def alive_at(self, t: int) -> Bools:
+        """(L, t + 1): the memories that step t could read, by the step they were written at; t itself is one."""
+        return self.death[:, : t + 1] >= t
+
+    def save(self, path: Path) -> None:
+        """Write a compressed ``.npz``, atomically."""
+        arrays = {name: getattr(self, name) for name in KINDS}
+        with atomically(path) as temporary:
+            np.savez_compressed(
+                temporary, format=FORMAT, version=VERSION, about=json.dumps(self.about), **arrays
+            )
+
+    @classmethod
+    def load(cls, path: Path) -> EpisodeTrace:
+        """Read what `save` wrote.
+
+        Raises:
+            UserError: the file is missing, damaged, not a trace, or of another version.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                data = {name: file[name] for name in file.files}
+        except FileNotFoundError:
+            raise UserError(
+                f"there is no trace {path}; `expirespan evaluate RUN --trace` records one"
+            ) from None
+        except (
+            OSError,
+            ValueError,
+            EOFError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            zipfile.BadZipFile,
+            zlib.error,
+        ) as error:
+            raise UserError(
+                f"{path} is damaged or no .npz file ({error}); record the episode again with "
+                "`expirespan evaluate RUN --trace`"
+            ) from None
+        if "format" not in data or str(data["format"]) != FORMAT:
+            raise UserError(
+                f"{path} is an .npz file but no trace of an episode; give one from a run's traces/"
+            )
+        if str(data.get("version")) != str(VERSION):
+            raise UserError(
+                f"{path} is a trace of version {data.get('version')} and this program reads {VERSION}; "
+                "record it again, or install the version that made it"
+            )
+        missing = [item.name for item in fields(cls) if item.name not in data]
+        if missing:
+            raise UserError(f"{path} is an incomplete trace without {', '.join(missing)}; record it again")
+        try:
+            return cls(**{name: data[name] for name in KINDS}, about=json.loads(str(data["about"])))
+        except (ValueError, TypeError) as error:
+            raise UserError(f"{path} is a damaged trace: {error}; record it again") from None

@@ -1,0 +1,159 @@
+"""From settings to agents, new ones or those of a checkpoint."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.utils import LinearSchedule
+
+from expirespan.agents import (
+    AdaptivePenalty,
+    ConstantPenalty,
+    Forgetting,
+    MemoryA2C,
+    MemoryActorCriticPolicy,
+    MemoryPPO,
+    PenaltySchedule,
+    SB3VecEnv,
+    StandardizedExtractor,
+    WarmupPenalty,
+)
+from expirespan.experiments.making.checked import checked
+from expirespan.experiments.making.envs import random_observations
+from expirespan.experiments.settings import (
+    A2CAlgorithm,
+    AdaptivePenaltyPart,
+    Config,
+    Env,
+    Lesson,
+    NoLesson,
+    Penalty,
+    WarmupPenaltyPart,
+    settings,
+)
+from expirespan.experiments.settings.errors import UserError
+
+Agent = MemoryPPO | MemoryA2C
+
+
+def make_agent(config: Config, env: SB3VecEnv) -> Agent:
+    """A new agent. Its constructor seeds python, numpy, torch and ``env`` with ``config.seed``."""
+    given = settings(config.algorithm)
+    policy: dict[str, Any] = {"memory": config.memory.name, "memory_kwargs": settings(config.memory)}
+    if config.env.choices and config.standardize:
+        raise UserError(f"standardize={config.standardize}: {config.env.gym_id} shows words; use 0")
+    if config.env.choices:
+        policy["features_extractor_kwargs"] = config.env.choices
+    elif config.standardize:
+        policy["features_extractor_class"] = StandardizedExtractor
+        policy["features_extractor_kwargs"] = {"least_deviation": config.least_deviation}
+    policy["net_arch"] = list(given.pop("net_arch"))
+    policy["predictor_lr"] = given.pop("predictor_lr")
+    if given.pop("lr_schedule") == "linear":
+        given["learning_rate"] = LinearSchedule(given["learning_rate"], 0.0, 1.0)
+    kind = MemoryA2C if isinstance(config.algorithm, A2CAlgorithm) else MemoryPPO
+    with checked(f"{config.algorithm.name} with memory {config.memory.name}"):
+        agent = kind(
+            _policy(config.env, env.observation_space),
+            env,
+            policy_kwargs=policy,
+            span_penalty=_penalty(config.penalty),
+            forgetting=_forgetting(config.forgetting),
+            seed=config.seed,
+            device=check_device(config.device),
+            **given,
+        )
+        if isinstance(agent.policy.features_extractor, StandardizedExtractor):
+            agent.policy.features_extractor.calibrate(random_observations(config))
+        return agent
+
+
+def _policy(env: Env, space: spaces.Space[Any]) -> str:
+    if env.choices:
+        return "ChoicePolicy"
+    return "MultiInputPolicy" if isinstance(space, spaces.Dict) else "MlpPolicy"
+
+
+def load_agent(
+    config: Config,
+    checkpoint: Path,
+    env: SB3VecEnv | None = None,
+    device: str | None = None,
+    resume: bool = False,
+) -> Agent:
+    """The agent in a checkpoint of a run with these settings; ``resume``: with ``env`` where the run stood.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    kind = MemoryA2C if isinstance(config.algorithm, A2CAlgorithm) else MemoryPPO
+    try:
+        return kind.load(checkpoint, env=env, device=check_device(device or config.device), resume=resume)
+    except Exception as error:  # zipfile, safetensors and torch each have their own
+        raise UserError(f"cannot load the checkpoint {checkpoint}: {error}") from error
+
+
+def memory_policy(agent: Agent) -> MemoryActorCriticPolicy:
+    """The policy of an agent that was made or loaded here: one that reads its memory."""
+    assert isinstance(agent.policy, MemoryActorCriticPolicy)
+    return agent.policy
+
+
+def rules(agent: Agent) -> list[Any]:
+    """The rules for forgetting of the agent's layers; none for recurrent memories."""
+    return list(getattr(agent.policy.memory, "rules", []))
+
+
+def check_device(device: str) -> str:
+    """The device, if there is one of that name.
+
+    Raises:
+        UserError: it is unknown or not on this machine.
+    """
+    try:
+        kind = "cpu" if device == "auto" else torch.device(device).type
+    except RuntimeError:
+        raise UserError(f"device={device!r}: expected auto, cpu, cuda or cuda:N") from None
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise UserError(f"device={device!r}: PyTorch finds no GPU here; use --device cpu or auto")
+    return device
+
+
+def _penalty(part: Penalty) -> PenaltySchedule:
+    with checked(f"penalty {part.name}"):
+        if isinstance(part, AdaptivePenaltyPart):
+            return AdaptivePenalty(**settings(part))
+        return (
+            WarmupPenalty(**settings(part))
+            if isinstance(part, WarmupPenaltyPart)
+            else ConstantPenalty(part.coef)
+        )
+
+
+def _forgetting(part: Lesson) -> Forgetting | None:
+    with checked("forgetting"):
+        return None if isinstance(part, NoLesson) else Forgetting(**settings(part))
+
+
+def max_spans(agent: Agent) -> list[float | None]:
+    """Longest span of each layer; None for no limit."""
+    return [rule.max_span if math.isfinite(rule.max_span) else None for rule in rules(agent)]
+
+
+def override_max_span(agent: Agent, max_span: float) -> None:
+    """Give every layer another longest span: what was kept lives longer in proportion, the rest dies soon.
+
+    Raises:
+        UserError: it is no number of steps, or the memory has no spans to lengthen.
+    """
+    if not 0 < max_span < math.inf or not rules(agent):
+        raise UserError(
+            f"max-span={max_span}: expected a number of steps > 0, and an agent whose memory has spans "
+            f"(this one's is {agent.policy.memory_name})"
+        )
+    for rule in rules(agent):
+        rule.max_span = float(max_span)

@@ -1,0 +1,26 @@
+"""A recipe: an experiment as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from expirespan.experiments.settings import Config
+
+ZOO = "`ppo_lstm` of rl-baselines3-zoo, whose returns and budget are to be met"
+LIGHT = "Sukhbaatar et al. 2021, arXiv 2105.06548, instructions in LIGHT; ours in a grammar of our own"
+PAPER = "the corridor task of Sukhbaatar et al. 2021, arXiv 2105.06548"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """``summary`` and ``expected`` score are for people; ``source`` is where task and settings come from."""
+
+    summary: str
+    source: str
+    expected: str
+    config: Config
+
+
+def recipe(name: str, summary: str, expected: str, config: Config, source: str = PAPER) -> tuple[str, Recipe]:
+    """A recipe with its name; its runs are put under that name."""
+    return name, Recipe(summary, source, expected, replace(config, recipe=name))

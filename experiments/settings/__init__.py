@@ -1,0 +1,193 @@
+"""Everything that decides a training run, as typed settings.
+
+The text under a setting is its help on the command line. Some settings are *parts*, of which there are
+several kinds (of memory, environment, algorithm, penalty): each a dataclass, known by its ``name``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from expirespan.experiments.settings.learning import (
+    A2CAlgorithm,
+    AdaptivePenaltyPart,
+    Algorithm,
+    ConstantPenaltyPart,
+    ForgettingLesson,
+    Lesson,
+    NoLesson,
+    Penalty,
+    PPOAlgorithm,
+    WarmupPenaltyPart,
+)
+from expirespan.experiments.settings.memories import (
+    AdaptiveSpanMemory,
+    CompressiveMemory,
+    ExpireSpanMemory,
+    FixedWindowMemory,
+    GRUMemory,
+    LSTMMemory,
+    Memory,
+)
+from expirespan.experiments.settings.values import Count
+from expirespan.experiments.settings.worlds import (
+    CorridorEnv,
+    Env,
+    GymEnv,
+    InstructionEnv,
+    PortalEnv,
+    TMazeEnv,
+)
+
+__all__ = [
+    "KINDS",
+    "A2CAlgorithm",
+    "AdaptivePenaltyPart",
+    "AdaptiveSpanMemory",
+    "Algorithm",
+    "CompressiveMemory",
+    "Config",
+    "ConstantPenaltyPart",
+    "CorridorEnv",
+    "Count",
+    "Env",
+    "Evaluation",
+    "ExpireSpanMemory",
+    "FixedWindowMemory",
+    "ForgettingLesson",
+    "GRUMemory",
+    "GymEnv",
+    "InstructionEnv",
+    "Kinds",
+    "LSTMMemory",
+    "Lesson",
+    "Memory",
+    "NoLesson",
+    "PPOAlgorithm",
+    "Part",
+    "Penalty",
+    "PortalEnv",
+    "TMazeEnv",
+    "Target",
+    "WarmupPenaltyPart",
+    "choose",
+    "settings",
+]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Episodes apart from training, with fixed seeds and the most likely actions."""
+
+    every: Count = 200_000
+    """Environment steps between evaluations."""
+    episodes: int = 200
+    """Episodes per evaluation."""
+    num_envs: int = 50
+    """Environments they are spread over."""
+    seed: int = 1_000_000
+    """Environment i is seeded seed + i, anew at each evaluation."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Training ends when evaluations in a row reach it."""
+
+    success: float | None = None
+    """Success rate; None for any."""
+    mean_return: float | None = None
+    """Mean return; None for any. Without this and success, training takes all steps."""
+    alive: float | None = None
+    """Most memories per layer, at the end of the longest episodes; None for any number."""
+    evaluations: int = 2
+    """How many evaluations in a row."""
+    hold: Count = 0
+    """Environment steps to train on after the target is reached, to see whether it is held."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """One training run."""
+
+    recipe: str = "custom"
+    """Name of the folder under runs."""
+    seed: int = 0
+    """Seed of environments, torch, numpy and python."""
+    total_timesteps: Count = 1_000_000
+    """Environment steps of training."""
+    trained_agent: str | None = None
+    """Run or checkpoint file whose policy's weights to begin with, such as one of an easier task; None for new ones."""
+    standardize: Count = 0
+    """Steps of random actions by which observations are standardised once, before training; 0 for raw ones."""
+    least_deviation: float = 0.1
+    """Least share of the largest deviation by which they are divided; the smaller, the more what is rare weighs."""
+    reward_scale: float = 1.0
+    """Rewards are multiplied by this in training; what is reported is not."""
+    num_envs: int = 64
+    """Environments side by side."""
+    env: Env = field(default_factory=CorridorEnv)
+    """Training environment."""
+    eval_env: Env = field(default_factory=CorridorEnv)
+    """Evaluation environment; follows overrides of env that are not given for itself."""
+    memory: Memory = field(default_factory=ExpireSpanMemory)
+    """What the agent remembers with."""
+    algorithm: Algorithm = field(default_factory=PPOAlgorithm)
+    """How it learns."""
+    penalty: Penalty = field(default_factory=ConstantPenaltyPart)
+    """Price of remembering, per step of span."""
+    forgetting: Lesson = field(default_factory=NoLesson)
+    """A lesson in forgetting."""
+    evaluation: Evaluation = field(default_factory=Evaluation)
+    """Evaluation during training."""
+    target: Target = field(default_factory=Target)
+    """When to end before all steps are used."""
+    checkpoints: int = 3
+    """Newest checkpoints to keep, besides the best."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N."""
+    threads: int = 1
+    """Threads of PyTorch on the CPU; another number may change the last digits of results."""
+    runs: str = "runs"
+    """Folder for run folders."""
+    wandb: Literal["auto", "offline", "off"] = "auto"
+    """W&B: auto is online where you are logged in and offline elsewhere."""
+    tensorboard: bool = True
+    """Write TensorBoard files."""
+    progress: bool = True
+    """Show a progress bar."""
+
+
+Part = Env | Memory | Algorithm | Penalty | Lesson
+Kinds = dict[str, dict[str, Any]]
+"""The kinds of each part of some settings, by name."""
+
+
+def _by_name(*kinds: Any) -> dict[str, Any]:
+    return {kind.name: kind for kind in kinds}
+
+
+_WORLDS = (CorridorEnv, TMazeEnv, PortalEnv, InstructionEnv, GymEnv)
+KINDS: Kinds = {
+    "env": _by_name(*_WORLDS),
+    "eval_env": _by_name(*_WORLDS),
+    "memory": _by_name(
+        ExpireSpanMemory, FixedWindowMemory, AdaptiveSpanMemory, CompressiveMemory, LSTMMemory, GRUMemory
+    ),
+    "algorithm": _by_name(PPOAlgorithm, A2CAlgorithm),
+    "penalty": _by_name(ConstantPenaltyPart, WarmupPenaltyPart, AdaptivePenaltyPart),
+    "forgetting": _by_name(NoLesson, ForgettingLesson),
+}
+"""The kinds of each part of a `Config`, by name."""
+
+
+def settings(part: Any) -> dict[str, Any]:
+    """The settings of a part, by name."""
+    return {item.name: getattr(part, item.name) for item in fields(part)}
+
+
+def choose(kind: Any, previous: Any) -> Any:
+    """A part of another kind, with the settings of ``previous`` that it has too and that are no defaults."""
+    default = settings(type(previous)())
+    known = {item.name for item in fields(kind)}
+    return kind(**{n: v for n, v in settings(previous).items() if n in known and v != default[n]})

@@ -1,0 +1,136 @@
+"""How an agent learns: the algorithm, the price of remembering, the lesson in forgetting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from expirespan.experiments.settings.values import Count
+
+
+@dataclass(frozen=True)
+class _OnPolicy:
+    learning_rate: float = 3e-4
+    """Step size of the optimiser."""
+    lr_schedule: Literal["constant", "linear"] = "constant"
+    """linear: the step size falls to 0 over total-timesteps."""
+    predictor_lr: float = 1.0
+    """Learning rate of the span predictors as a multiple of the rest's."""
+    net_arch: tuple[int, ...] = ()
+    """Hidden layers of the policy's and of the value's head; none: the memory's layers are network enough."""
+    n_steps: int = 128
+    """Steps of every environment between updates."""
+    gamma: float = 0.99
+    """Discount."""
+    gae_lambda: float = 0.95
+    """Bias against variance of advantages (GAE)."""
+    ent_coef: float = 0.01
+    """Weight of the entropy bonus."""
+    vf_coef: float = 0.5
+    """Weight of the value loss."""
+    max_grad_norm: float = 0.5
+    """Gradients are clipped to this norm."""
+    min_advantage_std: float = 1e-8
+    """Least divisor of advantages, lest minibatches without reward blow up noise."""
+
+
+@dataclass(frozen=True)
+class PPOAlgorithm(_OnPolicy):
+    """MemoryPPO."""
+
+    name: ClassVar[str] = "ppo"
+    batch_size: int = 2048
+    """Steps per minibatch; whole segments of n_steps."""
+    n_epochs: int = 3
+    """Passes over each rollout."""
+    clip_range: float = 0.2
+    """Clipping of the probability ratio."""
+    target_kl: float | None = None
+    """An update ends when the policy has moved 1.5 times this far."""
+
+
+@dataclass(frozen=True)
+class A2CAlgorithm(_OnPolicy):
+    """MemoryA2C."""
+
+    name: ClassVar[str] = "a2c"
+    learning_rate: float = 7e-4
+    """Step size of the optimiser."""
+    gae_lambda: float = 1.0
+    """Bias against variance of advantages (GAE)."""
+    normalize_advantage: bool = False
+    """Divide advantages by their standard deviation."""
+    use_rms_prop: bool = True
+    """Optimise with RMSprop; otherwise with Adam."""
+
+
+Algorithm = PPOAlgorithm | A2CAlgorithm
+
+
+@dataclass(frozen=True)
+class ConstantPenaltyPart:
+    """The same price from the first step (paper)."""
+
+    name: ClassVar[str] = "constant"
+    coef: float = 0.0
+    """Price of a step of span in the loss."""
+
+
+@dataclass(frozen=True)
+class WarmupPenaltyPart:
+    """No price at first, then rising linearly."""
+
+    name: ClassVar[str] = "warmup"
+    coef: float = 1e-5
+    """Price at the end of the rise."""
+    start: Count = 1_000_000
+    """Environment steps before it begins."""
+    steps: Count = 1_000_000
+    """Environment steps it takes."""
+
+
+@dataclass(frozen=True)
+class AdaptivePenaltyPart:
+    """Rises while the agent succeeds, falls while it does not."""
+
+    name: ClassVar[str] = "adaptive"
+    coef: float = 0.05
+    """Price when success first reaches the target."""
+    target: float = 0.95
+    """Success rate (or mean return) that must hold for the price to rise."""
+    growth: float = 1.1
+    """Factor for each rollout at the target."""
+    decay: float = 0.8
+    """Factor for each rollout below it."""
+    maximum: float | None = None
+    """Highest price; None for coef."""
+
+
+Penalty = ConstantPenaltyPart | WarmupPenaltyPart | AdaptivePenaltyPart
+
+
+@dataclass(frozen=True)
+class NoLesson:
+    """Nothing but reward and penalty shapes the spans."""
+
+    name: ClassVar[str] = "none"
+
+
+@dataclass(frozen=True)
+class ForgettingLesson:
+    """Some environments act with full memory; forgetting is taught on what they did."""
+
+    name: ClassVar[str] = "lesson"
+    fraction: float = 0.5
+    """Share of the environments that act with full memory."""
+    shortest: float = 0.7
+    """Spans are taught as if multiplied by a number between this and 1, for a margin."""
+    step_size: float = 0.25
+    """Of the spans' descent."""
+    tolerance: float = 0.1
+    """Divergence from full memory, in nats at the worst step of a segment, at which spans cost nothing."""
+    settling: float = 0.98
+    """Factor on the learning rate for each rollout in which success has held, so that spans can settle."""
+
+
+Lesson = NoLesson | ForgettingLesson

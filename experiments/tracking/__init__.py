@@ -1,0 +1,1 @@
+"""Where logs go: CSV, TensorBoard, W&B."""

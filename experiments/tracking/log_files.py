@@ -1,0 +1,101 @@
+"""What the logger of stable-baselines3 writes to: the CSV of record, and TensorBoard with histograms."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.logger import KVWriter, TensorBoardOutputFormat
+from torch.utils.tensorboard import SummaryWriter
+
+from expirespan.agents import Histogram
+from expirespan.experiments.run_folder.files import atomically
+
+STEP = "time/total_timesteps"
+"""The key whose value is the horizontal axis of everything logged."""
+
+NOT_TEXT = ("stdout", "log", "json", "csv")
+"""Formats that histograms and pictures are kept from."""
+
+
+class CSVWriter(KVWriter):
+    """A row per call, a column per key in the order of their first appearance.
+
+    Unlike SB3's writer it appends to the file it finds, so that a resumed run goes on in it (without its rows
+    after step ``until``), and its columns have the same order in every process. A row with a new key rewrites
+    the file, which happens a few times per run.
+    """
+
+    def __init__(self, path: Path, until: int | None = None) -> None:
+        self.path = path
+        self.columns: list[str] = []
+        if path.exists():
+            rows = read_csv(path)
+            self.columns = list(rows[0]) if rows else []
+            kept = [row for row in rows if until is None or int(row[STEP] or 0) <= until]
+            self._rewrite(kept)
+        else:
+            path.touch()
+
+    def write(self, key_values: dict[str, Any], key_excluded: dict[str, Any], step: int = 0) -> None:
+        """Append the scalars and texts among the values."""
+        row = {
+            key: _plain(value)
+            for key, value in key_values.items()
+            if "csv" not in (key_excluded.get(key) or ()) and np.ndim(value) == 0
+        }
+        row.setdefault(STEP, step)
+        new = [key for key in row if key not in self.columns]
+        if new:
+            rows = read_csv(self.path)
+            self.columns += new
+            self._rewrite(rows)
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            csv.DictWriter(file, self.columns).writerow(row)
+
+    def _rewrite(self, rows: list[dict[str, str]]) -> None:
+        with atomically(self.path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, self.columns)
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """Rows by column; an empty text where a row has no value."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file, restval=""))
+
+
+class TensorBoardWriter(TensorBoardOutputFormat):
+    """SB3's, which also takes a `Histogram`, and hides what was logged after step ``until`` before a resumption."""
+
+    def __init__(self, folder: str, until: int | None = None) -> None:
+        self.writer = SummaryWriter(log_dir=folder, purge_step=None if until is None else until + 1)
+        self._is_closed = False
+
+    def write(self, key_values: dict[str, Any], key_excluded: dict[str, Any], step: int = 0) -> None:
+        """Write everything to the event file."""
+        for key, value in key_values.items():
+            if isinstance(value, Histogram):
+                centres = (value.edges[:-1] + value.edges[1:]) / 2
+                self.writer.add_histogram_raw(
+                    key,
+                    min=value.edges[0],
+                    max=value.edges[-1],
+                    num=value.counts.sum(),
+                    sum=float(value.counts @ centres),
+                    sum_squares=float(value.counts @ centres**2),
+                    bucket_limits=value.edges[1:].tolist(),
+                    bucket_counts=value.counts.tolist(),
+                    global_step=step,
+                )
+        super().write(key_values, key_excluded, step)
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else value

@@ -1,0 +1,152 @@
+"""Weights & Biases: the only file that knows of it. Whatever goes wrong there, training goes on."""
+
+from __future__ import annotations
+
+import netrc
+import os
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO, StringIO
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlparse
+
+import numpy as np
+from stable_baselines3.common.logger import Image, KVWriter
+
+from expirespan.agents import Histogram
+from expirespan.experiments.tracking.log_files import STEP
+from expirespan.experiments.tracking.log_values import Movie, Page, Table
+from expirespan.experiments.tracking.wandb_files import logged_rows
+
+Mode = Literal["auto", "offline", "off"]
+
+
+class WandbWriter(KVWriter):
+    """Sends what is logged to W&B: scalars, `Histogram`, SB3's `Image`, and what `log_values.py` defines.
+
+    Offline unless the user is logged in (or ``WANDB_MODE`` says otherwise), or if W&B cannot be reached:
+    ``folder/wandb/offline-run-*``, which ``wandb sync`` uploads. A killed run loses its last block, so W&B is
+    not the record of truth. A run that is resumed at step ``until`` does not log again what it had logged beyond.
+    """
+
+    def __init__(
+        self, folder: Path, name: str, config: dict[str, Any], mode: Mode = "auto", until: int | None = None
+    ) -> None:
+        self.run: Any = None
+        self._data = folder / "wandb"
+        self._logged: Counter[int] = Counter()
+        if mode == "off":
+            return
+        if until is not None and self._data.exists():
+            self._logged = Counter({s: n for s, n in logged_rows(folder, STEP).items() if s > until})
+        chosen = os.environ.get("WANDB_MODE") or ("online" if mode == "auto" and _logged_in() else "offline")
+        try:
+            try:
+                self.run = _start(folder, name, config, chosen)
+            except Exception as error:
+                if chosen != "online":
+                    raise
+                warnings.warn(f"no W&B ({error}): offline from here on, see `wandb sync`", stacklevel=2)
+                self.run = _start(folder, name, config, "offline")
+            self.run.define_metric(STEP)
+            self.run.define_metric("*", step_metric=STEP)
+        except Exception as error:
+            self._give_up(error)
+
+    def write(self, key_values: dict[str, Any], key_excluded: dict[str, Any], step: int = 0) -> None:
+        """Log all values under the step."""
+        if self.run is None:
+            return
+        if self._logged[step] > 0:
+            self._logged[step] -= 1
+            return
+        try:
+            with _data_in(self._data):
+                shown = {
+                    k: _wandb(v) for k, v in key_values.items() if "wandb" not in (key_excluded.get(k) or ())
+                }
+                self.run.log(shown | {STEP: step})
+        except Exception as error:
+            self._give_up(error)
+
+    def close(self, exit_code: int = 0) -> None:
+        """Finish the run; further calls do nothing."""
+        run, self.run = self.run, None
+        if run is not None:
+            try:
+                run.finish(exit_code=exit_code)
+            except Exception as error:
+                self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        self.run = None
+        warnings.warn(
+            f"W&B failed and is off from here on; everything is in progress.csv too ({error})", stacklevel=3
+        )
+
+
+def _start(folder: Path, name: str, config: dict[str, Any], mode: str) -> Any:
+    import wandb
+
+    settings = wandb.Settings(silent=True, console="off", init_timeout=30)
+    if hasattr(settings, "finish_timeout"):  # not in older versions
+        settings.finish_timeout = 120  # a network that is gone must not keep a finished run from ending
+    return wandb.init(
+        project="expirespan",
+        dir=str(folder),
+        name=name,
+        id=name,
+        resume="allow" if mode == "online" else None,
+        config=config,
+        mode=mode,  # type: ignore[arg-type]
+        settings=settings,
+    )
+
+
+@contextmanager
+def _data_in(folder: Path) -> Iterator[None]:
+    """Keep pictures of tables in the run's folder, where ``wandb sync`` needs them, rather than in the user's home."""
+    if "WANDB_DATA_DIR" in os.environ:
+        yield
+        return
+    os.environ["WANDB_DATA_DIR"] = str(folder.absolute())
+    try:
+        yield
+    finally:
+        del os.environ["WANDB_DATA_DIR"]
+
+
+def _wandb(value: Any) -> Any:
+    import wandb
+
+    match value:
+        case Histogram():
+            return wandb.Histogram(np_histogram=(value.counts, value.edges))
+        case Image():
+            return wandb.Image(value.image)
+        case Movie():
+            return wandb.Video(BytesIO(value.gif()), format="gif")
+        case Page():
+            return wandb.Html(StringIO(value.html), inject=False)  # a text might be taken for a path
+        case Table():
+            rows = [
+                [wandb.Image(cell) if isinstance(cell, np.ndarray) else cell for cell in row]
+                for row in value.rows
+            ]
+            return wandb.Table(columns=list(value.columns), data=rows)
+        case _:
+            return value
+
+
+def _logged_in() -> bool:
+    """Whether W&B would find a key, without asking for one or going to the network."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
+    try:
+        return netrc.netrc().authenticators(host) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False

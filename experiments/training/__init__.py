@@ -1,0 +1,1 @@
+"""What `expirespan train` does."""

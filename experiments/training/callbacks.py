@@ -1,0 +1,171 @@
+"""What happens during training beside learning: evaluation, checkpoints, and the decision to end."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from stable_baselines3.common.callbacks import BaseCallback
+
+from expirespan.experiments.episodes.playing import PolicyPlayer
+from expirespan.experiments.episodes.record import image_of, record_episode
+from expirespan.experiments.episodes.trace import EpisodeTrace
+from expirespan.experiments.evaluation.describe import describe
+from expirespan.experiments.evaluation.evaluate import Score, score
+from expirespan.experiments.making.agents import Agent
+from expirespan.experiments.run_folder.files import atomically
+from expirespan.experiments.settings import Config, Target
+from expirespan.experiments.tracking.log_files import STEP
+from expirespan.experiments.training.progress import say
+from expirespan.experiments.training.session import Session
+from expirespan.experiments.viewer.episode_media import log_episode
+
+ROW_STEPS = 8192
+"""About as many environment steps lie between two rows of the log."""
+
+
+class TrainingCallback(BaseCallback):
+    """Evaluates at intervals, between an update and the next rollout, and saves the agent that was evaluated.
+
+    A resumed run goes on with the intervals, the best and the target held so far, by the evaluations in its run.
+
+    Learning stops when the target is reached and held for as long as asked, or soon after the session's signal asks
+    for it. Evaluation has environments and seeds of its own and takes no random number, so that training is the same
+    with and without it.
+    """
+
+    model: Agent
+
+    def __init__(self, config: Config, session: Session) -> None:
+        super().__init__()
+        self.config, self.session = config, session
+        self.run, self.signal = session.run, session.signal
+        self.score: Score | None = None
+        self.trace: EpisodeTrace | None = None
+        before = self.run.evaluations()
+        self._best = max((rank(entry, config.target) for entry in before), default=None)
+        self.reached_at = reached_at(before, config.target)
+        self._ended = False
+        self._updates = -1  # when last evaluated
+        self._last = before[-1]["step"] if before else 0
+        self._schedule(self._last)
+
+    def _on_training_start(self) -> None:
+        if self._last == self.num_timesteps > 0:
+            self._updates = self.model._n_updates
+
+    def _on_rollout_start(self) -> None:
+        if self.signal.requested:
+            return
+        if self.num_timesteps >= self._next or (self._over() and self.model._n_updates != self._updates):
+            self.evaluate()
+            self._schedule(self.num_timesteps)
+        self._ended = self._over()
+
+    def _on_rollout_end(self) -> None:
+        config = self.config
+        rollout = config.algorithm.n_steps * config.num_envs
+        interval = max(1, min(ROW_STEPS, config.evaluation.every) // rollout)
+        rollouts = self.num_timesteps // rollout  # not those since the run was resumed, which SB3 counts
+        if rollouts % interval == 0:
+            self.model.dump_logs(rollouts)
+
+    def _on_step(self) -> bool:
+        return not (self._ended or self.signal.requested)
+
+    def _over(self) -> bool:
+        """Whether the target was reached, and so long ago as asked."""
+        reached = self.reached_at
+        return reached is not None and self.num_timesteps >= reached + self.config.target.hold
+
+    def _on_training_end(self) -> None:
+        if not self.signal.requested and self.model._n_updates != self._updates:
+            self.evaluate()
+
+    def _schedule(self, last: int) -> None:
+        every = self.config.evaluation.every
+        self._next = (last // every + 1) * every
+
+    def evaluate(self) -> None:
+        """Evaluate, log, save, and judge whether the target is held."""
+        config, model, step = self.config, self.model, self.num_timesteps
+        model.policy.set_training_mode(False)
+        self._updates = model._n_updates
+        self.score = evaluation_score(model, config)
+        self.trace = record_episode(model, config.eval_env.longest(), config.evaluation.seed, config.recipe)
+        self.trace.save(self.run.traces / f"step-{step:010d}.npz")
+        self._log(self.score)
+        entry = {"step": step, **asdict(self.score)}
+        checkpoint = self.run.save_checkpoint(model, config.checkpoints)
+        if self._best is None or rank(entry, config.target) >= self._best:
+            self._best = rank(entry, config.target)
+            with atomically(self.run.best) as temporary:
+                shutil.copyfile(checkpoint, temporary)
+        self.run.add_evaluation(entry)  # last: whoever is killed before evaluates again when resumed
+        self.reached_at = reached_at(self.run.evaluations(), config.target)
+        met = ", target met" if meets(entry, config.target) else ""
+        say(f"evaluation after {step:,} steps: {describe(self.score)}{met}")
+
+    def _log(self, score: Score) -> None:
+        values = {
+            "success_rate": score.success,
+            "longest_success_rate": score.longest_success,
+            "mean_return": score.mean_return,
+            "mean_steps": score.mean_steps,
+            **{f"layer{i}/alive": alive for i, alive in enumerate(score.alive)},
+            **{f"layer{i}/alive_at_end": alive for i, alive in enumerate(score.alive_at_end or [])},
+            **{f"retention_{k}": v for k, v in (asdict(score.retention) if score.retention else {}).items()},
+        }
+        for key, value in values.items():
+            if value is not None:
+                self.logger.record(f"eval/{key}", value)
+        if self.trace is not None:
+            films = self.config.wandb != "off"
+            log_episode(self.logger, self.trace, image_of(self.config.eval_env), films)
+        self.logger.record(STEP, self.num_timesteps)
+        self.logger.dump(self.num_timesteps)
+
+
+def evaluation_score(agent: Agent, config: Config) -> Score:
+    """The evaluation that the settings ask for."""
+    chosen = config.evaluation
+    num_envs = min(chosen.num_envs, chosen.episodes)
+    return score(PolicyPlayer(agent, num_envs), config.eval_env, chosen.episodes, num_envs, chosen.seed)
+
+
+def rank(entry: dict[str, object], target: Target) -> tuple[float, float]:
+    """Order of evaluations: by success (or return), then by how little is kept, both as far as the target goes."""
+    by_return = entry["success"] is None or (target.success is None and target.mean_return is not None)
+    found, wanted = ("mean_return", target.mean_return) if by_return else ("success", target.success)
+    reached = min(float(entry[found]), math.inf if wanted is None else wanted)  # type: ignore[arg-type]
+    alive = entry["alive_at_end"]
+    most = max(alive) if isinstance(alive, list) and alive else 0.0
+    return reached, -max(most, target.alive or 0.0)
+
+
+def meets(entry: dict[str, object], target: Target) -> bool:
+    """Whether an evaluation meets the target; never without one."""
+    wanted = {"success": target.success, "mean_return": target.mean_return}
+    if all(least is None for least in wanted.values()):
+        return False
+    for name, least in wanted.items():
+        found = entry[name]
+        if least is not None and not (isinstance(found, float) and found >= least):
+            return False
+    alive = entry["alive_at_end"]
+    return (
+        target.alive is None or not isinstance(alive, list) or all(count <= target.alive for count in alive)
+    )
+
+
+def reached_at(entries: Sequence[dict[str, Any]], target: Target) -> int | None:
+    """Step of the evaluation with which the target was first met as often in a row as asked; None if it was not."""
+    in_a_row = 0
+    for entry in entries:
+        in_a_row = in_a_row + 1 if meets(entry, target) else 0
+        if in_a_row >= target.evaluations:
+            return int(entry["step"])
+    return None
