@@ -1,5 +1,5 @@
 """``expirespan reproduce TASK``: the commands behind docs/results.md, run again and held against what they claim.
 
 `claims.py` has the commands and the claims as data, `outcome.py` what one seed came to and whether the claim holds,
-`command.py` runs them, `tables.py` writes the tables of README and docs from the files of outcomes.
+`runner.py` runs them, `command.py` is the command, `tables.py` writes the tables of README and docs from the outcomes.
 """

@@ -35,15 +35,15 @@ def command() -> str:
 
 def commit() -> str | None:
     """The commit of the sources, with ``+changes`` if files differ from it; None outside of a checkout."""
-    folder = Path(__file__).parent
-    git = ("git", "-C", str(folder))
+    here = Path(__file__).resolve()
+    git = ("git", "-C", str(here.parent))
     try:
         head = subprocess.run(
             [*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=10
         )
         # an installed copy may lie in a checkout of something else
         subprocess.run(
-            [*git, "ls-files", "--error-unmatch", __file__], capture_output=True, check=True, timeout=10
+            [*git, "ls-files", "--error-unmatch", str(here)], capture_output=True, check=True, timeout=10
         )
         status = [*git, "status", "--porcelain", "--untracked-files=no"]
         changes = subprocess.run(status, capture_output=True, text=True, check=True, timeout=10)

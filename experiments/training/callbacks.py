@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import shutil
-from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
 
 from stable_baselines3.common.callbacks import BaseCallback
 
@@ -17,10 +14,11 @@ from expirespan.experiments.evaluation.describe import describe
 from expirespan.experiments.evaluation.evaluate import Score, score
 from expirespan.experiments.making.agents import Agent
 from expirespan.experiments.run_folder.files import atomically
-from expirespan.experiments.settings import Config, Target
+from expirespan.experiments.settings import Config
 from expirespan.experiments.tracking.log_files import STEP
 from expirespan.experiments.training.progress import say
 from expirespan.experiments.training.session import Session
+from expirespan.experiments.training.target import meets, rank, reached_at
 from expirespan.experiments.viewer.episode_media import log_episode
 
 ROW_STEPS = 8192
@@ -134,38 +132,3 @@ def evaluation_score(agent: Agent, config: Config) -> Score:
     chosen = config.evaluation
     num_envs = min(chosen.num_envs, chosen.episodes)
     return score(PolicyPlayer(agent, num_envs), config.eval_env, chosen.episodes, num_envs, chosen.seed)
-
-
-def rank(entry: dict[str, object], target: Target) -> tuple[float, float]:
-    """Order of evaluations: by success (or return), then by how little is kept, both as far as the target goes."""
-    by_return = entry["success"] is None or (target.success is None and target.mean_return is not None)
-    found, wanted = ("mean_return", target.mean_return) if by_return else ("success", target.success)
-    reached = min(float(entry[found]), math.inf if wanted is None else wanted)  # type: ignore[arg-type]
-    alive = entry["alive_at_end"]
-    most = max(alive) if isinstance(alive, list) and alive else 0.0
-    return reached, -max(most, target.alive or 0.0)
-
-
-def meets(entry: dict[str, object], target: Target) -> bool:
-    """Whether an evaluation meets the target; never without one."""
-    wanted = {"success": target.success, "mean_return": target.mean_return}
-    if all(least is None for least in wanted.values()):
-        return False
-    for name, least in wanted.items():
-        found = entry[name]
-        if least is not None and not (isinstance(found, float) and found >= least):
-            return False
-    alive = entry["alive_at_end"]
-    return (
-        target.alive is None or not isinstance(alive, list) or all(count <= target.alive for count in alive)
-    )
-
-
-def reached_at(entries: Sequence[dict[str, Any]], target: Target) -> int | None:
-    """Step of the evaluation with which the target was first met as often in a row as asked; None if it was not."""
-    in_a_row = 0
-    for entry in entries:
-        in_a_row = in_a_row + 1 if meets(entry, target) else 0
-        if in_a_row >= target.evaluations:
-            return int(entry["step"])
-    return None

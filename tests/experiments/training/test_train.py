@@ -30,7 +30,8 @@ from expirespan.experiments.settings import (
 from expirespan.experiments.settings.errors import UserError
 from expirespan.experiments.tracking.log_files import STEP, read_csv
 from expirespan.experiments.training import train as module
-from expirespan.experiments.training.callbacks import TrainingCallback, meets, rank
+from expirespan.experiments.training.callbacks import TrainingCallback
+from expirespan.experiments.training.target import meets, rank
 from expirespan.experiments.training.train import train
 
 pytestmark = pytest.mark.usefixtures("no_drawing")

@@ -1,0 +1,136 @@
+"""The commands of a claim, run in processes of their own: training, then scores by the last checkpoint and the best."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from expirespan.experiments.reproduce.claims import CLAIMS
+from expirespan.experiments.reproduce.outcome import Outcome, Scored
+from expirespan.experiments.run_folder.run import Run
+from expirespan.experiments.settings.errors import UserError
+from expirespan.experiments.tracking.log_files import read_csv
+from expirespan.experiments.training.target import reached_at
+
+CLI = "import sys; from expirespan.experiments.cli import main; sys.exit(main())"
+"""What a process runs as ``expirespan``."""
+
+
+@dataclass(frozen=True)
+class Runner:
+    """``output``: folder for TASK-SEED.json; ``runs``: for the runs; ``more``: options of every training."""
+
+    output: Path
+    runs: Path
+    more: Sequence[str] = ()
+
+    def outcome(self, task: str, seed: int) -> Outcome:
+        """The outcome of one seed: from its file, or by running it."""
+        file = self.output / f"{task}-{seed}.json"
+        return Outcome.load(file) if file.exists() else self._run(task, seed)
+
+    def _run(self, task: str, seed: int) -> Outcome:
+        """Train and score one seed, and write its file."""
+        claim = CLAIMS[task]
+        folder = self.runs / f"{task}-{seed}"
+        begun = sorted(folder.glob("*/*/config.yaml"))
+        train = ["train", *claim.train, *self.more, "--seed", str(seed)]
+        if claim.begins is not None:
+            train += ["--trained-agent", str(self._begin(claim.begins, seed))]
+        if begun and (begun[-1].parent / "evaluations.jsonl").exists():
+            if not _finished(Run.open(begun[-1].parent)):
+                _expirespan(["train", "--resume", str(begun[-1].parent)], folder)
+        else:
+            _expirespan(
+                [*train, "--runs", str(folder), "--wandb", "off", "--no-tensorboard", "--no-progress"], folder
+            )
+        run = Run.open(sorted(folder.glob("*/*/config.yaml"))[-1].parent)
+        commands = [_shown(train)]
+        scores: dict[str, dict[str, Scored]] = {"last": {}, "best": {}}
+        for which, found in scores.items():
+            for measure in claim.measures:
+                score = ["evaluate", "RUN", *measure.options, "--checkpoint", which]
+                output = folder / f"{which}.json"
+                _expirespan(["evaluate", str(run.folder), *score[2:], "--output", str(output)], folder)
+                found[measure.name] = _scored(json.loads(output.read_text()), claim.score)
+                commands.append(_shown(score))
+        entries = run.evaluations()
+        outcome = Outcome(
+            task=task,
+            seed=seed,
+            commands=commands,
+            provenance=json.loads((run.folder / "about.json").read_text()),
+            target=reached_at(entries, run.config.target),
+            steps=entries[-1]["step"],
+            seconds=_seconds(run),
+            evaluations=[
+                {"step": e["step"], "score": e[claim.score], "alive_at_end": e["alive_at_end"]}
+                for e in entries
+            ],
+            last=scores["last"],
+            best=scores["best"],
+        )
+        print(f"{task} {seed}: {outcome.save(self.output)}", flush=True)
+        return outcome
+
+    def _begin(self, task: str, seed: int) -> Path:
+        """The checkpoint of the same seed to begin with."""
+        self.outcome(task, seed)
+        found = sorted((self.runs / f"{task}-{seed}").glob("*/*/config.yaml"))
+        if not found:
+            raise UserError(
+                f"{task} {seed} has an outcome but no run in {self.runs}: remove its file to run it again"
+            )
+        return Run.open(found[-1].parent).find_checkpoint("best")
+
+
+def _finished(run: Run) -> bool:
+    """Whether the training of a run has come to its end."""
+    entries, config = run.evaluations(), run.config
+    last = entries[-1]["step"] if entries else 0
+    reached = reached_at(entries, config.target)
+    return last >= config.total_timesteps or (reached is not None and last >= reached + config.target.hold)
+
+
+def _seconds(run: Run) -> float:
+    """Wall time of the training by its log, pauses excluded."""
+    times = [
+        float(row["time/time_elapsed"]) for row in read_csv(run.progress) if row.get("time/time_elapsed")
+    ]
+    return sum(times[i] for i in range(len(times)) if i + 1 == len(times) or times[i + 1] < times[i])
+
+
+def _scored(result: dict[str, object], score: str) -> Scored:
+    agent = result["agent"]
+    assert isinstance(agent, dict)
+    interval = agent["interval"] if score == "success" else agent["return_interval"]
+    return Scored(agent[score], interval, agent["alive"], agent["alive_at_end"])
+
+
+def _shown(args: Sequence[str]) -> str:
+    return shlex.join(["expirespan", *args])
+
+
+def _expirespan(args: Sequence[str], folder: Path) -> None:
+    """Run a command in a process of its own; what it prints goes to ``log.txt``.
+
+    Raises:
+        UserError: it failed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / "log.txt"
+    with log.open("a", encoding="utf-8") as file:
+        print(_shown(args), file=file, flush=True)
+        done = subprocess.run(
+            [sys.executable, "-c", CLI, *args], stdout=file, stderr=subprocess.STDOUT, check=False
+        )
+    if done.returncode:
+        last = (log.read_text(encoding="utf-8").splitlines() or [""])[-1]
+        raise UserError(
+            f"`{_shown(args)}` failed with exit code {done.returncode}: {last}; its output is in {log}"
+        )

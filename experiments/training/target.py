@@ -1,0 +1,44 @@
+"""Whether evaluations reach a target, and which of them is best."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from expirespan.experiments.settings import Target
+
+
+def rank(entry: dict[str, object], target: Target) -> tuple[float, float]:
+    """Order of evaluations: by success (or return), then by how little is kept, both as far as the target goes."""
+    by_return = entry["success"] is None or (target.success is None and target.mean_return is not None)
+    found, wanted = ("mean_return", target.mean_return) if by_return else ("success", target.success)
+    reached = min(float(entry[found]), math.inf if wanted is None else wanted)  # type: ignore[arg-type]
+    alive = entry["alive_at_end"]
+    most = max(alive) if isinstance(alive, list) and alive else 0.0
+    return reached, -max(most, target.alive or 0.0)
+
+
+def meets(entry: dict[str, object], target: Target) -> bool:
+    """Whether an evaluation meets the target; never without one."""
+    wanted = {"success": target.success, "mean_return": target.mean_return}
+    if all(least is None for least in wanted.values()):
+        return False
+    for name, least in wanted.items():
+        found = entry[name]
+        if least is not None and not (isinstance(found, float) and found >= least):
+            return False
+    alive = entry["alive_at_end"]
+    return (
+        target.alive is None or not isinstance(alive, list) or all(count <= target.alive for count in alive)
+    )
+
+
+def reached_at(entries: Sequence[dict[str, Any]], target: Target) -> int | None:
+    """Step of the evaluation with which the target was first met as often in a row as asked; None if it was not."""
+    in_a_row = 0
+    for entry in entries:
+        in_a_row = in_a_row + 1 if meets(entry, target) else 0
+        if in_a_row >= target.evaluations:
+            return int(entry["step"])
+    return None
