@@ -12,7 +12,8 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedul
 from expirespan.agents.core.buffer import SegmentBatch
 from expirespan.agents.forgetting.lesson import Forgetting
 from expirespan.agents.forgetting.penalty import PenaltySchedule
-from expirespan.agents.on_policy import MemoryOnPolicyAlgorithm, PolicyLoss
+from expirespan.agents.on_policy import MemoryOnPolicyAlgorithm
+from expirespan.agents.update import PolicyLoss
 
 
 class MemoryA2C(MemoryOnPolicyAlgorithm):
@@ -94,7 +95,7 @@ class MemoryA2C(MemoryOnPolicyAlgorithm):
     def policy_loss(self, log_prob: th.Tensor, batch: SegmentBatch, advantages: th.Tensor) -> PolicyLoss:
         """Policy gradient."""
         loss = -(advantages * log_prob).mean()
-        return PolicyLoss(loss, 0.0, {"train/policy_loss": loss.item()})
+        return PolicyLoss(loss, {"train/policy_loss": loss})
 
     def learn(
         self,

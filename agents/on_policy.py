@@ -1,17 +1,13 @@
-"""The algorithm that memory agents share: settings and update. The objectives are in `ppo.py` and `a2c.py`.
+"""The algorithm that memory agents share: its settings and their checks.
 
-Acting is in `rollout.py`. An update differs from SB3's in that a minibatch consists of segments, re-read from
-the memory at their start, so ratios are exact and writers get gradient. The loss carries the price of memory,
-and, if asked for, a lesson in forgetting (`forgetting.py`).
+Acting is in `rollout.py`, the update in `update.py`, the objectives are in `ppo.py` and `a2c.py`.
 """
 
 from __future__ import annotations
 
 import warnings
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
-import numpy as np
-import torch as th
 from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
@@ -19,9 +15,7 @@ from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv
-from stable_baselines3.common.utils import explained_variance
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor
-from torch.nn import functional as F
 
 from expirespan.agents.base.checks import (
     check_class,
@@ -30,29 +24,19 @@ from expirespan.agents.base.checks import (
     check_number,
     check_observation_space,
 )
-from expirespan.agents.core.buffer import MemoryRolloutBuffer, SegmentBatch
+from expirespan.agents.core.buffer import MemoryRolloutBuffer
 from expirespan.agents.core.policies import MemoryActorCriticPolicy, has_memory
-from expirespan.agents.core.steps import MemoryEvaluation
-from expirespan.agents.forgetting.lesson import Forgetting, Lesson, LessonGradient
+from expirespan.agents.forgetting.lesson import Forgetting, Lesson
 from expirespan.agents.forgetting.penalty import PenaltySchedule, as_schedule
-from expirespan.agents.rollout import RolloutAlgorithm
 from expirespan.agents.sb3.choices import MemoryChoicePolicy
 from expirespan.agents.sb3.memoryless import MirroredRolloutBuffer
 from expirespan.agents.sb3.space_policies import MemoryActorCriticCnnPolicy, MemoryMultiInputActorCriticPolicy
 from expirespan.agents.sb3.vec_env import SB3VecEnv
-from expirespan.memory import TransformerMemory
+from expirespan.agents.update import UpdatingAlgorithm
 from expirespan.memory.rule import require
 
 
-class PolicyLoss(NamedTuple):
-    """What an objective returns: the loss, its value for early stopping, and scalars to log."""
-
-    loss: th.Tensor
-    approx_kl: float
-    logs: dict[str, float]
-
-
-class MemoryOnPolicyAlgorithm(RolloutAlgorithm):
+class MemoryOnPolicyAlgorithm(UpdatingAlgorithm):
     """On-policy actor-critic over a memory policy. Subclasses give `policy_loss` and `value_loss`.
 
     Beyond SB3's arguments: ``span_penalty``, alpha or a schedule of it (`penalty.py`); ``forgetting``, a
@@ -180,119 +164,3 @@ class MemoryOnPolicyAlgorithm(RolloutAlgorithm):
         """Storage for segments beside a buffer without any."""
         sizes = self.n_steps, self.observation_space, self.action_space, self.device
         return MirroredRolloutBuffer(*sizes, n_envs=self.n_envs, mirror=mirror, **kwargs)
-
-    def _update_learning_rate(self, optimizers: list[th.optim.Optimizer] | th.optim.Optimizer) -> None:
-        """Set the schedule's learning rate, times the pace of `Forgetting` and a group's ``lr_scale``.
-
-        SB3 gives every group the same rate, which would undo ``predictor_lr`` (`policies.py`).
-        """
-        super()._update_learning_rate(optimizers)
-        pace = 1.0 if self.forgetting is None else self.forgetting.pace(self.span_penalty)
-        for optimizer in optimizers if isinstance(optimizers, list) else [optimizers]:
-            for group in optimizer.param_groups:
-                group["lr"] *= group.get("lr_scale", 1.0) * pace
-        self.logger.record("train/learning_rate", pace * self.lr_schedule(self._current_progress_remaining))
-
-    def policy_loss(self, log_prob: th.Tensor, batch: SegmentBatch, advantages: th.Tensor) -> PolicyLoss:
-        """Loss to be minimised for the actor."""
-        raise NotImplementedError
-
-    def value_loss(self, values: th.Tensor, batch: SegmentBatch) -> th.Tensor:
-        """Loss to be minimised for the critic."""
-        return F.mse_loss(values, batch.returns)
-
-    def train(self) -> None:
-        """Update policy, critic and memory on the rollout: ``n_epochs`` passes in minibatches of segments."""
-        self._rollout_start = None
-        self.policy.set_training_mode(True)
-        self._update_learning_rate(self.policy.optimizer)
-        score = self.hard_score()
-        alpha = self.span_penalty(self.num_timesteps, score)
-        teachers = self._lesson.teachers if self._lesson is not None and alpha > 0 else None
-        logs: dict[str, list[float]] = {}
-        stop = False
-        for epoch in range(self.n_epochs):
-            for batch in self._segments.get(self.batch_size, teachers):
-                loss, approx_kl, lesson = self._loss(batch, alpha, logs)
-                if self.target_kl is not None and approx_kl > 1.5 * self.target_kl:
-                    stop = True
-                    if self.verbose >= 1:
-                        print(f"Early stopping at step {epoch} due to reaching max kl: {approx_kl:.2f}")
-                    break
-                self._descend(loss, lesson)
-            self._n_updates += 1
-            if stop:
-                break
-        self._log_update(logs, alpha, score)
-
-    def _descend(self, loss: th.Tensor, lesson: LessonGradient | None) -> None:
-        """One step of the optimiser, unless the gradient is not finite, and one of the lesson in forgetting."""
-        self.policy.optimizer.zero_grad()
-        loss.backward()
-        for parameter in [] if self._lesson is None else self._lesson.parameters:
-            parameter.grad = None  # what is kept is the lesson's business alone
-        norm = th.nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
-        self._check_update("the norm of the gradient", norm.item())
-        self.policy.optimizer.step()
-        if self._lesson is not None and lesson is not None:
-            self._lesson.learn(lesson)
-
-    def _check_update(self, what: str, value: float, parts: str = "") -> None:
-        if not np.isfinite(value):
-            raise ValueError(
-                f"{what} became {value} after {self.num_timesteps} steps{parts}; the weights are those "
-                "before this minibatch. Lower learning_rate or max_grad_norm, or scale the reward"
-            )
-
-    def _loss(
-        self, batch: SegmentBatch, alpha: float, logs: dict[str, list[float]]
-    ) -> tuple[th.Tensor, float, LessonGradient | None]:
-        """Loss of a minibatch, its approximate KL from the policy that acted, and the lesson drawn from it."""
-        ev = self.actor.unroll(batch.observations, batch.actions, batch.state, batch.episode_starts)
-        advantages = batch.advantages
-        if self.normalize_advantage and advantages.numel() > 1:
-            std = (advantages.std() + 1e-8).clamp_min(self.min_advantage_std)
-            advantages = (advantages - advantages.mean()) / std
-        actor = self.policy_loss(ev.log_prob, batch, advantages)
-        critic = self.value_loss(ev.values, batch)
-        entropy_loss = -th.mean(-ev.log_prob if ev.entropy is None else ev.entropy)
-        price = ev.penalty.sum()
-        loss = actor.loss + self.ent_coef * entropy_loss + self.vf_coef * critic
-        auxiliary = ev.auxiliary.sum()
-        loss = loss + auxiliary
-        lesson = None
-        if self._lesson is None:
-            loss = loss + alpha * price
-        elif alpha > 0:
-            assert isinstance(ev, MemoryEvaluation)
-            lesson = self._lesson.gradient(batch, ev, alpha)
-        parts = {"train/value_loss": critic, "train/entropy_loss": entropy_loss}
-        if len(ev.penalty):
-            parts["expire/penalty"] = price
-        if auxiliary.requires_grad:
-            parts["train/reconstruction_loss"] = auxiliary
-        parts["train/loss"] = loss
-        values = actor.logs | {key: part.item() for key, part in parts.items()}
-        self._check_update("the loss", values["train/loss"], f" (parts: {values})")
-        if lesson is not None:
-            values["expire/forgetting_kl"] = lesson.kl
-            self._check_update("the divergence in the lesson in forgetting", lesson.kl)
-        for key, value in values.items():
-            logs.setdefault(key, []).append(value)
-        return loss, actor.approx_kl, lesson
-
-    def _log_update(self, logs: dict[str, list[float]], alpha: float, score: float | None) -> None:
-        for key, values in logs.items():
-            self.logger.record(key, values[-1] if key == "train/loss" else float(np.mean(values)))
-        buffer = self._segments
-        explained = explained_variance(buffer.values.flatten(), buffer.returns.flatten())
-        self.logger.record("train/explained_variance", explained)
-        if hasattr(self.policy, "log_std"):
-            self.logger.record("train/std", th.exp(self.policy.log_std).mean().item())
-        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
-        memory = self.actor.memory
-        if isinstance(memory, TransformerMemory):
-            self.logger.record("expire/penalty_coef", alpha)
-            if score is not None:
-                self.logger.record("expire/score", score)
-            self._rollout_spans.record(self.logger, [rule.max_span for rule in memory.rules])

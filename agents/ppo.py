@@ -16,7 +16,8 @@ from expirespan.agents.base.checks import check_count
 from expirespan.agents.core.buffer import SegmentBatch, minibatch_sizes
 from expirespan.agents.forgetting.lesson import Forgetting
 from expirespan.agents.forgetting.penalty import PenaltySchedule
-from expirespan.agents.on_policy import MemoryOnPolicyAlgorithm, PolicyLoss
+from expirespan.agents.on_policy import MemoryOnPolicyAlgorithm
+from expirespan.agents.update import PolicyLoss
 
 
 class MemoryPPO(MemoryOnPolicyAlgorithm):
@@ -140,14 +141,14 @@ class MemoryPPO(MemoryOnPolicyAlgorithm):
         ratio = log_ratio.exp()
         loss = -th.min(advantages * ratio, advantages * ratio.clamp(1 - clip, 1 + clip)).mean()
         with th.no_grad():
-            approx_kl = (ratio - 1 - log_ratio).mean().item()
-            clipped = ((ratio - 1).abs() > clip).float().mean().item()
+            approx_kl = (ratio - 1 - log_ratio).mean()
+            clipped = ((ratio - 1).abs() > clip).float().mean()
         logs = {
-            "train/policy_gradient_loss": loss.item(),
+            "train/policy_gradient_loss": loss,
             "train/approx_kl": approx_kl,
             "train/clip_fraction": clipped,
         }
-        return PolicyLoss(loss, approx_kl, logs)
+        return PolicyLoss(loss, logs)
 
     def value_loss(self, values: th.Tensor, batch: SegmentBatch) -> th.Tensor:
         """Mean squared error, with values clipped around the old ones if ``clip_range_vf`` is set."""

@@ -132,6 +132,8 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
             starts = th.as_tensor(dones, dtype=th.bool, device=self.device)
             values = actor.predict_values(obs_tensor, out.state, starts)
         segments.compute_returns_and_advantage(last_values=values, dones=dones)
+        if isinstance(actor.memory, TransformerMemory):
+            self._rollout_spans.record(self.logger, [rule.max_span for rule in actor.memory.rules])
         callback.update_locals(locals())
         callback.on_rollout_end()
         return True

@@ -13,7 +13,7 @@ import tyro
 
 from expirespan.experiments.bench import bench_command
 from expirespan.experiments.recipes import RECIPES, find_recipe
-from expirespan.experiments.settings import Config, CorridorEnv, Env
+from expirespan.experiments.settings import Config, CorridorSettings, Env
 from expirespan.experiments.settings.config_file import read_config
 from expirespan.experiments.settings.errors import UserError, unknown
 from expirespan.experiments.settings.options import PARTS, parse, parse_config, split_paths, with_default
@@ -105,7 +105,7 @@ def evaluate_command(args: Sequence[str]) -> int:
     """``expirespan evaluate``."""
     prog = "expirespan evaluate RUN"
     if not args or args[0] in ("-h", "--help"):
-        parse(EvaluateOptions(CorridorEnv()), ["--help"], prog, EVALUATE)
+        parse(EvaluateOptions(CorridorSettings()), ["--help"], prog, EVALUATE)
         return 0 if args else USAGE
     if args[0].startswith("-"):
         raise UserError(f"{args[0]!r} is no run: the run's folder comes first, then options")

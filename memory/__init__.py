@@ -8,8 +8,8 @@ from expirespan.memory.expire_span import (
     expiration,
     is_expired,
     log_soft_mask,
+    mean_span,
     soft_mask,
-    span_penalty,
 )
 from expirespan.memory.fixed_window import FixedWindow
 from expirespan.memory.recurrent import GRUMemory, LSTMMemory
@@ -17,6 +17,9 @@ from expirespan.memory.registry import MEMORIES, make_memory
 from expirespan.memory.rule import Rule
 from expirespan.memory.transformer import TransformerMemory
 from expirespan.memory.transformer_state import TransformerState
+
+span_penalty = mean_span
+"""The name of `mean_span` in version 0.1."""
 
 __all__ = [
     "MEMORIES",
@@ -37,6 +40,7 @@ __all__ = [
     "is_expired",
     "log_soft_mask",
     "make_memory",
+    "mean_span",
     "soft_mask",
     "span_penalty",
 ]

@@ -59,7 +59,7 @@ def is_expired(remaining: Tensor, ramp: float) -> Tensor:
     return remaining <= -ramp
 
 
-def span_penalty(
+def mean_span(
     span_BK: Tensor, age_BTK: Tensor, visible_BTK: Tensor, ramp: float, kind: Literal["all", "ramp"] = "all"
 ) -> Tensor:
     """Mean span in steps of the T states written last (the final T keys): the price of remembering, a scalar.
@@ -85,7 +85,7 @@ class ExpireSpan(Rule):
     ``ramp``: R > 0, steps over which an expired memory fades. Every memory is read for at least R steps.
     ``init_fraction``: spans start at this fraction of ``max_span`` for every input (w = 0), within (0, 1).
     ``stabilizer``: k > 0, divides the predictor's output; the paper uses R for very large L.
-    ``penalty``: "all" (paper) or "ramp", see :func:`span_penalty`.
+    ``penalty``: "all" (paper) or "ramp", see :func:`mean_span`.
     ``random_span``: in training, read every block as if spans were at most l ~ U(0, L) (paper, section on
     regularisation); the agent or training loop draws l with ``TransformerMemory.shorten``.
     """
@@ -132,6 +132,6 @@ class ExpireSpan(Rule):
         """Past the end of the ramp."""
         return is_expired(span - age, self.ramp)
 
-    def penalty(self, span_BK: Tensor, age_BTK: Tensor, visible_BTK: Tensor) -> Tensor:
-        """Mean span, see :func:`span_penalty`."""
-        return span_penalty(span_BK, age_BTK, visible_BTK, self.ramp, self.penalty_kind)
+    def span_cost(self, span_BK: Tensor, age_BTK: Tensor, visible_BTK: Tensor) -> Tensor:
+        """Mean span, see :func:`mean_span`."""
+        return mean_span(span_BK, age_BTK, visible_BTK, self.ramp, self.penalty_kind)

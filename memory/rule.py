@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 
@@ -49,8 +50,8 @@ class Rule(nn.Module, ABC):
     Ages and spans are in steps. A memory written at step i has age t - i when step t reads it; age 0 is the
     step itself and must always be readable.
 
-    Under most rules what expires is gone. A rule with a ``factor`` leaves summaries, and says more: see the methods
-    from :meth:`summaries` on, which other rules never have called.
+    Under most rules what expires is gone. A rule with a ``factor`` leaves summaries, see the methods from
+    :meth:`summaries` on; without one there are none, and those methods say so.
     """
 
     max_span: float
@@ -85,7 +86,7 @@ class Rule(nn.Module, ABC):
     def expired(self, span: Tensor, age: Tensor) -> Tensor:
         """True where a memory is unreadable, for all heads, at this age and at every greater one."""
 
-    def penalty(self, span_BK: Tensor, age_BTK: Tensor, visible_BTK: Tensor) -> Tensor:
+    def span_cost(self, span_BK: Tensor, age_BTK: Tensor, visible_BTK: Tensor) -> Tensor:
         """Price (scalar, in steps) of the T states written last; 0 for rules that learn no spans."""
         return span_BK.new_zeros(())
 
@@ -94,15 +95,15 @@ class Rule(nn.Module, ABC):
 
         ``begin_BK``: place at which the episode of each memory began.
         """
-        raise NotImplementedError(f"{type(self).__name__} has a factor and must say what summaries it makes")
+        return None
 
     def renewed(self, span_BK: Tensor, before_BS: Tensor) -> Tensor:
         """Spans from those that :meth:`spans` gives now and, for the S first, those they had before."""
-        raise NotImplementedError(f"{type(self).__name__} has a factor and must tell states from summaries")
+        return span_BK
 
     def first_age(self, span: Tensor) -> Tensor:
         """Age, in steps, at which a memory of that span can first be read: 0 for states, more for summaries."""
-        raise NotImplementedError(f"{type(self).__name__} has a factor and must tell states from summaries")
+        return torch.zeros_like(span)
 
     def reconstruction(
         self, q_BHTd: Tensor, project: Callable[[Tensor], KeysValues], made: Summaries, readable_BTG: Tensor

@@ -22,7 +22,7 @@ from expirespan.memory.gates import GATES
 from expirespan.memory.grouping import join, width_groups
 from expirespan.memory.rule import Rule, require
 from expirespan.memory.transformer_layer import Clock, LayerOutput, TransformerLayer
-from expirespan.memory.transformer_state import TransformerState
+from expirespan.memory.transformer_state import SpanOverride, TransformerState
 
 
 class TransformerMemory(Memory[TransformerState]):
@@ -79,11 +79,11 @@ class TransformerMemory(Memory[TransformerState]):
         """No memories; the clock at 0."""
         weight = self.norm.weight
         time = torch.zeros(batch_size, dtype=torch.long, device=weight.device)
-        zero = weight.new_zeros(batch_size)
         h = weight.new_zeros(batch_size, 0, self.width)
         birth = time.new_zeros(batch_size, 0)
         empty = LayerCache.of(birth, h[..., 0], h)
-        return TransformerState(time, zero, zero + math.inf, zero + 1, (empty,) * len(self.layers))
+        spans = SpanOverride.of(weight.new_zeros(batch_size))
+        return TransformerState(time, spans, (empty,) * len(self.layers))
 
     @torch.no_grad()
     def refresh(self, state: TransformerState) -> TransformerState:
@@ -161,4 +161,5 @@ class TransformerMemory(Memory[TransformerState]):
             return state
         longest = max(rule.max_span for rule in self.rules)
         limit = torch.rand(state.batch_size, generator=generator) * longest
-        return replace(state, limit_B=limit.to(state.limit_B))
+        spans = replace(state.spans, limit_B=limit.to(state.spans.limit_B))
+        return replace(state, spans=spans)

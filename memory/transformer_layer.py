@@ -22,7 +22,7 @@ from expirespan.memory.core import Reading
 from expirespan.memory.counterfactual import counterfactual_attention
 from expirespan.memory.expire_span import ExpireSpan, taught_mask
 from expirespan.memory.gates import GATES
-from expirespan.memory.rule import Columns, KeysValues, Rule, Summaries
+from expirespan.memory.rule import Columns, KeysValues, Rule
 from expirespan.memory.transformer_state import TransformerState
 
 
@@ -73,8 +73,7 @@ class TransformerLayer(nn.Module):
     def refresh(self, cache: LayerCache) -> LayerCache:
         """Keys, values and spans of the kept states under the present weights."""
         _, k, v, span_BS = self.project(cache.h_BSD)
-        if self.rule.factor:
-            span_BS = self.rule.renewed(span_BS, cache.span_BS)
+        span_BS = self.rule.renewed(span_BS, cache.span_BS)
         return LayerCache.of(cache.birth_BS, span_BS, cache.h_BSD, k.contiguous(), v.contiguous())
 
     def join(self, x_BTD: Tensor, read: Tensor) -> Tensor:
@@ -84,7 +83,7 @@ class TransformerLayer(nn.Module):
         return out
 
     def step(
-        self, x_BD: Tensor, state: TransformerState, cache: LayerCache, need: bool = False
+        self, x_BD: Tensor, state: TransformerState, cache: LayerCache, need_attention: bool = False
     ) -> LayerOutput:
         """One step on cached keys; ``state.time_B`` is the clock of this step."""
         n_B1D, k, v, span_B1 = self.project(x_BD[:, None])
@@ -92,25 +91,23 @@ class TransformerLayer(nn.Module):
         age_BS = state.time_B[:, None] - cache.birth_BS
         here_BS = cache.birth_BS != ABSENT
         age = age_BS.to(x_BD.dtype)
-        mask = self.rule.log_mask(state.altered(cache.span_BS)[:, None, None], age[:, None, None])
+        mask = self.rule.log_mask(state.spans.read(cache.span_BS)[:, None, None], age[:, None, None])
         mask = mask.masked_fill(~here_BS[:, None, None], -torch.inf)
         q = self._split(self.query(n_B1D))
         positions = self.position.shape[1]
         by_age = F.pad(self.by_age(q)[:, :, 0], (0, 1))  # (B, H, M + 1): none beyond M - 1
         index_BS = age_BS.clamp(0, positions)
-        if self.rule.factor:
-            index_BS = index_BS.masked_fill(self.rule.first_age(cache.span_BS) > 0, positions)
+        index_BS = index_BS.masked_fill(self.rule.first_age(cache.span_BS) > 0, positions)
         bias = by_age.gather(-1, index_BS[:, None].expand(-1, self.heads, -1))[:, :, None] + mask
         keys, values = cache.kv
         attention = weights(q, keys, bias)
         y = self.join(x_BD[:, None], attention @ values)
-        dead_BS = self.rule.expired(state.kept(cache.span_BS), age + 1)
+        dead_BS = self.rule.expired(state.spans.kept(cache.span_BS), age + 1)
         kept = replace(cache, birth_BS=cache.birth_BS.masked_fill(dead_BS, ABSENT))
-        if self.rule.factor:
-            kept = self._with_summaries(kept, cache, state.time_B)
+        kept = self._with_summaries(kept, cache, state.time_B)
         none = y.new_zeros(())
-        births = cache.birth_BS if need else None
-        shown = attention if need else None
+        births = cache.birth_BS if need_attention else None
+        shown = attention if need_attention else None
         return LayerOutput(y[:, 0], kept, none, span_B1, readable(mask), shown, none, births)
 
     def _with_summaries(self, kept: LayerCache, cache: LayerCache, time_B: Tensor) -> LayerCache:
@@ -128,7 +125,7 @@ class TransformerLayer(nn.Module):
         )
 
     def unroll(
-        self, x_BTD: Tensor, state: TransformerState, cache: LayerCache, clock: Clock, need: bool
+        self, x_BTD: Tensor, state: TransformerState, cache: LayerCache, clock: Clock, need_attention: bool
     ) -> LayerOutput:
         """T steps at once; ``state`` and ``cache`` are those before the first."""
         T, S = x_BTD.shape[1], cache.width
@@ -141,13 +138,10 @@ class TransformerLayer(nn.Module):
         episode_BK = torch.cat([here_BS.long() - 1, clock.episode_BT], 1)  # -1 absent, 0 went on from before
         keys = Columns(h_BKD, place_BK, episode_BK, span_BK)
         reading = Reading(n_BKD.detach(), span_BK, episode_BK >= 0)
-        recent_BS = here_BS
-        made: Summaries | None = None
-        if self.rule.factor:
-            keys = keys._replace(span_BK=self.rule.renewed(span_BK, cache.span_BS))
-            recent_BS = here_BS & (self.rule.first_age(cache.span_BS) == 0)
-            begin_BK = torch.cat([-state.time_B[:, None].expand_as(place_BS), clock.begin_BT], 1)
-            made = self.rule.summaries(keys, begin_BK, T)
+        keys = keys._replace(span_BK=self.rule.renewed(span_BK, cache.span_BS))
+        recent_BS = here_BS & (self.rule.first_age(cache.span_BS) == 0)
+        begin_BK = torch.cat([-state.time_B[:, None].expand_as(place_BS), clock.begin_BT], 1)
+        made = self.rule.summaries(keys, begin_BK, T)
         score = self.relative(q, place_BS.masked_fill(~recent_BS, ABSENT - self.position.shape[1]))
         if made is not None:
             keys = Columns(*(torch.cat(pair, 1) for pair in zip(keys, made.columns, strict=True)))
@@ -156,24 +150,23 @@ class TransformerLayer(nn.Module):
             score = F.pad(score, (0, made_k.shape[2]))
         age_BTK = clock.place_T[None, :, None] - keys.place_BK[:, None]
         visible_BTK = clock.episode_BT[:, :, None] == keys.episode_BK[:, None]
-        first = self.rule.first_age(keys.span_BK)[:, None] if self.rule.factor else 0
-        visible_BTK = visible_BTK & (age_BTK >= first)
+        visible_BTK = visible_BTK & (age_BTK >= self.rule.first_age(keys.span_BK).unsqueeze(-2))
         age = age_BTK[:, None].to(span_BK.dtype)
-        mask = self.rule.log_mask(state.altered(keys.span_BK)[:, None, None], age)
+        mask = self.rule.log_mask(state.spans.read(keys.span_BK)[:, None, None], age)
         mask = mask.masked_fill(~visible_BTK[:, None], -torch.inf)
         bias = score + mask
-        if state.taught:
-            read = self._taught(q, k, v, score, state.altered(keys.span_BK), age, visible_BTK)
+        if state.spans.taught:
+            read = self._taught(q, k, v, score, state.spans.read(keys.span_BK), age, visible_BTK)
         else:
             read = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
         y_BTD = self.join(x_BTD, read)
-        attention = weights(q, k, bias) if need else None
+        attention = weights(q, k, bias) if need_attention else None
 
-        ended_BK = self.rule.expired(state.kept(keys.span_BK), T - keys.place_BK)
+        ended_BK = self.rule.expired(state.spans.kept(keys.span_BK), T - keys.place_BK)
         keep_BK = (keys.episode_BK == clock.episode_BT[:, -1:]) & ~ended_BK
         birth_BK = (keys.place_BK - T + clock.time_B[:, None]).masked_fill(~keep_BK, ABSENT)
         survivors = LayerCache.of(birth_BK, keys.span_BK, keys.h_BKD).compact()
-        penalty = self.rule.penalty(keys.span_BK, age_BTK, visible_BTK)
+        penalty = self.rule.span_cost(keys.span_BK, age_BTK, visible_BTK)
         auxiliary = penalty.new_zeros(())
         if made is not None:
             theirs_BTG = clock.episode_BT[:, :, None] == made.columns.episode_BK[:, None]

@@ -29,7 +29,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "adaptive_span": {"max_span": 256},
     "fixed_window": {"window": 256},
 }
-"""What ``memory_kwargs`` need not say, by memory."""
+"""What ``memory_kwargs`` need_attention not say, by memory."""
 OUTPUT_SCALE = 0.01
 """Size at which each of a Transformer's outputs begins, beside the encoding that the heads read as well."""
 ENCODER_GAIN = 3.0
@@ -145,14 +145,18 @@ class MemoryActorCriticPolicy(CheckpointedPolicy):
         return copy.copy(self._get_action_dist_from_latent(latent_pi)), self.value_net(latent_vf)
 
     def _read(
-        self, obs: PyTorchObs, state: MemoryState | None, episode_start: th.Tensor | None, need: bool = False
+        self,
+        obs: PyTorchObs,
+        state: MemoryState | None,
+        episode_start: th.Tensor | None,
+        need_attention: bool = False,
     ) -> MemoryOutput[Any]:
         """One step, ``y`` as the heads read it; with gradient where it is enabled (then a block of length one)."""
         x = self._encode(obs)
         state, episode_start = self._given(x, state, episode_start)
         read = self._for_memory(x)
         if not th.is_grad_enabled():
-            out = self.memory.step(read, state, episode_start, need)
+            out = self.memory.step(read, state, episode_start, need_attention)
             return replace(out, y=self._for_heads(x, out.y))
         out = self.memory.unroll(read[:, None], state, episode_start[:, None])
         return replace(out, y=self._for_heads(x, out.y[:, 0]))

@@ -21,7 +21,7 @@ docs/forgetting.md has the experiments.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch as th
@@ -75,10 +75,10 @@ class Forgetting:
         """State of the rollout's start in which teachers keep everything."""
         longest = max(rule.max_span for rule in memory.rules)
         floor = self.teachers(state.batch_size, state.time_B.device) * longest
-        return state.with_spans(floor=floor, limit=state.limit_B)
+        return state.with_spans(floor=floor, limit=state.spans.limit_B)
 
 
-KEEP = 0.9
+EMA_DECAY = 0.9
 """Share of the old worst divergence in its running mean, per minibatch."""
 
 
@@ -126,7 +126,7 @@ class Lesson:
         assert isinstance(batch.state, TransformerState)
         n, device = batch.state.batch_size, batch.actions.device
         scale = 1 - (1 - self.settings.shortest) * th.rand(n, device=device)
-        state = replace(batch.state.with_spans(scale=scale), taught=True)
+        state = batch.state.with_spans(scale=scale, taught=True)
         forgetful = self.policy.unroll(batch.observations, batch.actions, state, batch.episode_starts)
         readings = forgetful.memory.readings
         with th.no_grad():
@@ -136,7 +136,7 @@ class Lesson:
         episodes = n + int(batch.episode_starts[:, 1:].sum())
         worst = kl_nT.detach().sum().item() / episodes
         kl = kl_nT.mean()
-        self.worst_kl = KEEP * self.worst_kl + (1 - KEEP) * worst
+        self.worst_kl = EMA_DECAY * self.worst_kl + (1 - EMA_DECAY) * worst
         alpha *= max(0.0, 1 - self.worst_kl / self.settings.tolerance)
         price = th.stack([_price(layer) for layer in readings]).sum()
         flat = iter(th.autograd.grad(kl + alpha * price, [r.span_BK for layer in readings for r in layer]))

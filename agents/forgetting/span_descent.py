@@ -23,13 +23,13 @@ from expirespan.memory.core import Reading
 
 DAMPING = 1e-3
 """eps."""
-KEEP = 0.95
+EMA_DECAY = 0.95
 """Share of the old A in the running mean."""
 LARGEST_CHANGE = 0.1
 """A step is shortened so that no z among the inputs changes by more."""
 LEAST_FRACTION = 1e-5
 """Spans below this fraction of ``max_span`` are negligible."""
-RETURN = 0.1
+PULL_BACK = 0.1
 """How fast they are drawn back to it, per unit of eta."""
 
 
@@ -62,10 +62,10 @@ class SpanDescent:
         below = th.logit(share, eps=1e-30) * rule.stabilizer - rule.stabilizer * math.log(
             LEAST_FRACTION / (1 - LEAST_FRACTION)
         )
-        grad = th.where(below < 0, grad.clamp(max=0.0) + RETURN * below / len(h), grad)
+        grad = th.where(below < 0, grad.clamp(max=0.0) + PULL_BACK * below / len(h), grad)
 
         moment = h.T @ h / len(h)
-        self.moment = moment if self.moment is None else KEEP * self.moment + (1 - KEEP) * moment
+        self.moment = moment if self.moment is None else EMA_DECAY * self.moment + (1 - EMA_DECAY) * moment
         damping = DAMPING * self.moment.diagonal().mean() * th.eye(len(self.moment), device=h.device)
         step = self.step_size * th.linalg.solve(self.moment + damping, h.T @ grad)
         step = step * (LARGEST_CHANGE / (h @ step).abs().max().clamp_min(1e-12)).clamp(max=1.0)

@@ -21,7 +21,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from expirespan.agents import MemoryPPO, SB3VecEnv
 from expirespan.experiments.making.envs import make_envs
-from expirespan.experiments.settings import CorridorEnv
+from expirespan.experiments.settings import CorridorSettings
 from expirespan.experiments.settings.errors import UserError
 
 REFERENCE = "RecurrentPPO"
@@ -123,7 +123,7 @@ def _steps_per_second(agent: OnPolicyAlgorithm) -> float:
 
 def _arguments(options: Options, **policy: Any) -> dict[str, Any]:
     heads = [options.width, options.width]
-    envs = make_envs(CorridorEnv(max_length=options.max_length), options.num_envs)
+    envs = make_envs(CorridorSettings(max_length=options.max_length), options.num_envs)
     return {
         "policy": "MlpPolicy",
         "env": SB3VecEnv(envs, info_keys=()),

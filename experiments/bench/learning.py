@@ -26,7 +26,7 @@ from expirespan.experiments.bench.agents import REFERENCE, recurrent_ppo
 from expirespan.experiments.making.agents import make_agent
 from expirespan.experiments.making.envs import make_envs, make_training_env
 from expirespan.experiments.recipes import RECIPES
-from expirespan.experiments.settings import Config, PPOAlgorithm
+from expirespan.experiments.settings import Config, PPOSettings
 from expirespan.experiments.settings.errors import UserError, unknown
 
 _LSTM = {"lstm_hidden_size": 64, "enable_critic_lstm": True, "net_arch": {"pi": [64], "vf": [64]}}
@@ -100,7 +100,7 @@ def run(options: Options) -> list[Row]:
     for name in options.recipes:
         if name not in RECIPES:
             raise unknown("recipe", name, RECIPES)
-        if not isinstance(RECIPES[name].config.algorithm, PPOAlgorithm):
+        if not isinstance(RECIPES[name].config.algorithm, PPOSettings):
             raise UserError(f"recipe {name} is not of PPO, and RecurrentPPO is")
     if not options.recipes or not options.seeds or options.episodes < 1:
         raise UserError("expected at least one of recipes, seeds and episodes")

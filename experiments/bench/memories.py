@@ -138,7 +138,7 @@ def aged(memory: TransformerMemory, rows: int, steps: int, kept: float) -> Trans
             )
             cache = LayerCache.of(*(torch.cat(pair, 1) for pair in parts))
         caches.append(cache)
-    return TransformerState(first.time_B + steps, first.floor_B, first.limit_B, first.scale_B, tuple(caches))
+    return TransformerState(first.time_B + steps, first.spans, tuple(caches))
 
 
 def measure(name: str, reach: int, options: Options) -> Cost:

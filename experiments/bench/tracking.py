@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from expirespan.agents.forgetting.rollout_spans import RolloutSpans
 from expirespan.experiments.recipes import find_recipe
-from expirespan.experiments.settings import Config, Count, Target
+from expirespan.experiments.settings import Config, Count, TargetSettings
 from expirespan.experiments.settings.errors import UserError
 from expirespan.experiments.tracking.log_files import TensorBoardWriter
 from expirespan.experiments.tracking.wandb_writer import WandbWriter
@@ -77,7 +77,9 @@ def run(options: Options) -> list[Row]:
     chosen = find_recipe(options.recipe).config
     found: dict[str, list[_Run]] = {"off": [], "on": []}
     with tempfile.TemporaryDirectory() as folder:
-        base = replace(chosen, total_timesteps=options.steps, target=Target(), runs=folder, progress=False)
+        base = replace(
+            chosen, total_timesteps=options.steps, target=TargetSettings(), runs=folder, progress=False
+        )
         for _ in range(options.rounds):
             found["off"].append(_trained(replace(base, wandb="off", tensorboard=False)))
             found["on"].append(_trained(replace(base, wandb="offline", tensorboard=True)))

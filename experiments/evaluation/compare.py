@@ -18,11 +18,11 @@ import numpy.typing as npt
 
 from expirespan.experiments.evaluation.stats import Interval, interquartile_interval, interquartile_mean
 from expirespan.experiments.run_folder.run import Run
-from expirespan.experiments.settings import FixedWindowMemory
+from expirespan.experiments.settings import FixedWindowSettings
 from expirespan.experiments.settings.config_file import to_dict
 from expirespan.experiments.settings.errors import UserError
 
-WINDOW = FixedWindowMemory.name
+WINDOW = FixedWindowSettings.name
 ASIDE = (
     "seed", "total_timesteps", "evaluation", "target", "checkpoints", "device", "threads", "runs", "wandb",
     "tensorboard", "progress",

@@ -25,14 +25,14 @@ from expirespan.agents import (
 from expirespan.experiments.making.checked import checked
 from expirespan.experiments.making.envs import random_observations
 from expirespan.experiments.settings import (
-    A2CAlgorithm,
-    AdaptivePenaltyPart,
+    A2CSettings,
+    AdaptivePenaltySettings,
     Config,
     Env,
     Lesson,
-    NoLesson,
+    NoLessonSettings,
     Penalty,
-    WarmupPenaltyPart,
+    WarmupPenaltySettings,
     settings,
 )
 from expirespan.experiments.settings.errors import UserError
@@ -55,7 +55,7 @@ def make_agent(config: Config, env: SB3VecEnv) -> Agent:
     policy["predictor_lr"] = given.pop("predictor_lr")
     if given.pop("lr_schedule") == "linear":
         given["learning_rate"] = LinearSchedule(given["learning_rate"], 0.0, 1.0)
-    kind = MemoryA2C if isinstance(config.algorithm, A2CAlgorithm) else MemoryPPO
+    kind = MemoryA2C if isinstance(config.algorithm, A2CSettings) else MemoryPPO
     with checked(f"{config.algorithm.name} with memory {config.memory.name}"):
         agent = kind(
             _policy(config.env, env.observation_space),
@@ -90,7 +90,7 @@ def load_agent(
     Raises:
         UserError: the file cannot be read.
     """
-    kind = MemoryA2C if isinstance(config.algorithm, A2CAlgorithm) else MemoryPPO
+    kind = MemoryA2C if isinstance(config.algorithm, A2CSettings) else MemoryPPO
     try:
         return kind.load(checkpoint, env=env, device=check_device(device or config.device), resume=resume)
     except Exception as error:  # zipfile, safetensors and torch each have their own
@@ -125,18 +125,18 @@ def check_device(device: str) -> str:
 
 def _penalty(part: Penalty) -> PenaltySchedule:
     with checked(f"penalty {part.name}"):
-        if isinstance(part, AdaptivePenaltyPart):
+        if isinstance(part, AdaptivePenaltySettings):
             return AdaptivePenalty(**settings(part))
         return (
             WarmupPenalty(**settings(part))
-            if isinstance(part, WarmupPenaltyPart)
+            if isinstance(part, WarmupPenaltySettings)
             else ConstantPenalty(part.coef)
         )
 
 
 def _forgetting(part: Lesson) -> Forgetting | None:
     with checked("forgetting"):
-        return None if isinstance(part, NoLesson) else Forgetting(**settings(part))
+        return None if isinstance(part, NoLessonSettings) else Forgetting(**settings(part))
 
 
 def max_spans(agent: Agent) -> list[float | None]:

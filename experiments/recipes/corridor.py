@@ -6,46 +6,46 @@ from dataclasses import replace
 
 from expirespan.experiments.recipes.recipe import PAPER, recipe
 from expirespan.experiments.settings import (
-    A2CAlgorithm,
-    AdaptivePenaltyPart,
-    AdaptiveSpanMemory,
-    CompressiveMemory,
+    A2CSettings,
+    AdaptivePenaltySettings,
+    AdaptiveSpanSettings,
+    CompressiveSettings,
     Config,
-    ConstantPenaltyPart,
-    CorridorEnv,
-    Evaluation,
-    ExpireSpanMemory,
-    FixedWindowMemory,
-    ForgettingLesson,
-    LSTMMemory,
-    NoLesson,
-    PPOAlgorithm,
-    Target,
-    WarmupPenaltyPart,
+    ConstantPenaltySettings,
+    CorridorSettings,
+    EvaluationSettings,
+    ExpireSpanSettings,
+    FixedWindowSettings,
+    LessonSettings,
+    LSTMSettings,
+    NoLessonSettings,
+    PPOSettings,
+    TargetSettings,
+    WarmupPenaltySettings,
 )
 
-CORRIDOR_PPO = PPOAlgorithm(  # with half the entropy one seed of five became certain at the doors too soon
+CORRIDOR_PPO = PPOSettings(  # with half the entropy one seed of five became certain at the doors too soon
     5e-4, lr_schedule="linear", ent_coef=0.02, min_advantage_std=0.1, target_kl=0.02
 )
 CORRIDOR = Config(
     total_timesteps=4_000_000,
-    env=CorridorEnv(3, 200, "log_uniform"),
-    eval_env=CorridorEnv(3, 200),
-    memory=ExpireSpanMemory(max_span=512, ramp=8, init_fraction=0.5, heads=2),
+    env=CorridorSettings(3, 200, "log_uniform"),
+    eval_env=CorridorSettings(3, 200),
+    memory=ExpireSpanSettings(max_span=512, ramp=8, init_fraction=0.5, heads=2),
     algorithm=CORRIDOR_PPO,
-    penalty=AdaptivePenaltyPart(target=0.95),
-    forgetting=ForgettingLesson(),
-    evaluation=Evaluation(every=100_000),
-    target=Target(success=0.99, alive=10, evaluations=2),
+    penalty=AdaptivePenaltySettings(target=0.95),
+    forgetting=LessonSettings(),
+    evaluation=EvaluationSettings(every=100_000),
+    target=TargetSettings(success=0.99, alive=10, evaluations=2),
 )
 UNPRICED = replace(  # spans that reward alone moves should move slowly: they only drift
     CORRIDOR,
     algorithm=replace(CORRIDOR_PPO, predictor_lr=0.1),
-    penalty=ConstantPenaltyPart(),
-    forgetting=NoLesson(),
-    target=Target(0.98, evaluations=1),
+    penalty=ConstantPenaltySettings(),
+    forgetting=NoLessonSettings(),
+    target=TargetSettings(0.98, evaluations=1),
 )
-BASELINE = replace(UNPRICED, total_timesteps=3_000_000, target=Target(0.99, evaluations=1))
+BASELINE = replace(UNPRICED, total_timesteps=3_000_000, target=TargetSettings(0.99, evaluations=1))
 
 RECIPES = (
     recipe(
@@ -64,7 +64,7 @@ RECIPES = (
         "corridor-window",
         "Transformer-XL on the same corridors; choose how much it reads with --memory.window",
         "success 0.5 on corridors longer than the window reaches",
-        replace(BASELINE, memory=FixedWindowMemory(window=64, heads=2)),
+        replace(BASELINE, memory=FixedWindowSettings(window=64, heads=2)),
     ),
     recipe(
         "corridor-adaptive",
@@ -72,8 +72,8 @@ RECIPES = (
         "not yet measured",
         replace(
             BASELINE,
-            memory=AdaptiveSpanMemory(max_span=256, ramp=8, heads=2),
-            penalty=WarmupPenaltyPart(coef=1e-5),
+            memory=AdaptiveSpanSettings(max_span=256, ramp=8, heads=2),
+            penalty=WarmupPenaltySettings(coef=1e-5),
         ),
         source=f"{PAPER}; memory of arXiv 1905.07799",
     ),
@@ -81,14 +81,14 @@ RECIPES = (
         "corridor-compressive",
         "Compressive Transformer on the same corridors: 64 states and 48 summaries of 4",
         "not yet measured",
-        replace(BASELINE, memory=CompressiveMemory(window=64, slots=48, factor=4, heads=2)),
+        replace(BASELINE, memory=CompressiveSettings(window=64, slots=48, factor=4, heads=2)),
         source=f"{PAPER}; memory of arXiv 1911.05507",
     ),
     recipe(
         "corridor-lstm",
         "LSTM on the same corridors",
         "no recall within 1.5 M steps on 3-50 cells, measured once",
-        replace(BASELINE, memory=LSTMMemory(chrono=200)),
+        replace(BASELINE, memory=LSTMSettings(chrono=200)),
     ),
     recipe(
         "corridor-a2c",
@@ -96,10 +96,10 @@ RECIPES = (
         "success 0.95",
         replace(
             UNPRICED,
-            env=CorridorEnv(3, 50, "log_uniform"),
-            eval_env=CorridorEnv(3, 50),
-            memory=ExpireSpanMemory(max_span=128, ramp=8, init_fraction=0.5, heads=2),
-            algorithm=A2CAlgorithm(gamma=0.99, n_steps=32, gae_lambda=0.95),
+            env=CorridorSettings(3, 50, "log_uniform"),
+            eval_env=CorridorSettings(3, 50),
+            memory=ExpireSpanSettings(max_span=128, ramp=8, init_fraction=0.5, heads=2),
+            algorithm=A2CSettings(gamma=0.99, n_steps=32, gae_lambda=0.95),
         ),
     ),
 )

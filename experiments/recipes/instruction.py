@@ -7,24 +7,24 @@ from dataclasses import replace
 from expirespan.experiments.recipes.corridor import UNPRICED
 from expirespan.experiments.recipes.recipe import LIGHT, recipe
 from expirespan.experiments.settings import (
-    AdaptivePenaltyPart,
-    ExpireSpanMemory,
-    InstructionEnv,
-    PPOAlgorithm,
-    Target,
+    AdaptivePenaltySettings,
+    ExpireSpanSettings,
+    InstructionSettings,
+    PPOSettings,
+    TargetSettings,
 )
 
-_INSTRUCTION_PPO = PPOAlgorithm(  # the choice at the turn, one step of many, must not become certain too soon
+_INSTRUCTION_PPO = PPOSettings(  # the choice at the turn, one step of many, must not become certain too soon
     1e-3, gae_lambda=0.5, ent_coef=0.15, min_advantage_std=0.1, batch_size=512
 )
 _INSTRUCTION = replace(
     UNPRICED,  # spans that suit a few lines would not reach across many
     total_timesteps=3_000_000,
-    env=InstructionEnv(4, 4, early_penalty=0.2),
-    eval_env=InstructionEnv(4, 4),
-    memory=ExpireSpanMemory(max_span=512, ramp=8, init_fraction=0.5, heads=4),
+    env=InstructionSettings(4, 4, early_penalty=0.2),
+    eval_env=InstructionSettings(4, 4),
+    memory=ExpireSpanSettings(max_span=512, ramp=8, init_fraction=0.5, heads=4),
     algorithm=_INSTRUCTION_PPO,
-    target=Target(success=0.93, evaluations=1),
+    target=TargetSettings(success=0.93, evaluations=1),
 )
 
 RECIPES = (
@@ -42,8 +42,8 @@ RECIPES = (
         replace(
             _INSTRUCTION,
             total_timesteps=1_500_000,
-            env=InstructionEnv(4, 60, "log_uniform", early_penalty=0.2),
-            eval_env=InstructionEnv(10, 60),
+            env=InstructionSettings(4, 60, "log_uniform", early_penalty=0.2),
+            eval_env=InstructionSettings(10, 60),
             algorithm=replace(
                 _INSTRUCTION_PPO,
                 learning_rate=3e-4,
@@ -51,8 +51,8 @@ RECIPES = (
                 ent_coef=0.03,
                 batch_size=1024,
             ),
-            penalty=AdaptivePenaltyPart(target=0.8),
-            target=Target(success=0.97, alive=14, evaluations=2),
+            penalty=AdaptivePenaltySettings(target=0.8),
+            target=TargetSettings(success=0.97, alive=14, evaluations=2),
         ),
         source=LIGHT,
     ),

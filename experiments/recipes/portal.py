@@ -7,14 +7,14 @@ from dataclasses import replace
 from expirespan.experiments.recipes.corridor import CORRIDOR, CORRIDOR_PPO
 from expirespan.experiments.recipes.recipe import recipe
 from expirespan.experiments.settings import (
-    AdaptivePenaltyPart,
-    Evaluation,
-    ExpireSpanMemory,
-    PortalEnv,
-    Target,
+    AdaptivePenaltySettings,
+    EvaluationSettings,
+    ExpireSpanSettings,
+    PortalSettings,
+    TargetSettings,
 )
 
-_PORTAL = PortalEnv(rooms=10, room_size=3, max_steps=300, pays="first", frame_stack=2)
+_PORTAL = PortalSettings(rooms=10, room_size=3, max_steps=300, pays="first", frame_stack=2)
 
 RECIPES = (
     recipe(
@@ -28,11 +28,11 @@ RECIPES = (
             least_deviation=0.5,  # the numbers of rooms that random actions never reach would outweigh the doors
             env=_PORTAL,
             eval_env=_PORTAL,
-            memory=ExpireSpanMemory(max_span=1024, ramp=8, init_fraction=0.5, heads=2),
+            memory=ExpireSpanSettings(max_span=1024, ramp=8, init_fraction=0.5, heads=2),
             algorithm=replace(CORRIDOR_PPO, learning_rate=1e-3, net_arch=(64,), batch_size=1024),
-            penalty=AdaptivePenaltyPart(target=0.8),
-            target=Target(mean_return=4.3, alive=80, evaluations=2),
-            evaluation=Evaluation(every=250_000),
+            penalty=AdaptivePenaltySettings(target=0.8),
+            target=TargetSettings(mean_return=4.3, alive=80, evaluations=2),
+            evaluation=EvaluationSettings(every=250_000),
         ),
         source="Sukhbaatar et al. 2021, arXiv 2105.06548, multi-room portal, with 10 rooms of 3x3",
     ),

@@ -6,9 +6,16 @@ from dataclasses import replace
 
 from expirespan.experiments.recipes.corridor import UNPRICED
 from expirespan.experiments.recipes.recipe import ZOO, recipe
-from expirespan.experiments.settings import Config, Evaluation, ExpireSpanMemory, GymEnv, PPOAlgorithm, Target
+from expirespan.experiments.settings import (
+    Config,
+    EvaluationSettings,
+    ExpireSpanSettings,
+    GymSettings,
+    PPOSettings,
+    TargetSettings,
+)
 
-_TASK_PPO = PPOAlgorithm(
+_TASK_PPO = PPOSettings(
     1e-3, "linear", 0.1, net_arch=(64, 64), n_steps=128, batch_size=256, n_epochs=10,
     gamma=0.98, gae_lambda=0.9, ent_coef=0.0,
 )  # fmt: skip
@@ -16,12 +23,12 @@ _TASK_PPO = PPOAlgorithm(
 _TASK = Config(
     total_timesteps=100_000,
     num_envs=8,
-    env=GymEnv(),
-    eval_env=GymEnv(),
-    memory=ExpireSpanMemory(max_span=64, ramp=8, init_fraction=0.5, heads=2),
+    env=GymSettings(),
+    eval_env=GymSettings(),
+    memory=ExpireSpanSettings(max_span=64, ramp=8, init_fraction=0.5, heads=2),
     algorithm=_TASK_PPO,
     reward_scale=0.05,  # returns of 50 would give the critic all of the gradient
-    evaluation=Evaluation(every=20_000, episodes=50),
+    evaluation=EvaluationSettings(every=20_000, episodes=50),
 )
 
 RECIPES = (
@@ -33,12 +40,12 @@ RECIPES = (
             UNPRICED,
             total_timesteps=1_500_000,
             standardize=200_000,
-            env=GymEnv("ExpireSpan/MiniGridMemoryS13-v0"),
-            eval_env=GymEnv("ExpireSpan/MiniGridMemoryS13-v0"),
-            memory=ExpireSpanMemory(max_span=256, ramp=8, init_fraction=0.5, heads=2),
+            env=GymSettings("ExpireSpan/MiniGridMemoryS13-v0"),
+            eval_env=GymSettings("ExpireSpan/MiniGridMemoryS13-v0"),
+            memory=ExpireSpanSettings(max_span=256, ramp=8, init_fraction=0.5, heads=2),
             # with less entropy it first learns to run to the end at once, having seen nothing
             algorithm=replace(UNPRICED.algorithm, learning_rate=1e-3, net_arch=(64,), ent_coef=0.08),
-            target=Target(0.97, evaluations=1),
+            target=TargetSettings(0.97, evaluations=1),
         ),
         source="MiniGrid, Memory",
     ),
@@ -55,8 +62,8 @@ RECIPES = (
         "return -200",
         replace(
             _TASK,
-            env=GymEnv("ExpireSpan/PendulumNoVel-v1"),
-            eval_env=GymEnv("ExpireSpan/PendulumNoVel-v1"),
+            env=GymSettings("ExpireSpan/PendulumNoVel-v1"),
+            eval_env=GymSettings("ExpireSpan/PendulumNoVel-v1"),
             algorithm=replace(_TASK_PPO, n_steps=200, batch_size=400, gamma=0.9, gae_lambda=0.95),
             reward_scale=0.1,
         ),

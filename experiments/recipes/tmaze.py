@@ -6,7 +6,12 @@ from dataclasses import replace
 
 from expirespan.experiments.recipes.corridor import CORRIDOR, CORRIDOR_PPO
 from expirespan.experiments.recipes.recipe import recipe
-from expirespan.experiments.settings import AdaptivePenaltyPart, ExpireSpanMemory, Target, TMazeEnv
+from expirespan.experiments.settings import (
+    AdaptivePenaltySettings,
+    ExpireSpanSettings,
+    TargetSettings,
+    TMazeSettings,
+)
 
 RECIPES = (
     recipe(
@@ -16,12 +21,12 @@ RECIPES = (
         replace(
             CORRIDOR,
             total_timesteps=3_000_000,
-            env=TMazeEnv(),
-            eval_env=TMazeEnv(),
-            memory=ExpireSpanMemory(max_span=64, ramp=4, init_fraction=0.5, heads=2, positions=8),
+            env=TMazeSettings(),
+            eval_env=TMazeSettings(),
+            memory=ExpireSpanSettings(max_span=64, ramp=4, init_fraction=0.5, heads=2, positions=8),
             algorithm=replace(CORRIDOR_PPO, ent_coef=0.01),
-            penalty=AdaptivePenaltyPart(target=0.85),  # three right turns are rarer than one
-            target=Target(success=0.99, alive=8, evaluations=2),
+            penalty=AdaptivePenaltySettings(target=0.85),  # three right turns are rarer than one
+            target=TargetSettings(success=0.99, alive=8, evaluations=2),
         ),
         source="arXiv 2601.15086, Endless T-Maze",
     ),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from expirespan.experiments.settings import KINDS as ALL_KINDS
-from expirespan.experiments.settings import Count, ExpireSpanMemory, Kinds, Memory
+from expirespan.experiments.settings import Count, ExpireSpanSettings, Kinds, Memory
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class SequenceConfig:
     """Seed of weights and data; evaluation draws data of its own."""
     task: Task = field(default_factory=CopyTask)
     """What is read and asked."""
-    memory: Memory = field(default_factory=ExpireSpanMemory)
+    memory: Memory = field(default_factory=ExpireSpanSettings)
     """What it is remembered with."""
     rows: int = 16
     """Sequences side by side."""

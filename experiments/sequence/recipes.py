@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from expirespan.experiments.sequence.config import CharLMTask, CollisionTask, CopyTask, SequenceConfig
-from expirespan.experiments.settings import ExpireSpanMemory
+from expirespan.experiments.settings import ExpireSpanSettings
 
 PAPER = "Sukhbaatar et al. 2021, arXiv 2105.06548"
 
@@ -20,7 +20,7 @@ class SequenceRecipe:
     config: SequenceConfig
 
 
-_MEMORY = ExpireSpanMemory(max_span=2048, ramp=16, init_fraction=0.9, heads=2)
+_MEMORY = ExpireSpanSettings(max_span=2048, ramp=16, init_fraction=0.9, heads=2)
 _SMALL = SequenceConfig(memory=_MEMORY, span_penalty=1e-6)
 
 RECIPES: dict[str, SequenceRecipe] = {

@@ -10,74 +10,74 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from expirespan.experiments.settings.learning import (
-    A2CAlgorithm,
-    AdaptivePenaltyPart,
+    A2CSettings,
+    AdaptivePenaltySettings,
     Algorithm,
-    ConstantPenaltyPart,
-    ForgettingLesson,
+    ConstantPenaltySettings,
     Lesson,
-    NoLesson,
+    LessonSettings,
+    NoLessonSettings,
     Penalty,
-    PPOAlgorithm,
-    WarmupPenaltyPart,
+    PPOSettings,
+    WarmupPenaltySettings,
 )
 from expirespan.experiments.settings.memories import (
-    AdaptiveSpanMemory,
-    CompressiveMemory,
-    ExpireSpanMemory,
-    FixedWindowMemory,
-    GRUMemory,
-    LSTMMemory,
+    AdaptiveSpanSettings,
+    CompressiveSettings,
+    ExpireSpanSettings,
+    FixedWindowSettings,
+    GRUSettings,
+    LSTMSettings,
     Memory,
 )
 from expirespan.experiments.settings.values import Count
 from expirespan.experiments.settings.worlds import (
-    CorridorEnv,
+    CorridorSettings,
     Env,
-    GymEnv,
-    InstructionEnv,
-    PortalEnv,
-    TMazeEnv,
+    GymSettings,
+    InstructionSettings,
+    PortalSettings,
+    TMazeSettings,
 )
 
 __all__ = [
     "KINDS",
-    "A2CAlgorithm",
-    "AdaptivePenaltyPart",
-    "AdaptiveSpanMemory",
+    "A2CSettings",
+    "AdaptivePenaltySettings",
+    "AdaptiveSpanSettings",
     "Algorithm",
-    "CompressiveMemory",
+    "CompressiveSettings",
     "Config",
-    "ConstantPenaltyPart",
-    "CorridorEnv",
+    "ConstantPenaltySettings",
+    "CorridorSettings",
     "Count",
     "Env",
     "Evaluation",
-    "ExpireSpanMemory",
-    "FixedWindowMemory",
-    "ForgettingLesson",
-    "GRUMemory",
-    "GymEnv",
-    "InstructionEnv",
+    "ExpireSpanSettings",
+    "FixedWindowSettings",
+    "GRUSettings",
+    "GymSettings",
+    "InstructionSettings",
     "Kinds",
-    "LSTMMemory",
+    "LSTMSettings",
     "Lesson",
+    "LessonSettings",
     "Memory",
-    "NoLesson",
-    "PPOAlgorithm",
+    "NoLessonSettings",
+    "PPOSettings",
     "Part",
     "Penalty",
-    "PortalEnv",
-    "TMazeEnv",
+    "PortalSettings",
+    "TMazeSettings",
     "Target",
-    "WarmupPenaltyPart",
+    "WarmupPenaltySettings",
     "choose",
     "settings",
 ]
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class EvaluationSettings:
     """Episodes apart from training, with fixed seeds and the most likely actions."""
 
     every: Count = 200_000
@@ -91,7 +91,7 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Target:
+class TargetSettings:
     """Training ends when evaluations in a row reach it."""
 
     success: float | None = None
@@ -126,21 +126,21 @@ class Config:
     """Rewards are multiplied by this in training; what is reported is not."""
     num_envs: int = 64
     """Environments side by side."""
-    env: Env = field(default_factory=CorridorEnv)
+    env: Env = field(default_factory=CorridorSettings)
     """Training environment."""
-    eval_env: Env = field(default_factory=CorridorEnv)
+    eval_env: Env = field(default_factory=CorridorSettings)
     """Evaluation environment; follows overrides of env that are not given for itself."""
-    memory: Memory = field(default_factory=ExpireSpanMemory)
+    memory: Memory = field(default_factory=ExpireSpanSettings)
     """What the agent remembers with."""
-    algorithm: Algorithm = field(default_factory=PPOAlgorithm)
+    algorithm: Algorithm = field(default_factory=PPOSettings)
     """How it learns."""
-    penalty: Penalty = field(default_factory=ConstantPenaltyPart)
+    penalty: Penalty = field(default_factory=ConstantPenaltySettings)
     """Price of remembering, per step of span."""
-    forgetting: Lesson = field(default_factory=NoLesson)
+    forgetting: Lesson = field(default_factory=NoLessonSettings)
     """A lesson in forgetting."""
-    evaluation: Evaluation = field(default_factory=Evaluation)
+    evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
     """Evaluation during training."""
-    target: Target = field(default_factory=Target)
+    target: TargetSettings = field(default_factory=TargetSettings)
     """When to end before all steps are used."""
     checkpoints: int = 3
     """Newest checkpoints to keep, besides the best."""
@@ -167,16 +167,21 @@ def _by_name(*kinds: Any) -> dict[str, Any]:
     return {kind.name: kind for kind in kinds}
 
 
-_WORLDS = (CorridorEnv, TMazeEnv, PortalEnv, InstructionEnv, GymEnv)
+_WORLDS = (CorridorSettings, TMazeSettings, PortalSettings, InstructionSettings, GymSettings)
 KINDS: Kinds = {
     "env": _by_name(*_WORLDS),
     "eval_env": _by_name(*_WORLDS),
     "memory": _by_name(
-        ExpireSpanMemory, FixedWindowMemory, AdaptiveSpanMemory, CompressiveMemory, LSTMMemory, GRUMemory
+        ExpireSpanSettings,
+        FixedWindowSettings,
+        AdaptiveSpanSettings,
+        CompressiveSettings,
+        LSTMSettings,
+        GRUSettings,
     ),
-    "algorithm": _by_name(PPOAlgorithm, A2CAlgorithm),
-    "penalty": _by_name(ConstantPenaltyPart, WarmupPenaltyPart, AdaptivePenaltyPart),
-    "forgetting": _by_name(NoLesson, ForgettingLesson),
+    "algorithm": _by_name(PPOSettings, A2CSettings),
+    "penalty": _by_name(ConstantPenaltySettings, WarmupPenaltySettings, AdaptivePenaltySettings),
+    "forgetting": _by_name(NoLessonSettings, LessonSettings),
 }
 """The kinds of each part of a `Config`, by name."""
 

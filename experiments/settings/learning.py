@@ -35,7 +35,7 @@ class _OnPolicy:
 
 
 @dataclass(frozen=True)
-class PPOAlgorithm(_OnPolicy):
+class PPOSettings(_OnPolicy):
     """MemoryPPO."""
 
     name: ClassVar[str] = "ppo"
@@ -50,7 +50,7 @@ class PPOAlgorithm(_OnPolicy):
 
 
 @dataclass(frozen=True)
-class A2CAlgorithm(_OnPolicy):
+class A2CSettings(_OnPolicy):
     """MemoryA2C."""
 
     name: ClassVar[str] = "a2c"
@@ -64,11 +64,11 @@ class A2CAlgorithm(_OnPolicy):
     """Optimise with RMSprop; otherwise with Adam."""
 
 
-Algorithm = PPOAlgorithm | A2CAlgorithm
+Algorithm = PPOSettings | A2CSettings
 
 
 @dataclass(frozen=True)
-class ConstantPenaltyPart:
+class ConstantPenaltySettings:
     """The same price from the first step (paper)."""
 
     name: ClassVar[str] = "constant"
@@ -77,7 +77,7 @@ class ConstantPenaltyPart:
 
 
 @dataclass(frozen=True)
-class WarmupPenaltyPart:
+class WarmupPenaltySettings:
     """No price at first, then rising linearly."""
 
     name: ClassVar[str] = "warmup"
@@ -90,7 +90,7 @@ class WarmupPenaltyPart:
 
 
 @dataclass(frozen=True)
-class AdaptivePenaltyPart:
+class AdaptivePenaltySettings:
     """Rises while the agent succeeds, falls while it does not."""
 
     name: ClassVar[str] = "adaptive"
@@ -106,18 +106,18 @@ class AdaptivePenaltyPart:
     """Highest price; None for coef."""
 
 
-Penalty = ConstantPenaltyPart | WarmupPenaltyPart | AdaptivePenaltyPart
+Penalty = ConstantPenaltySettings | WarmupPenaltySettings | AdaptivePenaltySettings
 
 
 @dataclass(frozen=True)
-class NoLesson:
+class NoLessonSettings:
     """Nothing but reward and penalty shapes the spans."""
 
     name: ClassVar[str] = "none"
 
 
 @dataclass(frozen=True)
-class ForgettingLesson:
+class LessonSettings:
     """Some environments act with full memory; forgetting is taught on what they did."""
 
     name: ClassVar[str] = "lesson"
@@ -133,4 +133,4 @@ class ForgettingLesson:
     """Factor on the learning rate for each rollout in which success has held, so that spans can settle."""
 
 
-Lesson = NoLesson | ForgettingLesson
+Lesson = NoLessonSettings | LessonSettings

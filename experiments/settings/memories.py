@@ -23,7 +23,7 @@ class _Transformer:
 
 
 @dataclass(frozen=True)
-class ExpireSpanMemory(_Transformer):
+class ExpireSpanSettings(_Transformer):
     """Every memory predicts how long it is kept."""
 
     name: ClassVar[str] = "expire_span"
@@ -42,7 +42,7 @@ class ExpireSpanMemory(_Transformer):
 
 
 @dataclass(frozen=True)
-class FixedWindowMemory(_Transformer):
+class FixedWindowSettings(_Transformer):
     """Transformer-XL: the last states, whatever they hold."""
 
     name: ClassVar[str] = "fixed_window"
@@ -51,7 +51,7 @@ class FixedWindowMemory(_Transformer):
 
 
 @dataclass(frozen=True)
-class AdaptiveSpanMemory(_Transformer):
+class AdaptiveSpanSettings(_Transformer):
     """Every attention head learns how far back it reads."""
 
     name: ClassVar[str] = "adaptive_span"
@@ -64,7 +64,7 @@ class AdaptiveSpanMemory(_Transformer):
 
 
 @dataclass(frozen=True)
-class CompressiveMemory(_Transformer):
+class CompressiveSettings(_Transformer):
     """What leaves the window is compressed and read for longer."""
 
     name: ClassVar[str] = "compressive"
@@ -79,7 +79,7 @@ class CompressiveMemory(_Transformer):
 
 
 @dataclass(frozen=True)
-class LSTMMemory:
+class LSTMSettings:
     """The recurrent baseline."""
 
     name: ClassVar[str] = "lstm"
@@ -92,7 +92,7 @@ class LSTMMemory:
 
 
 @dataclass(frozen=True)
-class GRUMemory:
+class GRUSettings:
     """The other recurrent baseline."""
 
     name: ClassVar[str] = "gru"
@@ -105,5 +105,10 @@ class GRUMemory:
 
 
 Memory = (
-    ExpireSpanMemory | FixedWindowMemory | AdaptiveSpanMemory | CompressiveMemory | LSTMMemory | GRUMemory
+    ExpireSpanSettings
+    | FixedWindowSettings
+    | AdaptiveSpanSettings
+    | CompressiveSettings
+    | LSTMSettings
+    | GRUSettings
 )

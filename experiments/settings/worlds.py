@@ -40,7 +40,7 @@ class _Lengths(_World):
 
 
 @dataclass(frozen=True)
-class CorridorEnv(_Lengths):
+class CorridorSettings(_Lengths):
     """A ball at the start, two doors at the end: enter the one of the ball's colour."""
 
     name: ClassVar[str] = "ExpireSpan/Corridor-v0"
@@ -55,7 +55,7 @@ class CorridorEnv(_Lengths):
 
 
 @dataclass(frozen=True)
-class TMazeEnv(_Lengths):
+class TMazeSettings(_Lengths):
     """Corridors in a row, each with a cue at its start and a junction at its end: turn as the last cue told."""
 
     name: ClassVar[str] = "ExpireSpan/EndlessTMaze-v0"
@@ -72,7 +72,7 @@ class TMazeEnv(_Lengths):
 
 
 @dataclass(frozen=True)
-class PortalEnv(_World):
+class PortalSettings(_World):
     """Rooms in a row, each with a door that leads on and one that leads back to the first: find and remember."""
 
     name: ClassVar[str] = "ExpireSpan/PortalRooms-v0"
@@ -97,7 +97,7 @@ class PortalEnv(_World):
 
 
 @dataclass(frozen=True)
-class InstructionEnv(_Lengths):
+class InstructionSettings(_Lengths):
     """A line of text a step, one of which tells what to do when the turn comes."""
 
     name: ClassVar[str] = "ExpireSpan/FindInstruction-v0"
@@ -123,7 +123,7 @@ class InstructionEnv(_Lengths):
 
 
 @dataclass(frozen=True)
-class GymEnv(_World):
+class GymSettings(_World):
     """Any environment that Gymnasium knows, with its defaults."""
 
     name: ClassVar[str] = "gym"
@@ -143,4 +143,4 @@ class GymEnv(_World):
         return {}
 
 
-Env = CorridorEnv | TMazeEnv | PortalEnv | InstructionEnv | GymEnv
+Env = CorridorSettings | TMazeSettings | PortalSettings | InstructionSettings | GymSettings

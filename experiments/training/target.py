@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from expirespan.experiments.settings import Target
+from expirespan.experiments.settings import TargetSettings
 
 
-def rank(entry: dict[str, object], target: Target) -> tuple[float, float]:
+def rank(entry: dict[str, object], target: TargetSettings) -> tuple[float, float]:
     """Order of evaluations: by success (or return), then by how little is kept, both as far as the target goes."""
     by_return = entry["success"] is None or (target.success is None and target.mean_return is not None)
     found, wanted = ("mean_return", target.mean_return) if by_return else ("success", target.success)
@@ -19,7 +19,7 @@ def rank(entry: dict[str, object], target: Target) -> tuple[float, float]:
     return reached, -max(most, target.alive or 0.0)
 
 
-def meets(entry: dict[str, object], target: Target) -> bool:
+def meets(entry: dict[str, object], target: TargetSettings) -> bool:
     """Whether an evaluation meets the target; never without one."""
     wanted = {"success": target.success, "mean_return": target.mean_return}
     if all(least is None for least in wanted.values()):
@@ -34,7 +34,7 @@ def meets(entry: dict[str, object], target: Target) -> bool:
     )
 
 
-def reached_at(entries: Sequence[dict[str, Any]], target: Target) -> int | None:
+def reached_at(entries: Sequence[dict[str, Any]], target: TargetSettings) -> int | None:
     """Step of the evaluation with which the target was first met as often in a row as asked; None if it was not."""
     in_a_row = 0
     for entry in entries:

@@ -198,7 +198,7 @@ def test_objectives_by_hand(make_agent):
     ppo = make_agent(clip_range=0.2, clip_range_vf=0.1)
     out = ppo.policy_loss(log_prob, batch, advantages)
     assert out.loss.item() == pytest.approx(-(1.2 - 1.5) / 2)
-    assert out.approx_kl == pytest.approx(0.5 - np.log(1.5))
+    assert out.logs["train/approx_kl"].item() == pytest.approx(0.5 - np.log(1.5))
     assert out.logs["train/clip_fraction"] == 1.0
     values = th.tensor([[3.0, 0.95]])
     clipped = ((1.1 - 2) ** 2 + 0.95**2) / 2

@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 from expirespan.experiments.episodes.trace import EpisodeTrace
-from expirespan.experiments.settings import Config, CorridorEnv, Evaluation, ExpireSpanMemory, PPOAlgorithm
+from expirespan.experiments.settings import (
+    Config,
+    CorridorSettings,
+    EvaluationSettings,
+    ExpireSpanSettings,
+    PPOSettings,
+)
 from expirespan.experiments.training import train
 from expirespan.experiments.viewer import episode_media
 
@@ -19,11 +25,11 @@ def tiny(tmp_path: Path) -> Config:
         recipe="tiny",
         total_timesteps=1024,
         num_envs=8,
-        env=CorridorEnv(3, 4),
-        eval_env=CorridorEnv(3, 4),
-        memory=ExpireSpanMemory(width=16, heads=2, max_span=32, ramp=4),
-        algorithm=PPOAlgorithm(n_steps=16, batch_size=64, n_epochs=1),
-        evaluation=Evaluation(every=512, episodes=8, num_envs=4),
+        env=CorridorSettings(3, 4),
+        eval_env=CorridorSettings(3, 4),
+        memory=ExpireSpanSettings(width=16, heads=2, max_span=32, ramp=4),
+        algorithm=PPOSettings(n_steps=16, batch_size=64, n_epochs=1),
+        evaluation=EvaluationSettings(every=512, episodes=8, num_envs=4),
         checkpoints=2,
         runs=str(tmp_path / "runs"),
         wandb="off",

@@ -9,7 +9,7 @@ from expirespan.experiments.cli import main
 from expirespan.experiments.episodes.trace import EpisodeTrace
 from expirespan.experiments.recipes import RECIPES
 from expirespan.experiments.run_folder.run import Run
-from expirespan.experiments.settings import Config, CorridorEnv
+from expirespan.experiments.settings import Config, CorridorSettings
 from expirespan.experiments.settings.config_file import read_config, to_yaml
 
 
@@ -87,7 +87,7 @@ def test_train_evaluate_resume(tiny: Config, tmp_path: Path, capsys: pytest.Capt
     assert Path(lines[-1]).stat().st_size > 10_000
     config = read_config(run.folder / "config.yaml")
     assert config.seed == 3
-    assert config.eval_env == CorridorEnv(3, 5)
+    assert config.eval_env == CorridorSettings(3, 5)
     assert run.folder.name.endswith("-3")
 
     evaluated = ["evaluate", str(run.folder), "--episodes", "20", "--max-length", "8", "--max-span", "64"]

@@ -112,7 +112,7 @@ class Hoarder(Rule):
     def log_mask(self, span: Tensor, age: Tensor) -> Tensor:
         return self.inner.log_mask(span, age)
 
-    def penalty(self, span_BK: Tensor, age_BTK: Tensor, visible_BTK: Tensor) -> Tensor:
+    def span_cost(self, span_BK: Tensor, age_BTK: Tensor, visible_BTK: Tensor) -> Tensor:
         return self.inner.penalty(span_BK, age_BTK, visible_BTK)
 
     def expired(self, span: Tensor, age: Tensor) -> Tensor:

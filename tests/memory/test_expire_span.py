@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from expirespan.memory import ExpireSpan, expiration, is_expired, log_soft_mask, soft_mask, span_penalty
+from expirespan.memory import ExpireSpan, expiration, is_expired, log_soft_mask, mean_span, soft_mask
 
 REMAINING = [3.0, 0.5, 0.0, -1.0, -2.0, -4.0, -5.0]
 """With a ramp of 4: in full, in full, in full, 3/4, 1/2, gone, gone."""
@@ -54,7 +54,7 @@ def test_penalty_all_is_the_mean_span_of_the_states_written() -> None:
     """Of three keys the last two are new: (1 + 2 + 3 + 6) / 4. The first was counted in its own block."""
     span = torch.tensor([[9.0, 1, 2], [9, 3, 6]], dtype=torch.float64, requires_grad=True)
     age = torch.tensor([[[1, 0, -1], [2, 1, 0]]]).expand(2, 2, 3)
-    penalty = span_penalty(span, age, age >= 0, ramp=4.0)
+    penalty = mean_span(span, age, age >= 0, ramp=4.0)
     penalty.backward()
     assert penalty.item() == 3
     assert span.grad is not None
@@ -69,14 +69,14 @@ def test_penalty_ramp_counts_memories_on_their_ramp() -> None:
     """
     span = torch.tensor([[0.5, 0.25, 5.0]], dtype=torch.float64, requires_grad=True)
     age = torch.tensor([[[1, 0, -1], [2, 1, 0]]])
-    penalty = span_penalty(span, age, age >= 0, 2.0, "ramp")
+    penalty = mean_span(span, age, age >= 0, 2.0, "ramp")
     penalty.backward()
     assert penalty.item() == 5 / 16
     assert span.grad is not None
     assert span.grad.tolist() == [[2 / 4, 1 / 4, 0]]
 
     another_episode = (age >= 0) & torch.tensor([[[True, True, True], [False, True, True]]])
-    assert span_penalty(span, age, another_episode, 2.0, "ramp").item() == 3 / 16
+    assert mean_span(span, age, another_episode, 2.0, "ramp").item() == 3 / 16
 
 
 def test_penalty_ramp_counts_a_whole_life_once() -> None:
@@ -84,7 +84,7 @@ def test_penalty_ramp_counts_a_whole_life_once() -> None:
     span = torch.full((1, 11), 50.0)
     span[0, 0] = 2.5
     age = torch.arange(10)[:, None] - torch.arange(-1, 10)
-    penalty = span_penalty(span, age[None], age[None] >= 0, 3.0, "ramp")
+    penalty = mean_span(span, age[None], age[None] >= 0, 3.0, "ramp")
     assert penalty.item() * 10 == pytest.approx(2.5)
 
 
@@ -134,7 +134,7 @@ def test_rule_passes_its_ramp_and_penalty_on() -> None:
     assert rule.log_mask(span, age).tolist() == [0, math.log(0.75), -math.inf]
     assert rule.expired(span, age).tolist() == [False, False, True]
     block_age, visible = torch.tensor([[[3, 0]]]), torch.tensor([[[True, True]]])
-    assert rule.penalty(values(2, 7)[None], block_age, visible).item() == 2 / 4
+    assert rule.span_cost(values(2, 7)[None], block_age, visible).item() == 2 / 4
     assert ExpireSpan(max_span=8, ramp=4).penalty(values(2, 7)[None], block_age, visible).item() == 7
 
 

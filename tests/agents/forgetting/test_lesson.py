@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from expirespan.agents import Forgetting, MemoryA2C, MemoryPPO
 from expirespan.agents.forgetting.lesson import Lesson
-from expirespan.agents.forgetting.span_descent import LARGEST_CHANGE, RETURN, SpanDescent
+from expirespan.agents.forgetting.span_descent import LARGEST_CHANGE, PULL_BACK, SpanDescent
 from expirespan.memory import ExpireSpan
 from expirespan.memory.cache import ABSENT, LayerCache
 from expirespan.memory.core import Reading
@@ -48,10 +48,8 @@ def test_teachers_keep_everything_and_are_not_counted(make_agent, make_envs, col
             assert th.equal(alive[:, 2:], (age + 1)[:, None].expand(-1, 2)), "all steps of the episode"
             assert th.equal(alive[:, :2], (age + 1).clamp(max=4)[:, None].expand(-1, 2))
         assert spans.counted.tolist() == [True, True, False, False]
-        assert buffer.snapshots[0].floor_B.tolist() == [0, 0, 64, 64]
+        assert buffer.snapshots[0].spans.floor_B.tolist() == [0, 0, 64, 64]
     assert len(agent._scores) == 2 * 2 * 3, "three episodes a rollout in each of two environments"
-    assert agent.logger.name_to_value == {}
-    agent.train()
     expected = (age + 1).clamp(max=4).float().mean().item()
     assert agent.logger.name_to_value["expire/layer0/alive"] == pytest.approx(expected)
     freed = 1 - (1 + 2 + 3 + 4 * 4) / sum(range(1, 8))
@@ -150,11 +148,11 @@ def test_memory_costs_less_the_more_is_misread(make_agent, collect):
 
 def test_reward_teaches_on_the_teachers_alone_while_memory_has_a_price(make_agent, monkeypatch):
     seen = []
-    loss = MemoryPPO._loss
+    loss = MemoryPPO._objective
     monkeypatch.setattr(
         MemoryPPO,
-        "_loss",
-        lambda self, batch, *rest: (seen.append(batch.state.floor_B), loss(self, batch, *rest))[1],
+        "_objective",
+        lambda self, batch, *rest: (seen.append(batch.state.spans.floor_B), loss(self, batch, *rest))[1],
     )
     make_agent(forgetting=Forgetting(0.34), span_penalty=0.0).learn(36)
     everyone = th.cat(seen)
@@ -244,14 +242,14 @@ def test_one_step_of_descent_by_hand():
 
 
 def test_negligible_spans_are_drawn_back_to_the_limit():
-    """e / L = 1e-6 is below 1e-5: a price no longer acts; z goes back by eta * RETURN of the way."""
+    """e / L = 1e-6 is below 1e-5: a price no longer acts; z goes back by eta * PULL_BACK of the way."""
     rule = ExpireSpan(max_span=100, init_fraction=1e-6)
     rule.attach(1)
     before = rule.predictor.bias.item()
     limit = math.log(1e-5 / (1 - 1e-5))
     SpanDescent(rule, 0.25).step(read(rule, th.zeros(1, 10, 1)), [th.full((1, 10), 0.5 / slope(rule))])
     moved = (rule.predictor.bias.item() - before) / (limit - before)
-    assert moved == pytest.approx(0.25 * RETURN, rel=0.01)
+    assert moved == pytest.approx(0.25 * PULL_BACK, rel=0.01)
 
 
 def test_a_step_changes_no_input_by_more_than_its_bound():

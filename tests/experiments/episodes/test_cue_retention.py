@@ -21,9 +21,9 @@ from expirespan.experiments.evaluation.describe import describe_retention, show_
 from expirespan.experiments.evaluation.evaluate import evaluate
 from expirespan.experiments.making import agents as agent_making
 from expirespan.experiments.making import envs as world_making
-from expirespan.experiments.settings import Config, CorridorEnv, FixedWindowMemory, LSTMMemory
+from expirespan.experiments.settings import Config, CorridorSettings, FixedWindowSettings, LSTMSettings
 
-ENV = CorridorEnv(20, 20)
+ENV = CorridorSettings(20, 20)
 
 
 def flags(*marked: int, steps: int) -> Any:
@@ -125,7 +125,7 @@ def test_playing_and_recording_agree(tiny: Config, short: bool) -> None:
 
 def test_many_environments_are_as_one_at_a_time(tiny: Config) -> None:
     """Rows of the memory shrink as environments end, and each plays several episodes."""
-    agent, env = agent_of(tiny), CorridorEnv(3, 20)
+    agent, env = agent_of(tiny), CorridorSettings(3, 20)
     together = play(Guided(agent, 3), env, 7, 3, seed=7)
     assert len(set(together.steps)) > 1 and together.success.all()
     found = [play(Guided(agent, 1), env, n, 1, seed=7 + i).retention for i, n in enumerate((3, 2, 2))]
@@ -139,7 +139,7 @@ def test_many_environments_are_as_one_at_a_time(tiny: Config) -> None:
 
 
 def test_a_window_in_long_corridors_holds_no_cue(tiny: Config) -> None:
-    agent = agent_of(replace(tiny, memory=FixedWindowMemory(width=16, heads=2, window=5)))
+    agent = agent_of(replace(tiny, memory=FixedWindowSettings(width=16, heads=2, window=5)))
     found = play(Guided(agent, 4), ENV, 8, 4, seed=0).retention
     assert found is not None
     assert (found.precision, found.recall, found.newest) == (0, 0, 0)
@@ -150,7 +150,7 @@ def test_a_window_in_long_corridors_holds_no_cue(tiny: Config) -> None:
 
 def test_players_and_memories_without_spans_have_no_retention(tiny: Config) -> None:
     assert play(OraclePlayer(ENV, 2), ENV, 2, 2, seed=0).retention is None
-    agent = agent_of(replace(tiny, memory=LSTMMemory(width=16)))
+    agent = agent_of(replace(tiny, memory=LSTMSettings(width=16)))
     assert play(PolicyPlayer(agent, 2), ENV, 2, 2, seed=0).retention is None
     assert retention_of(record_episode(agent, ENV, 0)) is None
 

@@ -17,19 +17,19 @@ from expirespan.experiments.episodes.trace import EpisodeTrace
 from expirespan.experiments.making import agents as agent_making
 from expirespan.experiments.making import envs as world_making
 from expirespan.experiments.settings import (
-    AdaptiveSpanMemory,
-    CompressiveMemory,
+    AdaptiveSpanSettings,
+    CompressiveSettings,
     Config,
-    CorridorEnv,
-    ExpireSpanMemory,
-    FixedWindowMemory,
-    GymEnv,
-    InstructionEnv,
-    LSTMMemory,
+    CorridorSettings,
+    ExpireSpanSettings,
+    FixedWindowSettings,
+    GymSettings,
+    InstructionSettings,
+    LSTMSettings,
 )
 from expirespan.experiments.settings.errors import UserError
 
-TEXT, CARTPOLE = InstructionEnv(10, 40), GymEnv("CartPole-v1")
+TEXT, CARTPOLE = InstructionSettings(10, 40), GymSettings("CartPole-v1")
 
 
 def agent(env: Any, **memory: Any) -> MemoryPPO:
@@ -47,10 +47,10 @@ def agent(env: Any, **memory: Any) -> MemoryPPO:
 @pytest.mark.parametrize(
     "memory",
     [
-        ExpireSpanMemory(width=16, heads=2, max_span=12, ramp=3.5, init_fraction=0.5),
-        FixedWindowMemory(width=16, heads=2, window=7),
-        AdaptiveSpanMemory(width=16, heads=2, max_span=9, ramp=2),
-        CompressiveMemory(width=16, heads=2, window=5, slots=3, factor=2),
+        ExpireSpanSettings(width=16, heads=2, max_span=12, ramp=3.5, init_fraction=0.5),
+        FixedWindowSettings(width=16, heads=2, window=7),
+        AdaptiveSpanSettings(width=16, heads=2, max_span=9, ramp=2),
+        CompressiveSettings(width=16, heads=2, window=5, slots=3, factor=2),
     ],
     ids=lambda memory: memory.name,
 )
@@ -58,7 +58,7 @@ def test_births_and_deaths_say_what_is_alive(tiny: Config, memory: Any) -> None:
     """As many memories as the layers counted, and attention to no other; 16 or fewer are all of it."""
     config = replace(tiny, memory=memory)
     trace = record_episode(
-        agent_making.make_agent(config, world_making.make_training_env(config)), CorridorEnv(30, 30), 0
+        agent_making.make_agent(config, world_making.make_training_env(config)), CorridorSettings(30, 30), 0
     )
     assert trace.layers == 2 and trace.steps > 40
     for t in range(trace.steps):
@@ -80,7 +80,7 @@ def test_what_is_attended_is_what_moves_the_output(tiny: Config) -> None:
     import torch
 
     model = agent_making.make_agent(tiny, world_making.make_training_env(tiny))
-    trace = record_episode(model, CorridorEnv(10, 10), 3)
+    trace = record_episode(model, CorridorSettings(10, 10), 3)
     policy: Any = model.policy
     seen = torch.as_tensor(trace.observation)[None]
     with torch.no_grad():
@@ -97,9 +97,9 @@ def test_what_is_attended_is_what_moves_the_output(tiny: Config) -> None:
 
 def test_pictures_cues_and_actions(tiny: Config) -> None:
     trace = record_episode(
-        agent_making.make_agent(tiny, world_making.make_training_env(tiny)), CorridorEnv(5, 5), 0
+        agent_making.make_agent(tiny, world_making.make_training_env(tiny)), CorridorSettings(5, 5), 0
     )
-    drawn = record.image_of(CorridorEnv())
+    drawn = record.image_of(CorridorSettings())
     assert drawn is not None
     for t in range(trace.steps):
         assert_array_equal(trace.frames[trace.frame[t]], drawn(trace.observation[t]))
@@ -132,19 +132,19 @@ def test_environments_of_others_are_rendered() -> None:
 
 def test_observations_are_kept_whole_or_not_at_all(tiny: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     model = agent_making.make_agent(tiny, world_making.make_training_env(tiny))
-    whole = record_episode(model, CorridorEnv(5, 5), 0)
+    whole = record_episode(model, CorridorSettings(5, 5), 0)
     monkeypatch.setattr(record, "OBSERVATION_BYTES", whole.observation.nbytes)
-    assert_array_equal(record_episode(model, CorridorEnv(5, 5), 0).observation, whole.observation)
+    assert_array_equal(record_episode(model, CorridorSettings(5, 5), 0).observation, whole.observation)
     monkeypatch.setattr(record, "OBSERVATION_BYTES", whole.observation.nbytes - 1)
-    less = record_episode(model, CorridorEnv(5, 5), 0)
+    less = record_episode(model, CorridorSettings(5, 5), 0)
     assert less.observation.shape == (whole.steps, 0)
     assert_array_equal(less.frame, whole.frame)
 
 
 def test_memories_without_spans_have_no_attention(tiny: Config) -> None:
-    config = replace(tiny, memory=LSTMMemory(width=16))
+    config = replace(tiny, memory=LSTMSettings(width=16))
     trace = record_episode(
-        agent_making.make_agent(config, world_making.make_training_env(config)), CorridorEnv(5, 5), 0
+        agent_making.make_agent(config, world_making.make_training_env(config)), CorridorSettings(5, 5), 0
     )
     assert trace.layers == 0 and not trace.attended.size
 
@@ -163,7 +163,7 @@ def test_where_traces_go(tmp_path: Path) -> None:
 
 def test_a_saved_trace_is_the_trace(tiny: Config, tmp_path: Path) -> None:
     trace = record_episode(
-        agent_making.make_agent(tiny, world_making.make_training_env(tiny)), CorridorEnv(5, 5), 0
+        agent_making.make_agent(tiny, world_making.make_training_env(tiny)), CorridorSettings(5, 5), 0
     )
     trace.save(tmp_path / "trace.npz")
     again = EpisodeTrace.load(tmp_path / "trace.npz")

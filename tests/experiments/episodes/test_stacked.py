@@ -12,10 +12,10 @@ from expirespan.experiments.episodes.record import image_of, record_episode
 from expirespan.experiments.evaluation.evaluate import score
 from expirespan.experiments.making import agents as agent_making
 from expirespan.experiments.making import envs as world_making
-from expirespan.experiments.settings import Config, PortalEnv
+from expirespan.experiments.settings import Config, PortalSettings
 from expirespan.experiments.training.train import train
 
-WORLD = PortalEnv(rooms=4, room_size=3, max_steps=60, pays="first", frame_stack=2)
+WORLD = PortalSettings(rooms=4, room_size=3, max_steps=60, pays="first", frame_stack=2)
 
 
 def stacked(tiny: Config) -> Config:

@@ -15,11 +15,11 @@ from expirespan.experiments.evaluation.stats import interquartile_interval, inte
 from expirespan.experiments.run_folder.run import Run
 from expirespan.experiments.settings import (
     Config,
-    CorridorEnv,
-    ExpireSpanMemory,
-    FixedWindowMemory,
-    GRUMemory,
-    LSTMMemory,
+    CorridorSettings,
+    ExpireSpanSettings,
+    FixedWindowSettings,
+    GRUSettings,
+    LSTMSettings,
 )
 
 
@@ -58,7 +58,7 @@ def make_run(tiny: Config) -> Any:
     return make
 
 
-WINDOW = FixedWindowMemory(window=64)
+WINDOW = FixedWindowSettings(window=64)
 
 
 def test_groups_and_numbers_by_hand(make_run: Any) -> None:
@@ -68,10 +68,12 @@ def test_groups_and_numbers_by_hand(make_run: Any) -> None:
             [evaluation(100, 0.1, 30), evaluation(200, last, 16, retention=recall)],
             recipe="ours", seed=seed, total_timesteps=seed + 1,
         )  # fmt: skip
-    folders = [make_run([evaluation(100, 0.4, 8)], recipe="window", memory=FixedWindowMemory(window=8))]
+    folders = [make_run([evaluation(100, 0.4, 8)], recipe="window", memory=FixedWindowSettings(window=8))]
     folders += [make_run([evaluation(100, s, 64)], recipe="window", memory=WINDOW, seed=s) for s in (0, 1)]
-    folders += [make_run([evaluation(100, 0.9, 128)], recipe="window", memory=FixedWindowMemory(window=128))]
-    folders += [make_run([evaluation(100, 0.5, None)], recipe="lstm", memory=LSTMMemory())]
+    folders += [
+        make_run([evaluation(100, 0.9, 128)], recipe="window", memory=FixedWindowSettings(window=128))
+    ]
+    folders += [make_run([evaluation(100, 0.5, None)], recipe="lstm", memory=LSTMSettings())]
     ours = folders[0].parent.parent / "ours"
     found = compare(read_results([ours, *folders]))
     assert found.measure == "success"
@@ -158,7 +160,7 @@ def test_files_of_evaluations(tmp_path: Path) -> None:
 
 def test_mistakes(make_run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     good = make_run([evaluation(100, 0.5, 20)])
-    other = make_run([evaluation(100, 0.5, 20)], eval_env=CorridorEnv(3, 9))
+    other = make_run([evaluation(100, 0.5, 20)], eval_env=CorridorSettings(3, 9))
     fresh = make_run([])
     broken = tmp_path / "broken.json"
     broken.write_text('{"env": 3}')
@@ -182,8 +184,8 @@ def test_mistakes(make_run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 def test_groups_of_other_memories_are_told_apart(make_run: Any) -> None:
     entries = [evaluation(100, 0.5, 20)]
-    folders = [make_run(entries, memory=ExpireSpanMemory(max_span=span)) for span in (32, 64)]
-    folders.append(make_run(entries, memory=ExpireSpanMemory(max_span=32), device="cpu", checkpoints=9))
+    folders = [make_run(entries, memory=ExpireSpanSettings(max_span=span)) for span in (32, 64)]
+    folders.append(make_run(entries, memory=ExpireSpanSettings(max_span=32), device="cpu", checkpoints=9))
     found = compare(read_results(folders))
     assert {group.label: len(group.scores) for group in found.groups} == {
         "tiny, memory.max_span=32": 2,
@@ -193,7 +195,7 @@ def test_groups_of_other_memories_are_told_apart(make_run: Any) -> None:
 
 def test_labels_name_a_memory_once_if_that_is_what_differs(make_run: Any) -> None:
     entries = [evaluation(100, 0.5, 20)]
-    memories = [GRUMemory(), FixedWindowMemory(layers=1), LSTMMemory()]
+    memories = [GRUSettings(), FixedWindowSettings(layers=1), LSTMSettings()]
     found = compare(read_results([make_run(entries, memory=memory) for memory in memories]))
     assert {group.label for group in found.groups} == {
         "tiny, memory.name=gru", "tiny, memory.name=fixed_window", "tiny, memory.name=lstm",

@@ -14,10 +14,10 @@ from expirespan.experiments.evaluation.evaluate import evaluate, score, summaris
 from expirespan.experiments.making import agents as agent_making
 from expirespan.experiments.making import envs as world_making
 from expirespan.experiments.making.agents import override_max_span
-from expirespan.experiments.settings import Config, CorridorEnv, FixedWindowMemory, LSTMMemory
+from expirespan.experiments.settings import Config, CorridorSettings, FixedWindowSettings, LSTMSettings
 from expirespan.experiments.settings.errors import UserError
 
-ENV = CorridorEnv(3, 20)
+ENV = CorridorSettings(3, 20)
 
 
 def test_the_oracle_succeeds_always() -> None:
@@ -32,7 +32,7 @@ def test_the_oracle_succeeds_always() -> None:
 
 
 def test_chance_is_as_on_the_environment_s_card() -> None:
-    env = CorridorEnv(3, 3)
+    env = CorridorSettings(3, 3)
     result = score(
         RandomPlayer(world_making.make_envs(env, 1).single_action_space, 100, 0), env, 4000, 100, seed=0
     )
@@ -53,7 +53,7 @@ class _Straight:
 
 def test_short_episodes_are_not_preferred() -> None:
     """Each environment plays its share, whatever it takes: lengths come as they are drawn."""
-    env = CorridorEnv(3, 200)
+    env = CorridorSettings(3, 200)
     played = play(OraclePlayer(env, 10), env, 400, 10, seed=3)
     assert len(played.steps) == 400
     assert played.length.mean() == pytest.approx(101.5, abs=4 * 57 / np.sqrt(400))
@@ -100,19 +100,19 @@ def test_idle_environments_change_nothing(tiny: Config) -> None:
 
 
 def test_memories_alive_of_a_window_are_known(tiny: Config) -> None:
-    agent = agent_of(replace(tiny, memory=FixedWindowMemory(width=16, heads=2, window=5)))
+    agent = agent_of(replace(tiny, memory=FixedWindowSettings(width=16, heads=2, window=5)))
     played = play(PolicyPlayer(agent, 4), ENV, 8, 4, seed=0)
     np.testing.assert_array_equal(played.alive_at_end, np.minimum(played.steps, 5)[None].repeat(2, 0))
     known = [np.minimum(np.arange(steps) + 1, 5).mean() for steps in played.steps]
     np.testing.assert_allclose(played.alive[0], known)
-    trace = record_episode(agent, CorridorEnv(20, 20), 0)
+    trace = record_episode(agent, CorridorSettings(20, 20), 0)
     assert trace.kept.sum(1).tolist() == [4, 4], "of five readable, four are left for the next step"
     assert (trace.span == 4).all()
     assert (trace.death[:, 0] == 4).all(), "gone after step 4, as step 5 could not read it"
 
 
 def test_recurrent_memories_have_no_spans(tiny: Config) -> None:
-    agent = agent_of(replace(tiny, memory=LSTMMemory(width=16)))
+    agent = agent_of(replace(tiny, memory=LSTMSettings(width=16)))
     result = evaluate(agent, ENV, 4, 4, seed=0)
     assert result.agent.alive == []
     assert record_episode(agent, ENV, 0).layers == 0
@@ -122,7 +122,7 @@ def test_recurrent_memories_have_no_spans(tiny: Config) -> None:
 
 def test_longer_spans_keep_more(tiny: Config) -> None:
     agent = agent_of(tiny)
-    env = CorridorEnv(100, 100)
+    env = CorridorSettings(100, 100)
     before = record_episode(agent, env, 0)
     override_max_span(agent, 64)
     after = record_episode(agent, env, 0)
@@ -150,7 +150,7 @@ def episodes(lengths: list[int], success: list[float], steps: int = 10_000) -> E
 
 
 def test_summary_by_hand() -> None:
-    result = summarise(episodes([3, 12, 191, 200], [1, 0, 1, 0]), CorridorEnv(3, 200))
+    result = summarise(episodes([3, 12, 191, 200], [1, 0, 1, 0]), CorridorSettings(3, 200))
     assert result.success == 0.5
     assert result.alive == [1.5, 5.5]
     assert result.alive_at_end == [3.5, 7.5], "of the two with at least 190 cells"
@@ -168,16 +168,16 @@ def test_summary_by_hand() -> None:
 
 
 def test_times_per_step_are_of_first_episodes_only() -> None:
-    assert summarise(episodes([3], [1], steps=600), CorridorEnv(3, 3)).step_times[0].step == 500
-    assert summarise(episodes([3], [1], steps=540), CorridorEnv(3, 3)).step_times == []
+    assert summarise(episodes([3], [1], steps=600), CorridorSettings(3, 3)).step_times[0].step == 500
+    assert summarise(episodes([3], [1], steps=540), CorridorSettings(3, 3)).step_times == []
 
 
 def test_an_environment_that_does_not_tell_success() -> None:
     untold = replace(episodes([5, 5], [1, 0]), success=np.full(2, np.nan), length=np.full(2, np.nan))
-    result = summarise(untold, CorridorEnv(3, 5))
+    result = summarise(untold, CorridorSettings(3, 5))
     assert result.success is None and result.interval is None and result.by_length == []
     assert result.mean_return == 0.5
     # deviation 1 / sqrt(2), over sqrt(2) episodes, times the 0.975 quantile of t with one degree of freedom
     assert result.return_interval == pytest.approx((0.5 - 0.5 * 12.7062, 0.5 + 0.5 * 12.7062), abs=1e-3)
-    alone = summarise(episodes([5], [1]), CorridorEnv(3, 5))
+    alone = summarise(episodes([5], [1]), CorridorSettings(3, 5))
     assert alone.return_interval is None

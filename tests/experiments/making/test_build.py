@@ -17,7 +17,7 @@ from expirespan.agents import StandardizedExtractor
 from expirespan.experiments.episodes.record import record_episode
 from expirespan.experiments.making import agents as agent_making
 from expirespan.experiments.making import envs as world_making
-from expirespan.experiments.settings import Config, GymEnv, InstructionEnv
+from expirespan.experiments.settings import Config, GymSettings, InstructionSettings
 from expirespan.experiments.settings.errors import UserError
 
 
@@ -33,10 +33,10 @@ def test_observations_are_standardised_by_what_random_actions_show(tiny: Config)
 
 
 def test_what_cannot_be_standardised(tiny: Config) -> None:
-    config = replace(tiny, standardize=400, env=GymEnv("FrozenLake-v1"))
+    config = replace(tiny, standardize=400, env=GymSettings("FrozenLake-v1"))
     with pytest.raises(UserError, match="reads a Box"):
         agent_making.make_agent(config, world_making.make_training_env(config))
-    words = replace(tiny, standardize=400, env=InstructionEnv())
+    words = replace(tiny, standardize=400, env=InstructionSettings())
     with pytest.raises(UserError, match="shows words"):
         agent_making.make_agent(words, world_making.make_training_env(words))
 
@@ -70,7 +70,9 @@ def ids() -> Any:
 def test_whatever_the_environment_it_restarts_within_the_step(
     ids: None, gym_id: str, render_mode: str | None
 ) -> None:
-    envs = world_making.make_envs(GymEnv(gym_id), 2, **({"render_mode": render_mode} if render_mode else {}))
+    envs = world_making.make_envs(
+        GymSettings(gym_id), 2, **({"render_mode": render_mode} if render_mode else {})
+    )
     assert envs.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
     envs.reset(seed=0)
     ended = np.zeros(2, bool)
@@ -82,7 +84,7 @@ def test_whatever_the_environment_it_restarts_within_the_step(
 
 
 def test_observations_by_name(ids: None, tiny: Config) -> None:
-    config = replace(tiny, env=GymEnv("Here/Named-v0"), eval_env=GymEnv("Here/Named-v0"))
+    config = replace(tiny, env=GymSettings("Here/Named-v0"), eval_env=GymSettings("Here/Named-v0"))
     agent = agent_making.make_agent(config, world_making.make_training_env(config))
     agent.learn(128)
     trace = record_episode(agent, config.eval_env, 0)

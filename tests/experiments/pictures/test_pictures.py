@@ -12,12 +12,12 @@ from expirespan.experiments.episodes.cue_retention import stretches
 from expirespan.experiments.episodes.record import image_of
 from expirespan.experiments.pictures.heatmap import draw_heatmap
 from expirespan.experiments.pictures.retention import draw_retention, thumbnails
-from expirespan.experiments.settings import CorridorEnv
+from expirespan.experiments.settings import CorridorSettings
 
 
 @pytest.mark.parametrize(("steps", "layers"), [(1, 1), (10, 2), (203, 2), (10_000, 1), (203, 0)])
 def test_the_retention_picture_is_a_png(make_trace: Any, tmp_path: Path, steps: int, layers: int) -> None:
-    path = draw_retention(make_trace(steps, layers), tmp_path / "picture.png", image_of(CorridorEnv()))
+    path = draw_retention(make_trace(steps, layers), tmp_path / "picture.png", image_of(CorridorSettings()))
     with Image.open(path) as picture:
         assert picture.format == "PNG"
         assert picture.width == 1430
@@ -28,7 +28,7 @@ def test_the_retention_picture_is_a_png(make_trace: Any, tmp_path: Path, steps: 
 
 
 def test_observations_without_picture_are_left_out(make_trace: Any, tmp_path: Path) -> None:
-    with_images = draw_retention(make_trace(50), tmp_path / "a.png", image_of(CorridorEnv()))
+    with_images = draw_retention(make_trace(50), tmp_path / "a.png", image_of(CorridorSettings()))
     without = draw_retention(make_trace(50), tmp_path / "b.png", None)
     with Image.open(with_images) as tall, Image.open(without) as short:
         assert tall.height > short.height

@@ -15,7 +15,7 @@ from expirespan.experiments.run_folder.run import Run
 from expirespan.experiments.sequence.config import CopyTask, SequenceConfig
 from expirespan.experiments.sequence.train import train_sequence
 from expirespan.experiments.sequence.trainer import Trainer
-from expirespan.experiments.settings import ExpireSpanMemory
+from expirespan.experiments.settings import ExpireSpanSettings
 from expirespan.experiments.settings.errors import UserError
 from expirespan.experiments.tracking.log_files import STEP, read_csv
 from expirespan.experiments.tracking.wandb_files import read_rows, run_files
@@ -32,7 +32,7 @@ def config(tmp_path: Path) -> SequenceConfig:
     """Evaluates every 3 updates, saves every 4, logs every 10 and at evaluations."""
     return SequenceConfig(
         task=CopyTask(delay=6, shortest=None, payload=1),
-        memory=ExpireSpanMemory(width=8, layers=1, heads=2, max_span=20),
+        memory=ExpireSpanSettings(width=8, layers=1, heads=2, max_span=20),
         rows=2,
         block=8,
         updates=12,

@@ -20,11 +20,11 @@ from expirespan.experiments.sequence.evaluate import evaluate
 from expirespan.experiments.sequence.train import evaluate_run
 from expirespan.experiments.sequence.trainer import Trainer, answers, learning_rate
 from expirespan.experiments.settings import (
-    AdaptiveSpanMemory,
-    CompressiveMemory,
-    ExpireSpanMemory,
-    FixedWindowMemory,
-    LSTMMemory,
+    AdaptiveSpanSettings,
+    CompressiveSettings,
+    ExpireSpanSettings,
+    FixedWindowSettings,
+    LSTMSettings,
     Memory,
 )
 from expirespan.experiments.settings.errors import UserError
@@ -32,11 +32,11 @@ from expirespan.experiments.tracking.log_files import read_csv
 
 SMALL = {"width": 16, "layers": 1, "heads": 2, "positions": 4}
 MEMORIES: list[Memory] = [
-    ExpireSpanMemory(**SMALL, max_span=20, ramp=4, random_span=True),  # type: ignore[arg-type]
-    FixedWindowMemory(**SMALL, window=12),  # type: ignore[arg-type]
-    AdaptiveSpanMemory(**SMALL, max_span=20, ramp=4),  # type: ignore[arg-type]
-    CompressiveMemory(**SMALL, window=6, slots=3, factor=3),  # type: ignore[arg-type]
-    LSTMMemory(width=16),
+    ExpireSpanSettings(**SMALL, max_span=20, ramp=4, random_span=True),  # type: ignore[arg-type]
+    FixedWindowSettings(**SMALL, window=12),  # type: ignore[arg-type]
+    AdaptiveSpanSettings(**SMALL, max_span=20, ramp=4),  # type: ignore[arg-type]
+    CompressiveSettings(**SMALL, window=6, slots=3, factor=3),  # type: ignore[arg-type]
+    LSTMSettings(width=16),
 ]
 
 
@@ -117,7 +117,7 @@ def test_answers_count_what_is_asked() -> None:
 
 def test_bfloat16(tiny: SequenceConfig) -> None:
     """Long spans are still counted in 32 bits."""
-    memory = ExpireSpanMemory(**SMALL, max_span=3000, ramp=4)  # type: ignore[arg-type]
+    memory = ExpireSpanSettings(**SMALL, max_span=3000, ramp=4)  # type: ignore[arg-type]
     trainer = Trainer(replace(tiny, precision="bfloat16", memory=memory))
     logs = trainer.update()
     assert math.isfinite(logs["train/grad_norm"])
@@ -248,7 +248,7 @@ def test_mistakes_are_told_early(tiny: SequenceConfig, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="block=0: expected an integer >= 1"):
         Trainer(replace(tiny, block=0))
     with pytest.raises(UserError, match="memory fixed_window: window must be an integer >= 1, got 0"):
-        Trainer(replace(tiny, memory=FixedWindowMemory(window=0)))
+        Trainer(replace(tiny, memory=FixedWindowSettings(window=0)))
     with pytest.raises(UserError, match=r"does not exist: expected one of"):
         Trainer(replace(tiny, task=CharLMTask(str(tmp_path / "none"))))
     with pytest.raises(UserError, match="task copy: shortest must be"):
@@ -257,7 +257,7 @@ def test_mistakes_are_told_early(tiny: SequenceConfig, tmp_path: Path) -> None:
         with pytest.raises(
             UserError, match="memory expire_span: max_span must be a finite number of steps > 0"
         ):
-            Trainer(replace(tiny, memory=ExpireSpanMemory(max_span=span)))
+            Trainer(replace(tiny, memory=ExpireSpanSettings(max_span=span)))
     with pytest.raises(
         UserError, match="evaluation-steps=40 ends before the first question of task copy at step 51"
     ):
@@ -272,7 +272,7 @@ def test_mistakes_are_told_early(tiny: SequenceConfig, tmp_path: Path) -> None:
 def test_out_of_memory_keeps_the_last_checkpoint(tiny: SequenceConfig) -> None:
     """A memory that keeps everything grows until the system refuses more; the checkpoint before that can be loaded."""
     config = replace(
-        tiny, memory=FixedWindowMemory(width=32, layers=1, heads=2, window=math.inf), rows=256, block=64, updates=200,
+        tiny, memory=FixedWindowSettings(width=32, layers=1, heads=2, window=math.inf), rows=256, block=64, updates=200,
         task=CopyTask(delay=10**5, shortest=None), evaluation_steps=10**5 + 8, evaluate_every=10**6, save_every=1,
     )  # fmt: skip
     train_sequence(

@@ -12,12 +12,12 @@ from expirespan.experiments.making import envs as world_making
 from expirespan.experiments.recipes import RECIPES, find_recipe
 from expirespan.experiments.settings import (
     KINDS,
-    A2CAlgorithm,
+    A2CSettings,
     Config,
-    FixedWindowMemory,
-    ForgettingLesson,
-    PPOAlgorithm,
-    WarmupPenaltyPart,
+    FixedWindowSettings,
+    LessonSettings,
+    PPOSettings,
+    WarmupPenaltySettings,
     choose,
     settings,
 )
@@ -53,7 +53,7 @@ def test_every_memory_has_settings_and_all_are_its_arguments() -> None:
 
 
 def test_values_that_yaml_writes_oddly() -> None:
-    config = Config(memory=FixedWindowMemory(window=math.inf), algorithm=PPOAlgorithm(learning_rate=1e-20))
+    config = Config(memory=FixedWindowSettings(window=math.inf), algorithm=PPOSettings(learning_rate=1e-20))
     assert from_yaml(to_yaml(config)) == config
     assert from_yaml("algorithm: {name: ppo, learning_rate: 3e-4}").algorithm.learning_rate == 3e-4
     assert from_yaml("memory: {name: expire_span, max_span: 100}") == from_yaml(
@@ -92,7 +92,7 @@ def test_settings_of_version_0_1_are_read() -> None:
     lesson = (
         "forgetting: {name: lesson, fraction: 0.4, softness: [0.5, 4.0], shortest: 0.8, tolerance: 0.003}"
     )
-    assert from_yaml(lesson).forgetting == ForgettingLesson(fraction=0.4, shortest=0.8)
+    assert from_yaml(lesson).forgetting == LessonSettings(fraction=0.4, shortest=0.8)
     with pytest.raises(UserError, match=r"unknown setting 'forgetting.hardness'"):
         from_yaml("forgetting: {name: lesson, hardness: 1}")
 
@@ -133,21 +133,21 @@ def test_kinds_of_parts_are_chosen_by_name() -> None:
     config = parsed(
         "--memory", "fixed_window", "--memory.window", "50", "--algorithm=a2c", "--penalty", "warmup"
     )
-    assert config.memory == FixedWindowMemory(window=50, heads=2)  # heads as in the recipe
-    assert isinstance(config.algorithm, A2CAlgorithm)
+    assert config.memory == FixedWindowSettings(window=50, heads=2)  # heads as in the recipe
+    assert isinstance(config.algorithm, A2CSettings)
     assert config.algorithm.gamma == find_recipe("corridor").config.algorithm.gamma
     assert config.algorithm.learning_rate == find_recipe("corridor").config.algorithm.learning_rate
-    assert config.algorithm.gae_lambda == A2CAlgorithm().gae_lambda  # the recipe has PPO's default
-    assert isinstance(config.penalty, WarmupPenaltyPart)
+    assert config.algorithm.gae_lambda == A2CSettings().gae_lambda  # the recipe has PPO's default
+    assert isinstance(config.penalty, WarmupPenaltySettings)
 
 
 def test_choosing_keeps_what_was_set_and_not_the_other_kind_s_defaults() -> None:
-    assert choose(A2CAlgorithm, PPOAlgorithm(gamma=0.9)) == A2CAlgorithm(gamma=0.9)
-    assert "batch_size" not in settings(choose(A2CAlgorithm, PPOAlgorithm(batch_size=1)))
+    assert choose(A2CSettings, PPOSettings(gamma=0.9)) == A2CSettings(gamma=0.9)
+    assert "batch_size" not in settings(choose(A2CSettings, PPOSettings(batch_size=1)))
 
 
 def test_penalties_are_those_of_the_agents() -> None:
-    config = Config(penalty=WarmupPenaltyPart(coef=0.5, start=10, steps=20), num_envs=2, device="cpu")
+    config = Config(penalty=WarmupPenaltySettings(coef=0.5, start=10, steps=20), num_envs=2, device="cpu")
     agent = agent_making.make_agent(config, world_making.make_training_env(config))
     assert agent.span_penalty == WarmupPenalty(0.5, 10, 20)
     config = replace(find_recipe("corridor").config, num_envs=2, device="cpu")
@@ -159,9 +159,9 @@ def test_penalties_are_those_of_the_agents() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"memory": FixedWindowMemory(window=0)}, "window"),
+        ({"memory": FixedWindowSettings(window=0)}, "window"),
         ({"device": "abacus"}, "abacus"),
-        ({"algorithm": PPOAlgorithm(batch_size=0)}, "ppo"),
+        ({"algorithm": PPOSettings(batch_size=0)}, "ppo"),
     ],
 )
 def test_settings_that_cannot_be_built_are_the_user_s_errors(changes: dict[str, object], words: str) -> None:

@@ -18,14 +18,14 @@ from expirespan.experiments.making import agents as agent_making
 from expirespan.experiments.making import envs as world_making
 from expirespan.experiments.run_folder.run import Run
 from expirespan.experiments.settings import (
-    A2CAlgorithm,
+    A2CSettings,
     Config,
-    CorridorEnv,
-    Evaluation,
-    ExpireSpanMemory,
-    LSTMMemory,
-    PPOAlgorithm,
-    Target,
+    CorridorSettings,
+    EvaluationSettings,
+    ExpireSpanSettings,
+    LSTMSettings,
+    PPOSettings,
+    TargetSettings,
 )
 from expirespan.experiments.settings.errors import UserError
 from expirespan.experiments.tracking.log_files import STEP, read_csv
@@ -89,7 +89,7 @@ def test_evaluation_does_not_change_training(tiny: Config) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"memory": LSTMMemory(width=16)}, {"algorithm": A2CAlgorithm(n_steps=16)}],
+    [{"memory": LSTMSettings(width=16)}, {"algorithm": A2CSettings(n_steps=16)}],
     ids=["lstm", "a2c"],
 )
 def test_other_memories_and_algorithms(tiny: Config, changes: dict[str, Any]) -> None:
@@ -99,18 +99,23 @@ def test_other_memories_and_algorithms(tiny: Config, changes: dict[str, Any]) ->
 
 
 def test_training_ends_when_the_target_is_held(tiny: Config) -> None:
-    easy = replace(tiny, total_timesteps=10_000, target=Target(success=0.0, evaluations=3))
+    easy = replace(tiny, total_timesteps=10_000, target=TargetSettings(success=0.0, evaluations=3))
     result = train(easy)
     assert result.reached_target
     assert len(result.run.evaluations()) == 3
     assert result.steps == 3 * 512 + tiny.num_envs, "one step of the next rollout shows that it is over"
-    assert not train(replace(tiny, target=Target(success=0.0, alive=0.5, evaluations=1))).reached_target
+    assert not train(
+        replace(tiny, target=TargetSettings(success=0.0, alive=0.5, evaluations=1))
+    ).reached_target
 
 
 def test_training_goes_on_after_the_target_for_as_long_as_asked(tiny: Config) -> None:
     """Reached at 512; training ends with the first update 1,000 steps later or more. A resumed run knows it."""
     held = replace(
-        tiny, total_timesteps=10_000, target=Target(success=0.0, evaluations=1, hold=1_000), checkpoints=9
+        tiny,
+        total_timesteps=10_000,
+        target=TargetSettings(success=0.0, evaluations=1, hold=1_000),
+        checkpoints=9,
     )
     result = train(held)
     assert result.reached_target
@@ -138,27 +143,37 @@ def test_a_run_begins_with_the_weights_of_another(tiny: Config) -> None:
 
 def test_targets_and_ranks() -> None:
     entry: dict[str, Any] = {"success": 0.96, "mean_return": 0.9, "alive_at_end": [20.0, 31.0]}
-    assert meets(entry, Target(0.96, alive=31))
-    assert not meets(entry, Target(0.96, alive=30))
-    assert not meets(entry, Target(0.97))
-    assert not meets(entry, Target())
-    assert not meets(entry | {"success": None}, Target(0.5))
-    assert meets(entry | {"alive_at_end": []}, Target(0.5, alive=1)), "recurrent memories keep no states"
-    assert meets(entry, Target(mean_return=0.9)) and not meets(entry, Target(mean_return=0.91))
-    assert not meets(entry, Target(0.97, mean_return=0.9)) and not meets(
-        entry, Target(0.96, mean_return=0.91)
+    assert meets(entry, TargetSettings(0.96, alive=31))
+    assert not meets(entry, TargetSettings(0.96, alive=30))
+    assert not meets(entry, TargetSettings(0.97))
+    assert not meets(entry, TargetSettings())
+    assert not meets(entry | {"success": None}, TargetSettings(0.5))
+    assert meets(entry | {"alive_at_end": []}, TargetSettings(0.5, alive=1)), (
+        "recurrent memories keep no states"
     )
-    assert meets(entry | {"success": None}, Target(mean_return=0.9, alive=31))
+    assert meets(entry, TargetSettings(mean_return=0.9)) and not meets(
+        entry, TargetSettings(mean_return=0.91)
+    )
+    assert not meets(entry, TargetSettings(0.97, mean_return=0.9)) and not meets(
+        entry, TargetSettings(0.96, mean_return=0.91)
+    )
+    assert meets(entry | {"success": None}, TargetSettings(mean_return=0.9, alive=31))
     richer = entry | {"mean_return": 2.0, "success": 0.1}
-    assert rank(richer, Target()) < rank(entry, Target()), "success comes first where it is told"
-    assert rank(richer, Target(mean_return=3)) > rank(entry, Target(mean_return=3)), (
+    assert rank(richer, TargetSettings()) < rank(entry, TargetSettings()), (
+        "success comes first where it is told"
+    )
+    assert rank(richer, TargetSettings(mean_return=3)) > rank(entry, TargetSettings(mean_return=3)), (
         "unless the return is asked"
     )
     better = entry | {"success": 1.0, "alive_at_end": [100.0, 3.0]}
-    assert rank(better, Target()) > rank(entry, Target())
-    assert rank(better, Target(0.95)) < rank(entry, Target(0.95)), "both good enough: less is better"
+    assert rank(better, TargetSettings()) > rank(entry, TargetSettings())
+    assert rank(better, TargetSettings(0.95)) < rank(entry, TargetSettings(0.95)), (
+        "both good enough: less is better"
+    )
     fewer = better | {"alive_at_end": [9.0, 3.0]}
-    assert rank(fewer, Target(0.95, alive=100)) == rank(better, Target(0.95, alive=100)), "few enough: a draw"
+    assert rank(fewer, TargetSettings(0.95, alive=100)) == rank(better, TargetSettings(0.95, alive=100)), (
+        "few enough: a draw"
+    )
 
 
 def interrupting(monkeypatch: pytest.MonkeyPatch, at: int, number: signal.Signals) -> None:
@@ -233,12 +248,12 @@ def history(run: Run) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     return rows, [{k: v for k, v in entry.items() if k not in timed} for entry in run.evaluations()]
 
 
-@pytest.mark.parametrize("algorithm", [PPOAlgorithm, A2CAlgorithm])
+@pytest.mark.parametrize("algorithm", [PPOSettings, A2CSettings])
 def test_a_run_with_breaks_is_the_run_without(
-    tiny: Config, monkeypatch: pytest.MonkeyPatch, algorithm: type[PPOAlgorithm | A2CAlgorithm]
+    tiny: Config, monkeypatch: pytest.MonkeyPatch, algorithm: type[PPOSettings | A2CSettings]
 ) -> None:
     """Interrupted within a rollout, then killed after an evaluation, it leaves the same weights and logs."""
-    given = {"batch_size": 64, "n_epochs": 1} if algorithm is PPOAlgorithm else {}
+    given = {"batch_size": 64, "n_epochs": 1} if algorithm is PPOSettings else {}
     config = replace(
         tiny,
         tensorboard=True,
@@ -310,14 +325,14 @@ def test_corridors_of_three_to_five_cells_are_learned(tiny: Config) -> None:
         seed=1,
         total_timesteps=200_000,
         num_envs=32,
-        env=CorridorEnv(3, 5),
-        eval_env=CorridorEnv(3, 5),
-        memory=ExpireSpanMemory(width=32, layers=1, heads=2, max_span=64, ramp=8),
-        algorithm=PPOAlgorithm(
+        env=CorridorSettings(3, 5),
+        eval_env=CorridorSettings(3, 5),
+        memory=ExpireSpanSettings(width=32, layers=1, heads=2, max_span=64, ramp=8),
+        algorithm=PPOSettings(
             learning_rate=1e-3, n_steps=32, batch_size=256, n_epochs=4, gamma=0.97, min_advantage_std=0.05
         ),
-        evaluation=Evaluation(every=20_000, episodes=100, num_envs=50),
-        target=Target(success=0.95, evaluations=1),
+        evaluation=EvaluationSettings(every=20_000, episodes=100, num_envs=50),
+        target=TargetSettings(success=0.95, evaluations=1),
     )
     result = train(config)
     assert result.reached_target

@@ -11,7 +11,7 @@ from stable_baselines3.common.logger import Logger
 
 from expirespan.experiments.episodes.record import image_of
 from expirespan.experiments.pictures.palette import ALIVE, FORGOTTEN
-from expirespan.experiments.settings import CorridorEnv
+from expirespan.experiments.settings import CorridorSettings
 from expirespan.experiments.tracking.log_values import Movie
 from expirespan.experiments.viewer.episode_media import (
     COLUMNS,
@@ -38,7 +38,7 @@ def test_the_longest_kept_observations(make_trace: Any) -> None:
     facts = [row[1:] for row in table.rows]
     assert facts == [(0, 100, 1, 99, True), (1, 100, 1, 98, True), (2, 2, 1, 3, False), (3, 2, 1, 3, False)]
     assert isinstance(cells(table.rows[0])["observation"], str), "written out where it cannot be drawn"
-    drawn = longest_kept(trace, image_of(CorridorEnv()), most=1)
+    drawn = longest_kept(trace, image_of(CorridorSettings()), most=1)
     assert cells(drawn.rows[0])["observation"].dtype == np.uint8
     span = trace.span.copy()
     span[1, 7] = np.inf
@@ -57,7 +57,7 @@ def coloured(strip: Any, colour: list[int]) -> list[int]:
 @pytest.mark.parametrize("steps", [10, 203, 10_000])
 def test_the_film_shows_what_is_alive(make_trace: Any, steps: int) -> None:
     trace = make_trace(steps)
-    movie = film(trace, image_of(CorridorEnv()))
+    movie = film(trace, image_of(CorridorSettings()))
     assert movie.frames.shape[0] == min(steps, 60) and movie.frames.shape[2:] == (WIDTH, 3)
     strips = movie.frames[-1, HEAD:].reshape(2, -1, WIDTH, 3)
     inner = WIDTH - 2 * MARGIN
