@@ -38,7 +38,7 @@ class Compressive(Rule):
     def __init__(
         self,
         window: int = 64,
-        slots: int = 64,
+        slots: int = 48,
         factor: int = 4,
         compression: Literal["conv", "mean", "max"] = "conv",
     ) -> None:
