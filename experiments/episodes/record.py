@@ -18,7 +18,7 @@ from expirespan.experiments.episodes.frames import Frames, ImageOf, as_picture
 from expirespan.experiments.episodes.playing import select
 from expirespan.experiments.episodes.trace import EpisodeTrace
 from expirespan.experiments.making.agents import Agent, max_spans, memory_policy, rules
-from expirespan.experiments.making.envs import creator, make_envs, metadata_of
+from expirespan.experiments.making.envs import creator, make_envs, metadata_of, registered
 from expirespan.experiments.settings import Env
 from expirespan.experiments.settings.errors import UserError
 from expirespan.memory import Trace
@@ -182,7 +182,9 @@ class _Kept:
 
 def image_of(env: Env) -> ImageOf | None:
     """What draws an observation of the environment, or None if it cannot be drawn."""
-    drawer: ImageOf | None = getattr(creator(gym.spec(env.gym_id).entry_point), "observation_image", None)
+    drawer: ImageOf | None = getattr(
+        creator(gym.spec(registered(env.gym_id)).entry_point), "observation_image", None
+    )
     if drawer is None or env.frame_stack == 1:
         return drawer
     return lambda observation: drawer(observation[-1])  # the newest of those stacked
@@ -190,7 +192,7 @@ def image_of(env: Env) -> ImageOf | None:
 
 def render_mode(env: Env) -> str | None:
     """``rgb_array`` if pictures of the environment can be had and nothing else draws what is observed."""
-    modes = metadata_of(gym.spec(env.gym_id).entry_point).get("render_modes", [])
+    modes = metadata_of(gym.spec(registered(env.gym_id)).entry_point).get("render_modes", [])
     return "rgb_array" if image_of(env) is None and "rgb_array" in modes else None
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+import sys
 from collections.abc import Iterator
 from functools import partial
 from operator import mul
@@ -24,14 +27,15 @@ def make_envs(env: Env, num_envs: int, **more: Any) -> VectorEnv[Any, Any, Any]:
     """Environments side by side, which restart within the step that ends an episode; ``more``: for `make_vec`."""
     with checked(f"environment {env.gym_id}"):
         try:
-            own = metadata_of(gym.spec(env.gym_id).vector_entry_point)
+            name = registered(env.gym_id)
+            own = metadata_of(gym.spec(name).vector_entry_point)
             drawn = more.get("render_mode") in (None, *own.get("render_modes", []))
             if drawn and own.get("autoreset_mode") is AutoresetMode.SAME_STEP:
-                made = gym.make_vec(env.gym_id, num_envs=num_envs, **env.parameters, **more)
+                made = gym.make_vec(name, num_envs=num_envs, **env.parameters, **more)
             else:
                 same_step = {"autoreset_mode": AutoresetMode.SAME_STEP}
                 made = gym.make_vec(
-                    env.gym_id,
+                    name,
                     num_envs,
                     VectorizeMode.SYNC,
                     vector_kwargs=same_step,
@@ -41,6 +45,27 @@ def make_envs(env: Env, num_envs: int, **more: Any) -> VectorEnv[Any, Any, Any]:
             return made if env.frame_stack == 1 else VectorFrameStackObservation(made, env.frame_stack)
         except gym.error.Error as error:
             raise UserError(f"environment {env.gym_id}: {error}") from None
+
+
+def registered(gym_id: str) -> str:
+    """An id as Gymnasium has it. Of ``module:id`` the module, which registers it, is imported: one that is installed,
+    or in the working directory.
+
+    Raises:
+        UserError: the module cannot be imported.
+    """
+    module, colon, name = gym_id.rpartition(":")
+    if colon:
+        if os.getcwd() not in sys.path:
+            sys.path.append(os.getcwd())  # a console script does not look there
+        try:
+            importlib.import_module(module)
+        except Exception as error:  # whatever the user's module raises
+            raise UserError(
+                f"environment {gym_id}: importing {module!r} failed ({type(error).__name__}: {error}); expected "
+                "MODULE:ID, with a module in the working directory or installed that registers the id with Gymnasium"
+            ) from error
+    return name
 
 
 def creator(entry_point: Any) -> Any:
