@@ -1,7 +1,7 @@
 """``expirespan bench NAME``: measurements of speed and size, each a module of this folder.
 
-A bench is a module with a dataclass ``Options`` (which has ``output``), a function ``run`` from options to rows, and
-a function ``table`` from rows to text for people. Rows, options and where they come from go to ``output`` as JSON;
+A bench has options (`options.py`), and is a module with a function ``run`` from options to rows and a function
+``table`` from rows to text for people. Rows, options and where they come from go to ``output`` as JSON;
 a bench that has ``draw`` puts a picture beside it.
 """
 
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from expirespan.experiments.bench.options import OPTIONS
 from expirespan.experiments.settings.errors import UserError, unknown
 from expirespan.experiments.settings.options import parse
 
@@ -36,12 +37,13 @@ def bench_command(args: Sequence[str]) -> int:
     name, *rest = args
     if name not in BENCHES:
         raise unknown("bench", name, BENCHES)
-    bench = importlib.import_module(f"{__name__}.{name}")
-    options = parse(bench.Options(), rest, f"expirespan bench {name}", bench.__doc__ or "")
+    prog = f"expirespan bench {name}"
+    options = parse(OPTIONS[name](), rest, prog, f"{BENCHES[name]}; experiments/bench/{name}.py says how.")
     if options.output is not None and not options.output.parent.is_dir():
         raise UserError(
             f"output={options.output}: expected a file in an existing folder; create {options.output.parent}"
         )
+    bench = importlib.import_module(f"{__name__}.{name}")
     rows_found = bench.run(options)
     print(bench.table(rows_found))
     if options.output is not None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -20,39 +19,12 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from expirespan.agents import MemoryPPO, SB3VecEnv
+from expirespan.experiments.bench.options import AgentsOptions as Options
 from expirespan.experiments.making.envs import make_envs
 from expirespan.experiments.settings import CorridorSettings
 from expirespan.experiments.settings.errors import UserError
 
 REFERENCE = "RecurrentPPO"
-
-
-@dataclass(frozen=True)
-class Options:
-    """Sizes of the comparison."""
-
-    num_envs: int = 64
-    """Environments side by side."""
-    n_steps: int = 128
-    """Steps of every environment between updates."""
-    epochs: int = 3
-    """Passes over each rollout."""
-    batch_size: int = 2048
-    """Steps per minibatch."""
-    width: int = 64
-    """Size of states: of the memory, the LSTM and the layers of the heads."""
-    layers: int = 2
-    """Transformer layers of MemoryPPO; RecurrentPPO has one LSTM for the actor and one for the critic, its default."""
-    max_span: float = 256
-    """Longest span of MemoryPPO's memories."""
-    max_length: int = 200
-    """Longest corridor."""
-    rounds: int = 3
-    """Measured rollouts with their updates per agent; one more comes before, to warm up."""
-    threads: int = 2
-    """Threads of PyTorch."""
-    output: Path | None = None
-    """JSON file for the numbers."""
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
+from expirespan.experiments.bench.options import BASE
 from expirespan.experiments.run_folder.files import atomically
-
-BASE = "fixed_window"
-"""What the others are compared with."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import cycle
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -18,6 +17,7 @@ import gymnasium as gym
 import numpy as np
 
 from expirespan.envs import ENVIRONMENTS
+from expirespan.experiments.bench.options import EnvsOptions as Options
 from expirespan.experiments.settings.errors import UserError
 
 REFERENCE = "MiniGrid-MemoryS11-v0"
@@ -26,18 +26,6 @@ SCALAR_STEPS, VECTOR_STEPS = 500, 20
 """Steps of a round, of one environment and of all of them side by side."""
 SETTLE_STEPS = 1000
 """Steps of all of them before the first round."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """What to measure."""
-
-    num_envs: int = 1024
-    """Environments of a vector environment."""
-    rounds: int = 20
-    """Measured rounds of each environment; one more comes before, to warm up."""
-    output: Path | None = None
-    """JSON file for the numbers."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from tqdm import tqdm
 
 from expirespan.agents import SB3VecEnv
 from expirespan.experiments.bench.agents import REFERENCE, recurrent_ppo
+from expirespan.experiments.bench.options import LearningOptions as Options
 from expirespan.experiments.making.agents import make_agent
 from expirespan.experiments.making.envs import make_envs, make_training_env
 from expirespan.experiments.recipes import RECIPES
@@ -54,26 +54,6 @@ ZOO: dict[str, dict[str, Any]] = {
     },
 }
 """Published settings by recipe, with observations and rewards normalised."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """What to train."""
-
-    recipes: tuple[str, ...] = ("cartpole", "pendulum", "memory-room")
-    """Recipes to compare on."""
-    seeds: tuple[int, ...] = (0, 1, 2)
-    """Seeds of training."""
-    total_timesteps: int | None = None
-    """Environment steps of training; None for the recipe's."""
-    episodes: int = 100
-    """Episodes of the evaluation."""
-    threads: int = 1
-    """Threads of PyTorch."""
-    progress: bool = True
-    """Show a progress bar."""
-    output: Path | None = None
-    """JSON file for the numbers."""
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from multiprocessing import get_all_start_methods, get_context
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,7 +21,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from expirespan.experiments.bench.costs import BASE, Cost, draw, middle, table
+from expirespan.experiments.bench.costs import Cost, draw, middle, table
+from expirespan.experiments.bench.options import MEASURED
+from expirespan.experiments.bench.options import MemoriesOptions as Options
 from expirespan.experiments.bench.peak_memory import KEPT, RETURNED, choose_malloc, peak_bytes
 from expirespan.experiments.settings.errors import UserError, unknown
 from expirespan.memory import (
@@ -39,43 +39,9 @@ from expirespan.memory.cache import ABSENT, LayerCache
 
 __all__ = ["MEASURED", "Cost", "Options", "aged", "build", "draw", "measure", "run", "table"]
 
-MEASURED = (BASE, "adaptive_span", "compressive", "expire_span")
-"""Memories in the comparison."""
 
 CUT = 2.0
 """Normalised states that lie so far along a direction, in standard deviations, live long under Expire-Span."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """Sizes of the comparison."""
-
-    reach: tuple[int, ...] = (1024, 4096, 16384, 65536)
-    """Steps after which nothing can be read any more."""
-    kept: float = 0.05
-    """Share of the states that Expire-Span keeps for so long."""
-    alive: int | None = None
-    """States that Expire-Span keeps for so long at every reach, in the place of a share."""
-    memories: tuple[str, ...] = MEASURED
-    """Memories to compare."""
-    width: int = 64
-    """Size of states."""
-    layers: int = 2
-    """Layers."""
-    heads: int = 4
-    """Heads."""
-    rows: int = 4
-    """Sequences side by side."""
-    block: int = 128
-    """Steps of a block."""
-    repeats: int = 5
-    """Measurements of a block in a round, of which the fastest counts; ten times as many of a step."""
-    rounds: int = 1
-    """Rounds through all cases, of which the median counts."""
-    device: str = "auto"
-    """auto, cpu, cuda or cuda:N."""
-    output: Path | None = None
-    """JSON file for the numbers; the picture goes beside it."""
 
 
 def build(name: str, reach: int, options: Options) -> TransformerMemory:

@@ -12,13 +12,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
 from expirespan.agents.forgetting.rollout_spans import RolloutSpans
+from expirespan.experiments.bench.options import TrackingOptions as Options
 from expirespan.experiments.recipes import find_recipe
-from expirespan.experiments.settings import Config, Count, TargetSettings
+from expirespan.experiments.settings import Config, TargetSettings
 from expirespan.experiments.settings.errors import UserError
 from expirespan.experiments.tracking.log_files import TensorBoardWriter
 from expirespan.experiments.tracking.wandb_writer import WandbWriter
@@ -35,20 +35,6 @@ PARTS: tuple[tuple[str, Any, str], ...] = (
     ("TensorBoard", TensorBoardWriter, "write"),
 )
 """What is timed: name, owner, function."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """What to train."""
-
-    recipe: str = "corridor"
-    """Recipe."""
-    steps: Count = 200_000
-    """Environment steps of each training."""
-    rounds: int = 1
-    """Trainings without and with tracking, in turn; the median counts."""
-    output: Path | None = None
-    """JSON file for the numbers."""
 
 
 @dataclass(frozen=True)

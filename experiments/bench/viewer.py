@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from expirespan.experiments.bench.options import ViewerOptions as Options
 from expirespan.experiments.episodes.trace import EpisodeTrace
 from expirespan.experiments.settings.errors import UserError
 from expirespan.experiments.viewer import viewer_page
@@ -33,16 +34,6 @@ SCRUB = """async (count) => {
     }
     return times
 }"""
-
-
-@dataclass(frozen=True)
-class Options:
-    """What to measure."""
-
-    scrubs: int = 100
-    """Steps of the slider."""
-    output: Path | None = None
-    """JSON file for the numbers."""
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
-
 _PACKAGES = ("expirespan", "torch", "stable-baselines3", "gymnasium", "numpy")
 
 
@@ -54,6 +52,8 @@ def commit() -> str | None:
 
 def machine() -> dict[str, Any]:
     """Processor, cores and threads in use, and the GPU if there is one."""
+    import torch  # slow
+
     return {
         "platform": platform.platform(),
         "processor": _processor(),

@@ -94,8 +94,18 @@ class Run:
 
     @property
     def config(self) -> Config:
-        """The settings the run was made with."""
-        return read_config(self.folder / _CONFIG)
+        """The settings the run was made with.
+
+        Raises:
+            UserError: it is a run on a sequence task, which has others.
+        """
+        path = self.folder / _CONFIG
+        if path.is_file() and any(line.startswith("task:") for line in path.read_text("utf-8").splitlines()):
+            raise UserError(
+                f"{self.folder} is a run of `expirespan sequence`, where a run of `expirespan train` is expected: "
+                f"`expirespan sequence --evaluate {self.folder}` scores it"
+            )
+        return read_config(path)
 
     @property
     def name(self) -> str:

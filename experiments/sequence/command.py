@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from expirespan.experiments.run_folder.run import Run
 from expirespan.experiments.sequence.config import KINDS, SequenceConfig
-from expirespan.experiments.sequence.evaluate import SequenceScore
 from expirespan.experiments.sequence.recipes import RECIPES
-from expirespan.experiments.sequence.train import (
-    evaluate_run,
-    final_score,
-    read_sequence_config,
-    train_sequence,
-)
 from expirespan.experiments.settings import settings
 from expirespan.experiments.settings.errors import UserError, unknown
 from expirespan.experiments.settings.options import choose_kinds, parse
+
+if TYPE_CHECKING:
+    from expirespan.experiments.run_folder.run import Run
+    from expirespan.experiments.sequence.evaluate import SequenceScore
 
 STOPPED = 130
 
@@ -37,6 +34,9 @@ def sequence_command(args: Sequence[str]) -> int:
     if not args or args[0] in ("-h", "--help"):
         print(_help())
         return 0 if args else 2
+    from expirespan.experiments.run_folder.run import Run
+    from expirespan.experiments.sequence.config import read_sequence_config
+
     first, *rest = args
     resume = None
     if first in ("--resume", "--evaluate") and not rest:
@@ -54,6 +54,8 @@ def sequence_command(args: Sequence[str]) -> int:
         raise unknown("sequence task", first, RECIPES)
     base, rest = choose_kinds(default, rest, KINDS)
     config = parse(base, rest, f"{prog} {first}", about)
+    from expirespan.experiments.sequence.train import final_score, train_sequence
+
     result = train_sequence(config, resume)
     print(f"{result.trainer.update_number:,} updates, run folder {result.run.folder}")
     if result.interrupted:
@@ -64,6 +66,8 @@ def sequence_command(args: Sequence[str]) -> int:
 
 
 def _evaluate(run: Run, args: Sequence[str], prog: str) -> int:
+    from expirespan.experiments.sequence.config import read_sequence_config
+
     default = _Evaluation(**settings(read_sequence_config(run)))
     options = parse(
         default, args, f"{prog} --evaluate RUN", f"Score {run.folder}; settings as it was trained."
@@ -71,6 +75,8 @@ def _evaluate(run: Run, args: Sequence[str], prog: str) -> int:
     if options.output is not None and not options.output.parent.is_dir():
         raise UserError(f"output={options.output}: expected a file in an existing folder")
     config = SequenceConfig(**{name: getattr(options, name) for name in settings(SequenceConfig())})
+    from expirespan.experiments.sequence.train import evaluate_run, final_score
+
     _show(final_score(evaluate_run(config, run), run, options.output))
     return 0
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+from expirespan.experiments.run_folder.run import Run
 from expirespan.experiments.settings import KINDS as ALL_KINDS
 from expirespan.experiments.settings import Count, ExpireSpanSettings, Kinds, Memory
+from expirespan.experiments.settings.config_file import read_settings
 
 
 @dataclass(frozen=True)
@@ -110,3 +112,8 @@ TASKS: dict[str, type[Task]] = {task.name: task for task in (CopyTask, Collision
 
 KINDS: Kinds = {"task": dict(TASKS), "memory": ALL_KINDS["memory"]}
 """The kinds of each part of a `SequenceConfig`, by name."""
+
+
+def read_sequence_config(run: Run) -> SequenceConfig:
+    """The settings of a run on a sequence task."""
+    return read_settings(run.folder / "config.yaml", SequenceConfig, KINDS)

@@ -14,10 +14,10 @@ from expirespan.experiments.run_folder.files import write_text
 from expirespan.experiments.run_folder.provenance import provenance
 from expirespan.experiments.run_folder.run import Run
 from expirespan.experiments.sequence.build import make_stream
-from expirespan.experiments.sequence.config import KINDS, SequenceConfig
+from expirespan.experiments.sequence.config import SequenceConfig
 from expirespan.experiments.sequence.evaluate import SequenceScore, evaluate
 from expirespan.experiments.sequence.trainer import Trainer
-from expirespan.experiments.settings.config_file import read_settings, to_dict
+from expirespan.experiments.settings.config_file import to_dict
 from expirespan.experiments.settings.errors import UserError
 from expirespan.experiments.tracking.log_files import STEP
 from expirespan.experiments.training.session import Session, session
@@ -31,11 +31,6 @@ class SequenceResult:
     trainer: Trainer
     score: SequenceScore | None
     interrupted: bool
-
-
-def read_sequence_config(run: Run) -> SequenceConfig:
-    """The settings of a run on a sequence task."""
-    return read_settings(run.folder / "config.yaml", SequenceConfig, KINDS)
 
 
 def train_sequence(config: SequenceConfig, resume: Run | None = None) -> SequenceResult:

@@ -4,6 +4,21 @@
 Bokeh, and `viewer.html`, `.css` and `.js`, which move through time. `command.py` is ``expirespan view``.
 """
 
-from expirespan.experiments.viewer.page import viewer_page
+from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from expirespan.experiments.viewer.page import viewer_page
+
+_LAZY = {
+    "viewer_page": "page",
+}
 __all__ = ["viewer_page"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

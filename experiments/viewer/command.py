@@ -78,6 +78,7 @@ def _trace_files(source: Path) -> list[Path]:
         *sorted(run.traces.glob("step-*.npz"))[: -FROM_TRAINING - 1 : -1],
     ]
     if not found:
+        _ = run.config  # says so if it is a run on a sequence task
         raise UserError(
             f"{run.folder} has no recorded episode yet; `expirespan evaluate {run.folder} --trace` records one"
         )

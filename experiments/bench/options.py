@@ -1,0 +1,141 @@
+"""The options of every bench; apart from the benches, so that their help needs no PyTorch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from expirespan.experiments.settings import Count
+
+BASE = "fixed_window"
+"""The memory that costs are compared with."""
+MEASURED = (BASE, "adaptive_span", "compressive", "expire_span")
+"""Memories in the comparison."""
+
+
+@dataclass(frozen=True)
+class AgentsOptions:
+    """Sizes of the comparison."""
+
+    num_envs: int = 64
+    """Environments side by side."""
+    n_steps: int = 128
+    """Steps of every environment between updates."""
+    epochs: int = 3
+    """Passes over each rollout."""
+    batch_size: int = 2048
+    """Steps per minibatch."""
+    width: int = 64
+    """Size of states: of the memory, the LSTM and the layers of the heads."""
+    layers: int = 2
+    """Transformer layers of MemoryPPO; RecurrentPPO has one LSTM for the actor and one for the critic, its default."""
+    max_span: float = 256
+    """Longest span of MemoryPPO's memories."""
+    max_length: int = 200
+    """Longest corridor."""
+    rounds: int = 3
+    """Measured rollouts with their updates per agent; one more comes before, to warm up."""
+    threads: int = 2
+    """Threads of PyTorch."""
+    output: Path | None = None
+    """JSON file for the numbers."""
+
+
+@dataclass(frozen=True)
+class EnvsOptions:
+    """What to measure."""
+
+    num_envs: int = 1024
+    """Environments of a vector environment."""
+    rounds: int = 20
+    """Measured rounds of each environment; one more comes before, to warm up."""
+    output: Path | None = None
+    """JSON file for the numbers."""
+
+
+@dataclass(frozen=True)
+class LearningOptions:
+    """What to train."""
+
+    recipes: tuple[str, ...] = ("cartpole", "pendulum", "memory-room")
+    """Recipes to compare on."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Seeds of training."""
+    total_timesteps: int | None = None
+    """Environment steps of training; None for the recipe's."""
+    episodes: int = 100
+    """Episodes of the evaluation."""
+    threads: int = 1
+    """Threads of PyTorch."""
+    progress: bool = True
+    """Show a progress bar."""
+    output: Path | None = None
+    """JSON file for the numbers."""
+
+
+@dataclass(frozen=True)
+class MemoriesOptions:
+    """Sizes of the comparison."""
+
+    reach: tuple[int, ...] = (1024, 4096, 16384, 65536)
+    """Steps after which nothing can be read any more."""
+    kept: float = 0.05
+    """Share of the states that Expire-Span keeps for so long."""
+    alive: int | None = None
+    """States that Expire-Span keeps for so long at every reach, in the place of a share."""
+    memories: tuple[str, ...] = MEASURED
+    """Memories to compare."""
+    width: int = 64
+    """Size of states."""
+    layers: int = 2
+    """Layers."""
+    heads: int = 4
+    """Heads."""
+    rows: int = 4
+    """Sequences side by side."""
+    block: int = 128
+    """Steps of a block."""
+    repeats: int = 5
+    """Measurements of a block in a round, of which the fastest counts; ten times as many of a step."""
+    rounds: int = 1
+    """Rounds through all cases, of which the median counts."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N."""
+    output: Path | None = None
+    """JSON file for the numbers; the picture goes beside it."""
+
+
+@dataclass(frozen=True)
+class TrackingOptions:
+    """What to train."""
+
+    recipe: str = "corridor"
+    """Recipe."""
+    steps: Count = 200_000
+    """Environment steps of each training."""
+    rounds: int = 1
+    """Trainings without and with tracking, in turn; the median counts."""
+    output: Path | None = None
+    """JSON file for the numbers."""
+
+
+@dataclass(frozen=True)
+class ViewerOptions:
+    """What to measure."""
+
+    scrubs: int = 100
+    """Steps of the slider."""
+    output: Path | None = None
+    """JSON file for the numbers."""
+
+
+OPTIONS: dict[str, Any] = {
+    "agents": AgentsOptions,
+    "envs": EnvsOptions,
+    "learning": LearningOptions,
+    "memories": MemoriesOptions,
+    "tracking": TrackingOptions,
+    "viewer": ViewerOptions,
+}
+"""By the name of the bench."""
