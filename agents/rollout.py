@@ -159,7 +159,10 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
         return values
 
     def _keep_scores(self, infos: list[dict[str, Any]], dones: np.ndarray) -> None:
-        """Keep length and success, or else return, of episodes that ended in environments that forget."""
+        """Keep the scores of episodes that ended in environments that forget.
+
+        A score is the length with the success, or with the return where no success is reported.
+        """
         assert self._scores is not None
         counted = self._rollout_spans.counted
         for i in np.flatnonzero(dones):

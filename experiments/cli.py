@@ -1,4 +1,4 @@
-"""The command ``expirespan``. What is slow to import is imported by the command that needs it."""
+"""The command ``expirespan``. Slow imports happen inside the command that needs them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is kept, read and forgotten: memories in plain PyTorch. Start reading at ``expire_span.py``."""
+"""Memories in plain PyTorch, which keep, read and delete states. Start reading at ``expire_span.py``."""
 
 from expirespan.memory.adaptive_span import AdaptiveSpan
 from expirespan.memory.compressive import Compressive

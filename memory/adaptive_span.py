@@ -26,7 +26,7 @@ from expirespan.memory.rule import Rule, require
 
 
 class AdaptiveSpan(Rule):
-    """Each head of each layer has a soft reach of its own.
+    """Each head of each layer has its own soft reach.
 
     ``max_span``: L, longest reach in steps. ``ramp``: R > 0, steps over which a memory past the reach fades.
     ``init_fraction``: reaches start at this fraction of ``max_span``, within (0, 1).

@@ -1,9 +1,9 @@
-"""Where a layer's memories lie: rows by environment, packed to the left, columns added at the right.
+"""Storage of a layer's memories: rows by environment, packed to the left, columns added at the right.
 
 A state is a value (see `MemoryState`), yet copying every memory at each step would cost more than reading them.
 States that follow each other therefore share one store: a state of width W only looks at the first W
 columns, so that its successor may write column W in place. The store counts the columns that are taken; whoever
-continues an older state (a second branch) finds its column taken and gets a store of its own.
+continues an older state (a second branch) finds its column taken and gets its own store.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The interface that every memory satisfies: what goes in, what comes out, what is carried along.
+"""The interface of every memory: its inputs, its outputs, and the state that is carried along.
 
 Tensor letters: B batch (environments), T new steps, S remembered steps, K = S + T keys, D width, H heads.
 """
@@ -73,7 +73,7 @@ class Trace:
     ``births`` (B, S): for the memories that survive the last step, the timestep in the episode at which
     each was written; -1 where a row has fewer. ``attention`` (B, H, T, K): weights, oldest key first; only
     when asked for. ``keys`` (B, K): from a `Memory.step`, with attention: the timestep in the episode at which each
-    key was written, -1 where there is none. A summary bears the timestep of the oldest state it stands for.
+    key was written, -1 where there is none. A summary has the timestep of the oldest state it stands for.
     """
 
     spans: list[Tensor]
@@ -100,8 +100,8 @@ class MemoryOutput(Generic[StateT]):
     """Result of :meth:`Memory.step` and :meth:`Memory.unroll`.
 
     ``y``: (B, D) or (B, T, D). ``penalty``: (layers,) span penalty of each layer in steps, not yet multiplied
-    by its coefficient; of length 0 for memories without spans. ``auxiliary``: (layers,) losses by which a memory trains
-    parts of its own, with gradient to these alone: add their sum to the loss as it is. Length 0, or zeros, where there
+    by its coefficient; of length 0 for memories without spans. ``auxiliary``: (layers,) losses that train parts of the
+    memory, with gradient to these parts alone: add their sum to the loss as it is. Length 0, or zeros, where there
     are none. ``readings``: of each layer, one for each group of rows that ran together; only from an ``unroll``.
     """
 

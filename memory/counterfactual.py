@@ -1,4 +1,4 @@
-"""Attention that also tells what a memory *would* be worth if it could be read.
+"""Attention whose gradient also shows what a memory *would* be worth if it could be read.
 
     y = sum_i m_i exp(s_i) v_i / Z        Z = sum_j m_j exp(s_j)        what `softmax(s + log m)` computes
 
@@ -46,7 +46,7 @@ class _Attention(torch.autograd.Function):
 def counterfactual_attention(score_BHTK: Tensor, mask_B1TK: Tensor, v_BHKd: Tensor) -> Tensor:
     """(B, H, T, d) read with ``mask`` in [0, 1], at least one key of each query above 0.
 
-    ``score`` is -inf where nothing could ever be read (other episodes, absent memories); gradient reaches all else.
+    ``score`` is -inf where nothing could ever be read (other episodes, absent memories); gradient reaches all others.
     """
     y: Tensor = _Attention.apply(score_BHTK, mask_B1TK, v_BHKd)  # type: ignore[no-untyped-call]
     return y

@@ -1,4 +1,4 @@
-"""FixedWindow: the memory of Transformer-XL (Dai et al. 2019, arXiv 1901.02860). Everything lives equally long."""
+"""FixedWindow: the memory of Transformer-XL (Dai et al. 2019, arXiv 1901.02860). All memories live equally long."""
 
 from __future__ import annotations
 

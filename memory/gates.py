@@ -1,4 +1,4 @@
-"""How a sublayer's output joins the stream: plain addition, or the GRU gate of GTrXL."""
+"""Gates that join a sublayer's output to the stream: plain addition, or the GRU gate of GTrXL."""
 
 from __future__ import annotations
 

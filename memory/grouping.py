@@ -1,4 +1,4 @@
-"""Rows of similar width side by side, so that learning costs what is remembered and not what the fullest row does.
+"""Groups of rows of similar width, so that learning costs what the memories need and not what the fullest row needs.
 
 Environments keep very different numbers of memories, and a block of rows is padded to its fullest. `unroll` therefore
 runs a batch as a few groups of rows of similar width where that saves enough.

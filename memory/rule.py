@@ -1,4 +1,4 @@
-"""What a rule for forgetting must say: how long each memory lives, how it fades at the end, and what is left of it."""
+"""Base class of rules for forgetting: how long each memory lives, how it fades at the end, what remains of it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Columns(NamedTuple):
 
     ``h_BKD``: states. ``place_BK``: the step each was written at, counted from the start of the block; negative for
     those from before it. ``episode_BK``: 0 for the episode under way before the block, then 1, 2, ...; -1 where there
-    is no memory. ``span_BK``: life in steps.
+    is no memory. ``span_BK``: spans in steps.
     """
 
     h_BKD: Tensor
@@ -55,7 +55,7 @@ class Rule(nn.Module, ABC):
     """
 
     max_span: float
-    """Longest life the rule gives a memory, in steps."""
+    """Max span: the longest span that the rule gives a memory, in steps."""
 
     random_span = False
     """Whether training should shorten spans at random (see `TransformerMemory.shorten`)."""
@@ -72,7 +72,7 @@ class Rule(nn.Module, ABC):
 
     @abstractmethod
     def spans(self, h_BSD: Tensor) -> Tensor:
-        """Life (B, S) in steps of memories with normalised states ``h``; may be infinite."""
+        """Spans (B, S) in steps of memories with normalised states ``h``; may be infinite."""
 
     @abstractmethod
     def log_mask(self, span: Tensor, age: Tensor) -> Tensor:
@@ -87,7 +87,7 @@ class Rule(nn.Module, ABC):
         """True where a memory is unreadable, for all heads, at this age and at every greater one."""
 
     def span_cost(self, span_BK: Tensor, age_BTK: Tensor, visible_BTK: Tensor) -> Tensor:
-        """Price (scalar, in steps) of the T states written last; 0 for rules that learn no spans."""
+        """Penalty (scalar, in steps) of the T states written last; 0 for rules that learn no spans."""
         return span_BK.new_zeros(())
 
     def summaries(self, columns: Columns, begin_BK: Tensor, steps: int) -> Summaries | None:

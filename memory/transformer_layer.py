@@ -230,7 +230,7 @@ class TransformerLayer(nn.Module):
 
 
 def weights(q: Tensor, k: Tensor, bias: Tensor) -> Tensor:
-    """Attention (B, H, T, K): for one step faster than the fused computation, which does not tell it either."""
+    """Attention weights (B, H, T, K). For one step faster than the fused computation, which does not return them."""
     B, H, T, d = q.shape
     flat = q.reshape(B * H, T, d), k.flatten(0, 1).transpose(1, 2)
     score = torch.baddbmm(bias.flatten(0, 1), *flat, alpha=1 / math.sqrt(d))

@@ -1,4 +1,4 @@
-"""Early errors: about arguments before training, about environments before their data is used."""
+"""Early checks: of arguments before training, of environments before their data is used."""
 
 from __future__ import annotations
 

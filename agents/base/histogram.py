@@ -1,4 +1,4 @@
-"""A histogram ready for the logger: binned once, where the data is."""
+"""Histogram for loggers, binned once on the device of its values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Saving and loading agents: files are written whole or not at all, are data only, and say what is wrong with them."""
+"""Saving and loading of agents: writing is all or nothing, files hold only data, errors name what is wrong."""
 
 from __future__ import annotations
 

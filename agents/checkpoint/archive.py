@@ -1,4 +1,4 @@
-"""The file of a checkpoint: a zip of JSON (``data``) and safetensors. Reading one never unpickles.
+"""Checkpoint file: a zip of JSON (``data``) and safetensors. Reading one never unpickles.
 
 ``policy.safetensors`` has the policy's weights under their names in ``state_dict``, ``state.safetensors`` all other
 tensors and arrays; in ``data`` stand their names where the values belong (`codec.py`). Tensors that share
@@ -45,7 +45,7 @@ class Content:
     system: str
 
     def decode(self, section: str, given: Mapping[str, Any] | None = None) -> Any:
-        """A section's values; those ``given`` by name, or classes by ``module:name``, take the place of its own.
+        """A section's values; those ``given`` by name, or classes by ``module:name``, replace those in the file.
 
         Raises:
             ValueError: it holds something that may not be loaded.

@@ -1,4 +1,4 @@
-"""Classes in files: stored as ``module:name``, found again only where that is safe.
+"""Classes in checkpoints: stored as ``module:name``, looked up only where that is safe.
 
 The module of our own classes is the package that exports them, so that their files may move.
 

@@ -1,4 +1,4 @@
-"""Values as JSON, with their tensors beside it: what settings, optimizers, memories and environments consist of.
+"""Encoding as JSON, with tensors beside it: of settings, optimizers, memories and environments.
 
 Plain values stand for themselves; every other kind is an object with its name under ``":"``. Decoding builds
 nothing but the kinds listed here, and calls no code that a file names except that of the packages in

@@ -1,4 +1,4 @@
-"""The state of environments, through the layers around them, for a run that goes on exactly where it stopped.
+"""State of environments, read through their wrappers, for a run that continues exactly where it stopped.
 
 An environment or wrapper that can be restored has ``get_state() -> dict`` (arrays, and what JSON can hold; copies)
 and ``set_state(state)`` in its own class. Those of Stable-Baselines3 and Gymnasium that lie around ours have not,

@@ -1,4 +1,4 @@
-"""Where checkpoints lie, and how a file comes to be whole or absent."""
+"""Checkpoint paths, and atomic writing: a file is whole or absent."""
 
 from __future__ import annotations
 

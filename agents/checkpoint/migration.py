@@ -1,4 +1,4 @@
-"""Older files as newer ones: what `archive.read` finds is brought up to the present format before it is decoded.
+"""Migration of older checkpoints: the data that `archive.read` finds, in the present format before it is decoded.
 
 Classes are stored under the package that exports them (``expirespan.agents:Forgetting``), so their files may move.
 Format 1, of version 0.1, stored the file's own name; `MOVED` says where those classes are now.

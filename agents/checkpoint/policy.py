@@ -1,4 +1,4 @@
-"""Policies on their own: saved and loaded under the same rules as agents."""
+"""Saving and loading of policies without their agents, under the same rules as agents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a run stands between an update and the next rollout: all that its future depends on beside the weights."""
+"""Position of a run between an update and the next rollout: all that its future depends on beside the weights."""
 
 from __future__ import annotations
 

@@ -62,6 +62,6 @@ def space_from_data(data: dict[str, Any]) -> spaces.Space[Any]:
 
 
 def _bound(bound: np.ndarray) -> Any:
-    """One number where all are equal, else the array."""
+    """One number where all are equal, otherwise the array."""
     first = bound.flat[0] if bound.size else bound.dtype.type(0)
     return first if (bound == first).all() else bound

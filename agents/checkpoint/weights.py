@@ -1,4 +1,4 @@
-"""Weights fit an agent, or are refused as a whole."""
+"""Checks that weights fit an agent. Weights that do not fit are refused as a whole."""
 
 from __future__ import annotations
 

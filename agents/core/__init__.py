@@ -1,1 +1,1 @@
-"""Rollouts, policies and what they return: what all other folders build on."""
+"""Rollouts, policies and their results: the base of all other folders of the agents."""

@@ -29,7 +29,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "adaptive_span": {"max_span": 256},
     "fixed_window": {"window": 256},
 }
-"""What ``memory_kwargs`` need_attention not say, by memory."""
+"""Arguments that ``memory_kwargs`` may leave out, by memory."""
 OUTPUT_SCALE = 0.01
 """Size at which each of a Transformer's outputs begins, beside the encoding that the heads read as well."""
 ENCODER_GAIN = 3.0
@@ -43,7 +43,7 @@ class MemoryActorCriticPolicy(CheckpointedPolicy):
     the rest to `DEFAULTS`). ``predictor_lr``: learning rate of the span predictors as a multiple of the rest's.
     The heads read the sum of what the memory reads and what it answers, and SB3's ``ortho_init`` includes the encoder.
     A Transformer's answer is small at first (``memory_kwargs["output_scale"]``, `OUTPUT_SCALE`): so the policy begins
-    as one of SB3's on the present observation and bears the same step sizes. All other arguments are SB3's.
+    as one of SB3's on the present observation and tolerates the same step sizes. All other arguments are SB3's.
     With ``share_features_extractor=False`` the memory reads both extractors' features side by side. Wherever SB3's
     methods take an observation, these also take ``state`` and ``episode_start``; without a state they answer as at the
     start of an episode.
@@ -171,7 +171,7 @@ class MemoryActorCriticPolicy(CheckpointedPolicy):
     ) -> PolicyStep:
         """Act once in every environment. ``episode_start`` (N,) bool.
 
-        ``need_attention``: the trace tells what was attended; it works where gradient is disabled.
+        ``need_attention``: the trace holds the attention weights; only where gradient is disabled.
         """
         out = self._read(obs, state, episode_start, need_attention)
         distribution, values = self.heads(out.y)

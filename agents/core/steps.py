@@ -1,4 +1,4 @@
-"""What policies return, and the shapes of observations and actions on their way in and out."""
+"""Results of policies, and the shapes of observations and actions at input and output."""
 
 from __future__ import annotations
 

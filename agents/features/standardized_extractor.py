@@ -25,7 +25,7 @@ class StandardizedExtractor(BaseFeaturesExtractor):
     Use it as ``policy_kwargs=dict(features_extractor_class=StandardizedExtractor)``.
 
     ``least_deviation``: deviations count as at least this share of the largest. What is rare weighs more the smaller
-    it is, up to its inverse: what random actions never reach would else outweigh all they see.
+    it is, up to its inverse: what random actions never reach would otherwise outweigh all they see.
 
     Raises:
         ValueError: another observation space, or ``least_deviation`` outside (0, 1].

@@ -1,1 +1,1 @@
-"""What makes spans short: the price, the lesson, how spans follow it."""
+"""Training of short spans: the price, the lesson, and how spans follow it."""

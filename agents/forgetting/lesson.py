@@ -45,8 +45,9 @@ class Forgetting:
     ``shortest``: within (0, 1]; each segment is read as if all spans were multiplied by u ~ U(shortest, 1), so that
     what matters gets a span with a margin. 1 for none.
     ``step_size``: of the spans' descent, see `SpanDescent`.
-    ``tolerance``: in nats; the price falls as the divergence at the worst step of a segment rises, to nothing where
-    its running mean over segments reaches this. First the policy must be read rightly, then memory may cost.
+    ``tolerance``: in nats per episode; the price falls as the divergence of whole episodes rises, to nothing where its
+    running mean reaches this. First the policy must be read rightly, then memory may cost.
+    ``settling``: within (0, 1]; the policy's learning rate falls by this factor per rollout in which success holds.
     """
 
     fraction: float = 0.5
@@ -79,12 +80,12 @@ class Forgetting:
 
 
 EMA_DECAY = 0.9
-"""Share of the old worst divergence in its running mean, per minibatch."""
+"""Share of the old divergence in its running mean, per minibatch."""
 
 
 class LessonGradient(NamedTuple):
-    """``kl``: divergence at the worst step of a segment, mean over segments, in nats; per layer, what its predictor
-    read and the gradient of the lesson in its spans.
+    """``kl``: divergence in nats, summed over the steps of an episode, mean over the episodes of the segments (those
+    that only begin or end there too). Per layer, what its predictor read and the gradient of the lesson in its spans.
     """
 
     kl: float
@@ -101,7 +102,7 @@ class Lesson:
         rules = policy.memory.rules if isinstance(policy.memory, TransformerMemory) else []
         self.rules = [rule for rule in rules if isinstance(rule, ExpireSpan)]
         self.descents = [SpanDescent(rule, settings.step_size) for rule in self.rules]
-        self.worst_kl = 0.0
+        self.episode_kl = 0.0
 
     @property
     def parameters(self) -> list[th.nn.Parameter]:
@@ -111,13 +112,13 @@ class Lesson:
     def state_dict(self) -> dict[str, Any]:
         """What it has learned beside the weights, for a checkpoint."""
         return {
-            "worst_kl": self.worst_kl,
+            "episode_kl": self.episode_kl,
             "descents": [descent.state_dict() for descent in self.descents],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Inverse of `state_dict`."""
-        self.worst_kl = state.get("worst_kl", 0.0)  # version 0.1 kept a mean over steps
+        self.episode_kl = state.get("episode_kl", 0.0)  # version 0.1 kept a mean over steps
         for descent, part in zip(self.descents, state["descents"], strict=True):
             descent.load_state_dict(part)
 
@@ -134,14 +135,14 @@ class Lesson:
         kl = kl_divergence(teacher, forgetful.distribution)
         kl_nT = (kl.sum(-1) if kl.dim() > 1 else kl).view(n, -1)
         episodes = n + int(batch.episode_starts[:, 1:].sum())
-        worst = kl_nT.detach().sum().item() / episodes
+        divergence = kl_nT.detach().sum().item() / episodes
         kl = kl_nT.mean()
-        self.worst_kl = EMA_DECAY * self.worst_kl + (1 - EMA_DECAY) * worst
-        alpha *= max(0.0, 1 - self.worst_kl / self.settings.tolerance)
+        self.episode_kl = EMA_DECAY * self.episode_kl + (1 - EMA_DECAY) * divergence
+        alpha *= max(0.0, 1 - self.episode_kl / self.settings.tolerance)
         price = th.stack([_price(layer) for layer in readings]).sum()
         flat = iter(th.autograd.grad(kl + alpha * price, [r.span_BK for layer in readings for r in layer]))
         grads = [tuple(next(flat) for _ in layer) for layer in readings]
-        return LessonGradient(worst, readings, grads)
+        return LessonGradient(divergence, readings, grads)
 
     def learn(self, lesson: LessonGradient) -> None:
         """Take one step on the spans. Call when nothing will be differentiated through the predictors any more."""

@@ -1,4 +1,4 @@
-"""How strongly memories are priced over the course of training: the coefficient alpha of the span penalty."""
+"""Price of memories over the course of training: the coefficient alpha of the span penalty."""
 
 from __future__ import annotations
 

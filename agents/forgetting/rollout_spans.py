@@ -1,4 +1,4 @@
-"""What memory did during a rollout, for the logger."""
+"""Spans and memories alive during a rollout, for the logger."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What Stable-Baselines3's contract asks for: vector environments, memoryless policies, images and dictionaries."""
+"""Parts that Stable-Baselines3 requires: vector environments, memoryless policies, images and dictionaries."""

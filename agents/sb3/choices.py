@@ -1,4 +1,4 @@
-"""Actions that the observation itself describes, scored by their descriptions."""
+"""Policy and extractor for actions that the observation describes: their descriptions give their scores."""
 
 from __future__ import annotations
 

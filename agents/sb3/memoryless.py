@@ -1,4 +1,4 @@
-"""Policies and rollout buffers that know no memory, under the interface of those that do.
+"""Policies and rollout buffers without a memory, under the interface of those with one.
 
 With them `MemoryPPO` and `MemoryA2C` do what PPO and A2C do: a policy class of Stable-Baselines3, or one derived
 from it, is trained on single steps; a rollout buffer class has its say about advantages and returns.

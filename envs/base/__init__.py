@@ -1,1 +1,1 @@
-"""What every family of environments shares: checks, moves, pictures, the base classes of the two variants."""
+"""Parts that all families of environments share: checks, moves, pictures, the base classes of the two variants."""

@@ -1,4 +1,4 @@
-"""Early errors that all environments share: parameters, reset options, actions, calls out of turn, states."""
+"""Early checks that all environments share: parameters, reset options, actions, calls out of turn, states."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long something lasts, drawn for an episode."""
+"""Random lengths, one drawn for each episode."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What our MiniGrid environments do alike: reset options, checked actions, infos, pictures of a small map."""
+"""Base class of our MiniGrid environments: reset options, checked actions, infos, pictures of a small map."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class LayoutMiniGridEnv(MiniGridEnv):
     """A MiniGrid environment whose episodes can be fixed by ``reset(options={"layout": ...})``.
 
     A subclass says how an episode begins (`_begin`), what an action does (`_act`), what is seen (`gen_obs`), what
-    the info tells (`_facts`), and how it is drawn (`picture`, `text`).
+    the info reports (`_facts`), and how it is drawn (`picture`, `text`).
     """
 
     ACTIONS: ClassVar[tuple[str, ...]]
@@ -76,7 +76,7 @@ class LayoutMiniGridEnv(MiniGridEnv):
 
     @abstractmethod
     def _facts(self) -> dict[str, Any]:
-        """What the info tells."""
+        """What the info reports."""
 
     @abstractmethod
     def picture(self, tile: int = 32) -> npt.NDArray[np.uint8]:

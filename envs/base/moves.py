@@ -1,4 +1,4 @@
-"""How an agent moves on a grid, in every environment that has one: MiniGrid's first three actions."""
+"""Moves of an agent on a grid, the same in every environment with a grid: MiniGrid's first three actions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every oracle is: a player that knows the rules."""
+"""Interface of oracles: players that know the rules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The state of vector environments as data, for a training run that goes on exactly where it stopped.
+"""State of vector environments as data, for a training run that continues exactly where it stopped.
 
 A vector environment that can be restored has ``get_state() -> dict``, of arrays and of what JSON can hold, all of
 it copied, and ``set_state(state)``, after which it makes the steps that would have followed. All vector

@@ -1,4 +1,4 @@
-"""What every numpy vector environment does alike: seeds, resets within a step, infos, saving and going on.
+"""Base class of numpy vector environments: seeds, resets within a step, infos, saving and restoring.
 
 A subclass says how episodes begin (`_begin`), what actions do (`_move`) and what is seen (`_look`), for many
 environments at once, and adds its arrays to `STATE`.
@@ -35,7 +35,7 @@ class NumpyVectorEnv(KeepsState, VectorEnv[Array, Ints, Any]):
 
     Infos follow Gymnasium's convention, an array per key and a mask ``_key``. An episode that ends begins anew
     within the same step (`AutoresetMode.SAME_STEP`); its last observation and info are in ``final_obs`` and
-    ``final_info``. Each environment has a generator of its own, so what happens in one does not depend on
+    ``final_info``. Each environment has its own generator, so what happens in one does not depend on
     how many there are.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Which cells of a grid an agent sees: the 3 x 3 ahead of it."""
+"""View of an agent on a grid: the 3 x 3 cells ahead of it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Training speed of agents on the corridor, and what their rollouts hold, side by side in one process.
 
-Every agent has the same rollouts, epochs, minibatches and widths. Rounds alternate between agents, so that whatever
-else the machine does meets all of them; the median round counts. MemoryPPO's memories last nearly as long as they
+Every agent has the same rollouts, epochs, minibatches and widths. Rounds alternate between agents, so that other
+work on the machine affects all of them; the median round counts. MemoryPPO's memories last nearly as long as they
 can, as before training, or ("forgetful") for a step and a ramp of 8, as once it has learned what not to keep.
 """
 

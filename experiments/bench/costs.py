@@ -1,4 +1,4 @@
-"""What memories cost, as rows, table and picture."""
+"""Costs of memories as rows, table and picture."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def middle(costs: Sequence[Cost]) -> Cost:
 
 
 def table(costs: Sequence[Cost]) -> str:
-    """The costs as a Markdown table, with ratios to `BASE` at the same reach, or else to the first row."""
+    """The costs as a Markdown table, with ratios to `BASE` at the same reach, otherwise to the first row."""
     base = {cost.reach: cost for cost in costs if cost.memory == BASE}
     lines = [
         "| memory | reach | alive | ms per block | ratio | ms per step | ratio | peak MiB | ratio | state MiB |",

@@ -1,4 +1,4 @@
-"""What recipes reach within their steps, beside sb3-contrib's RecurrentPPO on the same environments, seeds and machine.
+"""Scores of recipes within their steps, beside sb3-contrib's RecurrentPPO on the same environments, seeds and machine.
 
 RecurrentPPO has the settings that rl-baselines3-zoo publishes as ``ppo_lstm`` for the task, or, where there are none,
 the recipe's, with observations normalised if the recipe standardises them. Both are evaluated with the most likely
@@ -58,7 +58,7 @@ ZOO: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Row:
-    """One agent after training; ``success`` is None where the environment does not tell."""
+    """One agent after training; ``success`` is None where the environment does not report it."""
 
     recipe: str
     agent: str

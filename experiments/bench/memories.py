@@ -1,4 +1,4 @@
-"""``expirespan bench memories``: what each memory costs at the same reach, as in the paper's table of efficiency.
+"""``expirespan bench memories``: costs of each memory at the same reach, as in the paper's table of efficiency.
 
 Every memory reads the same random blocks with states that have grown as old as they can: a window of ``reach`` states,
 heads that reach ``reach`` and a sixteenth of it in turn, a window of half of it with summaries for the rest, and
@@ -162,8 +162,10 @@ def _fastest(work: Callable[[], None], repeats: int, device: torch.device) -> fl
 
 
 def run(options: Options) -> list[Cost]:
-    """All memories at all reaches, each in a process of its own, so that none inherits another's peak: the medians of
-    ``options.rounds`` rounds, so that no case has the machine's quiet hour for itself.
+    """All memories at all reaches: the medians of ``options.rounds`` rounds.
+
+    Each case runs in a separate process, so that none inherits another's peak. Every round measures all cases, so that
+    a quiet hour of the machine does not favour one of them.
 
     Raises:
         UserError: sizes that do not fit.

@@ -1,4 +1,4 @@
-"""The options of every bench; apart from the benches, so that their help needs no PyTorch."""
+"""Options of every bench, apart from the benches so that their help needs no PyTorch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The most memory in use while something runs, on a GPU or by this process."""
+"""Peak memory while something runs, on a GPU or in this process."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Malloc = dict[int, int]
 
 RETURNED: Malloc = {-3: 1 << 16, -1: 1 << 16}
 """A tensor takes its bytes from the system and gives them back: a peak is what was in use, whatever was allocated
-before. Else it varies by a tenth with the state of the heap.
+before. Otherwise it varies by a tenth with the state of the heap.
 """
 
 KEPT: Malloc = {-3: 1 << 25, -1: 2**31 - 1}
-"""What is freed stays with the process, as with one that has trained for a while: no time goes into returning pages and
+"""Freed memory stays with the process, as with one that has trained for a while: no time goes into returning pages and
 getting them again.
 """
 
@@ -32,8 +32,9 @@ def choose_malloc(options: Malloc) -> None:
 
 
 def peak_bytes(device: torch.device, reset: bool = False) -> float:
-    """Most bytes in use since the last reset, and at a reset those in use now: of the GPU, else of the process.
+    """Peak memory since the last reset: of the GPU if there is one, otherwise of the process.
 
+    A call with ``reset`` returns the bytes in use now, where the next peak begins.
     Where a process cannot reset its own peak (other systems than Linux) it is the peak of its whole life.
     """
     if device.type == "cuda":
@@ -52,6 +53,6 @@ def peak_bytes(device: torch.device, reset: bool = False) -> float:
 
 
 def _return_freed() -> None:
-    """Give what was freed back to the system (glibc), lest it hide what is allocated next."""
+    """Return freed memory to the system (glibc), so that it does not hide what is allocated next."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)

@@ -1,7 +1,7 @@
-"""What tracking costs: one training with W&B and TensorBoard off, and the same with both on.
+"""Cost of tracking: one training with W&B and TensorBoard off, and the same with both on.
 
 ``inside`` is the share of the training time spent in what tracking does: counting spans, drawing, and writing to
-both. It is told from a single run, so that other work on the machine slows both of its parts alike. ``ratio`` is that
+both. It is measured in a single run, so that other work on the machine slows both of its parts alike. ``ratio`` is that
 of the two runs' CPU times; W&B's own process is not in it. Evaluations and logging are as the recipe has them.
 """
 

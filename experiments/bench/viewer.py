@@ -20,7 +20,7 @@ from expirespan.experiments.viewer.browser import opened
 SIZES = ((1_000, 12), (10_000, 2), (10_000, 12))
 """Steps and layers of the episodes."""
 TOP = 16
-"""Memories whose attention an episode tells, of each step and layer."""
+"""Memories whose attention an episode stores, for each step and layer."""
 
 SCRUB = """async (count) => {
     const frame = () => new Promise(requestAnimationFrame), slider = document.getElementById("slider"), times = []

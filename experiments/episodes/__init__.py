@@ -1,1 +1,1 @@
-"""Playing episodes, recording them, and what is kept in them as numbers."""
+"""Playing and recording of episodes, and retention as numbers."""

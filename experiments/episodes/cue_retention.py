@@ -1,4 +1,4 @@
-"""Retention as numbers: how much of what is remembered are cues, how many cues are, for how long, at what saving.
+"""Retention as numbers: share of memories that are cues, share of cues that are held, their lives, memory saved.
 
 Environments mark with ``info["cue"]`` the observations that show what must be remembered. A *cue* is a stretch of
 consecutive such observations; it is held while any of them can be read in any layer. The *decision* is the last step
@@ -25,7 +25,7 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Retention:
-    """What a memory made of the cues of some episodes; None where there is nothing to tell.
+    """Retention of the cues of some episodes; None where there is nothing to report.
 
     At the decision, means over episodes: ``precision``, share of the memories (all layers) that are of cue
     observations; ``recall``, share of the cues that are held; ``newest``, share of episodes whose newest cue is held,
@@ -36,7 +36,7 @@ class Retention:
 
     ``window``: states that a `FixedWindow` must read to hold, at every decision of the successful episodes, the cues
     held here; ``memory_saved``: 1 - mean memories alive per layer / those of that window, over the same steps. It is
-    negative if the window would keep less. Where success is not told, all episodes count as successful.
+    negative if the window would keep less. Where success is not reported, all episodes count as successful.
     """
 
     precision: float | None
@@ -49,7 +49,10 @@ class Retention:
 
 
 class Decision(NamedTuple):
-    """Of one episode, as in `Retention`, nan where nothing is to tell; ``reach``: age of the oldest cue held, or 0."""
+    """Of one episode, as in `Retention`, nan where there is nothing to report.
+
+    ``reach``: age of the oldest cue held, or 0.
+    """
 
     precision: float
     recall: float
@@ -88,8 +91,8 @@ def summarise_retention(
 ) -> Retention:
     """Numbers of E episodes.
 
-    ``lives``, ``is_cue`` (F,) of all their observations; ``steps``, ``success`` (E,), the latter nan where not told;
-    ``alive`` (layers, E): mean memories alive.
+    ``lives``, ``is_cue`` (F,) of all their observations; ``steps``, ``success`` (E,), the latter nan where
+    not reported; ``alive`` (layers, E): mean memories alive.
     """
     precision, recall, newest, _ = np.array(decisions, float).reshape(-1, 4).T
     good = (success > 0.5) | np.isnan(success)

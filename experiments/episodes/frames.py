@@ -1,4 +1,4 @@
-"""Small pictures of an episode, each different one once, within a bound on their bytes."""
+"""Small pictures of an episode: equal ones are stored once, and their bytes are bounded."""
 
 from __future__ import annotations
 

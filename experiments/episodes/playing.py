@@ -118,7 +118,7 @@ class RandomPlayer:
 
 @dataclass(frozen=True)
 class Episodes:
-    """E episodes. ``success`` is nan where the environment does not tell, and so is ``length``.
+    """E episodes. ``success`` and ``length`` are nan where the environment does not report them.
 
     ``returns``, ``steps``, ``success``, ``length`` (of the corridor), each (E,); ``alive``, ``alive_at_end``
     (layers, E): memories alive, the mean over the episode and at its last step. ``seconds`` in all.
@@ -206,13 +206,13 @@ def select(observations: Any, rows: Any) -> Any:
 
 
 def _cues(infos: Mapping[str, Any], num_envs: int) -> Flags:
-    """(N,): the observations show what must be remembered; none if the environment does not tell."""
+    """(N,): the observations show what must be remembered; none if the environment does not report it."""
     cue = np.asarray(infos.get("cue", np.zeros(num_envs, bool)), bool)
     told: Flags = np.asarray(infos.get("_cue", np.ones(num_envs, bool)), bool)
     return cue & told
 
 
 def _fact(final: Mapping[str, Any], key: str, i: int) -> float:
-    """What environment i told at the end of an episode, nan if nothing."""
+    """The value that environment i reported at the end of an episode, nan if none."""
     told = final.get(f"_{key}")
     return float(final[key][i]) if key in final and (told is None or told[i]) else float("nan")

@@ -1,4 +1,4 @@
-"""An episode step by step, in a file: what was seen and done, and what the memory kept and read of it.
+"""Trace of an episode, step by step, in a file: observations, actions, and what the memory kept and read.
 
 docs/viewer.md describes the file; `EpisodeTrace.load` reads it.
 """
@@ -123,7 +123,7 @@ class EpisodeTrace:
 
     @property
     def outcome(self) -> str:
-        """success or failure; empty where the environment does not tell."""
+        """success or failure; empty where the environment does not report it."""
         told: dict[Any, str] = {True: "success", False: "failure"}
         return told.get(self.about.get("success"), "")
 

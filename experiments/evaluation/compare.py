@@ -1,4 +1,4 @@
-"""Runs side by side: what each group of them reached, how soon, and with how many memories.
+"""Comparison of runs: what each group of them reached, how soon, and with how many memories.
 
 A group holds the runs with the same settings (seed, length of training and the like aside): the seeds of one thing.
 """
@@ -65,7 +65,7 @@ class Curve:
 class Group:
     """Runs with the same settings.
 
-    ``scores``: of their last evaluations, success rates or else mean returns; ``mean``: interquartile;
+    ``scores``: of their last evaluations, success rates, or mean returns where there are none; ``mean``: interquartile;
     ``interval``: 95 %, bootstrap over runs, None for one. ``alive``: memories per layer at the end of the longest
     episodes, None without memories. ``steps``: mean steps of training. ``recall``: of cues, None where not known.
     ``saved``: 1 - alive / that of the smallest fixed window in the comparison with at least the same mean.
@@ -161,7 +161,7 @@ def _read_file(path: Path) -> RunResult:
         file = json.loads(path.read_text(encoding="utf-8"))
         task = {"name": file["env"], **file["settings"]}
         label = re.sub(r"-seed\d+$", "", path.stem)
-        # files from before the memory was told are known by their names
+        # older files do not store the memory; their names show it
         memory = file.get("memory") or (WINDOW if label.startswith("window") else "")
         return RunResult(str(path), label, memory, task, [file["trained_steps"]], [file["agent"]])
     except (ValueError, KeyError, TypeError) as error:

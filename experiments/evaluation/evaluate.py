@@ -1,4 +1,4 @@
-"""How good an agent is: scores of fresh episodes, beside those of chance and of the oracle."""
+"""Evaluation of an agent: scores of fresh episodes, beside those of chance and of the oracle."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class StepTime:
 class Score:
     """What one player reached.
 
-    ``success`` (with Wilson's 95% ``interval``) and lengths are None where the environment does not tell.
+    ``success`` (with Wilson's 95% ``interval``) and lengths are None where the environment does not report them.
     ``return_interval``: Student's 95% interval of ``mean_return`` over episodes, None for a single one.
     ``alive``: memories alive per layer, mean over episodes of their mean; ``alive_at_end``: at the last step
     of the longest episodes (`LONG`), None without any. ``retention``: of cues, where the environment marks them.

@@ -1,4 +1,4 @@
-"""Intervals: what a measured rate or a mean over seeds says about the truth."""
+"""Confidence intervals of a measured rate, and of a mean over seeds or episodes."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""From settings to environments and agents."""
+"""Construction of environments and agents from settings."""

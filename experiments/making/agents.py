@@ -1,4 +1,4 @@
-"""From settings to agents, new ones or those of a checkpoint."""
+"""Construction of agents from settings, new ones or those of a checkpoint."""
 
 from __future__ import annotations
 

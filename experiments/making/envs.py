@@ -1,4 +1,4 @@
-"""From settings to environments."""
+"""Construction of environments from settings."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def make_training_env(config: Config) -> SB3VecEnv:
 
 
 def random_observations(config: Config) -> Iterator[npt.NDArray[Any]]:
-    """What random actions show in ``config.standardize`` steps of environments of their own, step by step."""
+    """Observations of ``config.standardize`` steps of random actions in separate environments, step by step."""
     envs = make_envs(config.env, config.num_envs)
     yield envs.reset(seed=config.seed)[0]
     envs.action_space.seed(config.seed)

@@ -1,1 +1,1 @@
-"""Everything that matplotlib draws."""
+"""All pictures drawn with matplotlib."""

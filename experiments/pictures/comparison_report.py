@@ -1,4 +1,4 @@
-"""What ``expirespan compare`` prints and writes: a table, pictures, and a page that holds both."""
+"""Report of ``expirespan compare``, printed and written: a table, pictures, and a page that holds both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Colours of pictures and pages: Okabe and Ito's, which colour-blind people tell apart, and two greys."""
+"""Colours of pictures and pages: Okabe and Ito's, which colour-blind people can distinguish, and two greys."""
 
 BLUE, ORANGE, GREEN, PINK = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
 YELLOW, SKY, BLACK = "#e69f00", "#56b4e9", "#000000"

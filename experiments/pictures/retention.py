@@ -1,4 +1,4 @@
-"""The retention picture: how long each moment was kept, and what is left of it at the end of the episode."""
+"""Retention picture: each observation's span, and which observations remain at the end."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STYLES = ("-", "--", "-.", ":")
 LEFT = 0.085
 MOST_THUMBNAILS = 12
 MOST_GAPS, MOST_COLUMNS = 120, 1600
-LOG_FROM = 500  # steps from which spans are drawn on a logarithmic axis, lest short ones vanish
+LOG_FROM = 500  # steps from which spans are drawn on a logarithmic axis, so that short ones stay visible
 
 
 def draw_retention(trace: EpisodeTrace, path: Path, image_of: ImageOf | None = None) -> Path:

@@ -1,4 +1,4 @@
-"""``expirespan reproduce``: train, score, compare with the documentation, tell."""
+"""``expirespan reproduce``: train, score, compare with the documentation, report."""
 
 from __future__ import annotations
 

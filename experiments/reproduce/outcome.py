@@ -1,4 +1,4 @@
-"""What one seed came to, as it is kept in a JSON file, and whether the claim holds for it."""
+"""Outcome of one seed, as stored in a JSON file, and whether the claim holds for it."""
 
 from __future__ import annotations
 

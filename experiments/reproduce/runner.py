@@ -1,4 +1,4 @@
-"""The commands of a claim, run in processes of their own: training, then scores by the last checkpoint and the best."""
+"""Runner of a claim's commands, each in a separate process: training, then scores by the last and best checkpoints."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def _shown(args: Sequence[str]) -> str:
 
 
 def _expirespan(args: Sequence[str], folder: Path) -> None:
-    """Run a command in a process of its own; what it prints goes to ``log.txt``.
+    """Run a command in a separate process; its output goes to ``log.txt``.
 
     Raises:
         UserError: it failed.

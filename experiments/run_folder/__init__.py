@@ -1,1 +1,1 @@
-"""The folder of a run: what lies where, atomic files, where a number comes from."""
+"""The folder of a run: its files, atomic writing, and the provenance of numbers."""

@@ -1,4 +1,4 @@
-"""Writing files so that a reader never meets half of one."""
+"""Atomic writing of files: a reader never sees half of one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a number comes from: command, commit, machine and versions, kept beside every result."""
+"""Provenance of a number: command, commit, machine and versions, stored beside every result."""
 
 from __future__ import annotations
 

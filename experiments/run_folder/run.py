@@ -1,4 +1,4 @@
-"""The folder of one training run: what lies where, and nothing else."""
+"""The folder of one training run: its files, and how they are made, written and read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From settings to streams and models."""
+"""Construction of streams and models from settings."""
 
 from __future__ import annotations
 

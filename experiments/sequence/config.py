@@ -58,7 +58,7 @@ class SequenceConfig:
     recipe: str = "sequence"
     """Name of the folder under runs."""
     seed: int = 0
-    """Seed of weights and data; evaluation draws data of its own."""
+    """Seed of weights and data; evaluation draws its own data."""
     task: Task = field(default_factory=CopyTask)
     """What is read and asked."""
     memory: Memory = field(default_factory=ExpireSpanSettings)

@@ -1,4 +1,4 @@
-"""Tokens in, logits out, a memory between."""
+"""Sequence model: token embeddings, a memory, and a linear map to logits."""
 
 from __future__ import annotations
 

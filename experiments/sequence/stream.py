@@ -1,4 +1,4 @@
-"""What a sequence task is: rows of tokens without end, from which blocks are read one after the other.
+"""Interface of a sequence task: rows of tokens without end, from which blocks are read one after the other.
 
 Letters: B rows, T steps of a block, F tokens that are read at each step (their embeddings are added).
 """

@@ -1,4 +1,4 @@
-"""A run on a sequence task from its folder to its score: what the command line calls, and scripts may call as well."""
+"""Training on a sequence task, from the run's folder to its score, for the command line and for scripts."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def train_sequence(config: SequenceConfig, resume: Run | None = None) -> Sequenc
     """
     torch.set_num_threads(config.threads)
     trainer = Trainer(config)
-    make_stream(config, "valid"), make_stream(config, "test")  # better told now than at the end
+    make_stream(config, "valid"), make_stream(config, "test")  # raise their errors now, not at the end
     if resume is None and config.weights is not None:
         trainer.load_weights(Run.open(config.weights).newest_checkpoint())
     if resume is not None:

@@ -1,4 +1,4 @@
-"""The loop: blocks of a stream through a memory whose state is carried across, and an update every few of them."""
+"""Training loop: a memory reads blocks of a stream, its state is carried across, every few blocks an update follows."""
 
 from __future__ import annotations
 

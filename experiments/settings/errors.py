@@ -1,4 +1,4 @@
-"""What goes wrong through no fault of the program: reported in one paragraph, without a traceback."""
+"""User errors: printed as one paragraph, without a traceback."""
 
 from __future__ import annotations
 

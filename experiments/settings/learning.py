@@ -1,4 +1,4 @@
-"""How an agent learns: the algorithm, the price of remembering, the lesson in forgetting."""
+"""Settings of learning: the algorithm, the price of memories, the lesson in forgetting."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class _OnPolicy:
     max_grad_norm: float = 0.5
     """Gradients are clipped to this norm."""
     min_advantage_std: float = 1e-8
-    """Least divisor of advantages, lest minibatches without reward blow up noise."""
+    """Least divisor of advantages, so that minibatches without reward do not amplify noise."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class LessonSettings:
     step_size: float = 0.25
     """Of the spans' descent."""
     tolerance: float = 0.1
-    """Divergence from full memory, in nats at the worst step of a segment, at which spans cost nothing."""
+    """Divergence from full memory, in nats per episode, at which spans cost nothing."""
     settling: float = 0.98
     """Factor on the learning rate for each rollout in which success has held, so that spans can settle."""
 

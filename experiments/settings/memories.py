@@ -1,4 +1,4 @@
-"""The memories that a run can have."""
+"""Settings of the memories that a run can have."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class _Transformer:
     width: int = 64
     """Size of states."""
     layers: int = 2
-    """Transformer layers, each with a memory of its own."""
+    """Transformer layers, each with its own memory."""
     heads: int = 4
     """Attention heads; must divide the width."""
     gate: Literal["residual", "gru"] = "residual"

@@ -67,7 +67,7 @@ def split_paths(args: Sequence[str], what: str) -> tuple[list[str], list[str]]:
     """Paths, at least one, and the options after them.
 
     Raises:
-        UserError: an option comes first; ``what`` tells what was expected there.
+        UserError: an option comes first; ``what`` names what was expected there.
     """
     count = next((i for i, arg in enumerate(args) if arg.startswith("-")), len(args))
     if not count:

@@ -1,4 +1,4 @@
-"""The environments that a run can have."""
+"""Settings of the environments that a run can have."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Lengths = Literal["uniform", "log_uniform", "mixed"]
 
 
 class _World:
-    """What every environment's settings tell: its Gymnasium id, its parameters, and which episodes are longest."""
+    """What every environment's settings hold: its Gymnasium id, its parameters, and which episodes are longest."""
 
     name: ClassVar[str]
     frame_stack: int = 1
@@ -56,7 +56,7 @@ class CorridorSettings(_Lengths):
 
 @dataclass(frozen=True)
 class TMazeSettings(_Lengths):
-    """Corridors in a row, each with a cue at its start and a junction at its end: turn as the last cue told."""
+    """Corridors in a row, each with a cue at its start and a junction at its end: turn as the last cue showed."""
 
     name: ClassVar[str] = "ExpireSpan/EndlessTMaze-v0"
     corridors: int = 3
@@ -98,7 +98,7 @@ class PortalSettings(_World):
 
 @dataclass(frozen=True)
 class InstructionSettings(_Lengths):
-    """A line of text a step, one of which tells what to do when the turn comes."""
+    """A line of text a step, one of which says what to do when the turn comes."""
 
     name: ClassVar[str] = "ExpireSpan/FindInstruction-v0"
     choices: ClassVar[dict[str, int]] = {"first": 2, "choices": 4, "words": 5}

@@ -1,1 +1,1 @@
-"""Where logs go: CSV, TensorBoard, W&B."""
+"""Writers of logs: CSV, TensorBoard, W&B."""

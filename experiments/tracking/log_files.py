@@ -1,4 +1,4 @@
-"""What the logger of stable-baselines3 writes to: the CSV of record, and TensorBoard with histograms."""
+"""Log files that stable-baselines3's logger writes: the CSV of record, and TensorBoard with histograms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may be logged beside scalars, `Histogram` and SB3's `Image`. Writers leave out what they cannot show."""
+"""Values that may be logged beside scalars, `Histogram` and SB3's `Image`. Writers leave out what they cannot show."""
 
 from __future__ import annotations
 

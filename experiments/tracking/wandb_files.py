@@ -1,4 +1,4 @@
-"""What W&B's own files say was logged, without W&B's network: its record format, read.
+"""Reader of W&B's local files: which rows were logged, without W&B's network.
 
 A resumed run logs nothing twice: what an earlier part of it has logged is read from here.
 """

@@ -1,4 +1,4 @@
-"""Weights & Biases: the only file that knows of it. Whatever goes wrong there, training goes on."""
+"""Writer for Weights & Biases, the only file that knows of it. Training continues after any error there."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What `expirespan train` does."""
+"""Training, as `expirespan train` does it."""

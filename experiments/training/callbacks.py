@@ -1,4 +1,4 @@
-"""What happens during training beside learning: evaluation, checkpoints, and the decision to end."""
+"""Callback of training: evaluation, checkpoints, and the decision to end."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class TrainingCallback(BaseCallback):
     A resumed run goes on with the intervals, the best and the target held so far, by the evaluations in its run.
 
     Learning stops when the target is reached and held for as long as asked, or soon after the session's signal asks
-    for it. Evaluation has environments and seeds of its own and takes no random number, so that training is the same
+    for it. Evaluation has its own environments and seeds and takes no random number, so that training is the same
     with and without it.
     """
 

@@ -1,4 +1,4 @@
-"""What training shows on the terminal: a bar, and a line for each evaluation."""
+"""Progress of training on the terminal: a bar, and a line for each evaluation."""
 
 from __future__ import annotations
 

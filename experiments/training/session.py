@@ -1,7 +1,7 @@
-"""One run from its folder to its end: what `expirespan train` and `expirespan sequence` share.
+"""Session of one run, from its folder to its end, shared by `expirespan train` and `expirespan sequence`.
 
 A session opens or makes the run's folder, drops what was logged after the checkpoint that a resumed run goes on from,
-logs, saves checkpoints and evaluations, stops on Ctrl-C, and tells what stays when training fails.
+logs, saves checkpoints and evaluations, stops on Ctrl-C, and reports what remains when training fails.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def session(
 
 
 def stopped(run: Run, error: Exception) -> UserError:
-    """What to tell of an error in training; the traceback goes to a file."""
+    """The user error for an error in training; the traceback goes to a file."""
     report = run.folder / "error.txt"
     try:
         write_text(report, traceback.format_exc())

@@ -1,4 +1,4 @@
-"""Training from a configuration: what the command line calls, and scripts may call as well."""
+"""Training from a configuration, for the command line and for scripts."""
 
 from __future__ import annotations
 

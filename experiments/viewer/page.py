@@ -1,4 +1,4 @@
-"""The page: traces in, one HTML text out."""
+"""Page of the viewer: one HTML text made from traces."""
 
 from __future__ import annotations
 
