@@ -161,7 +161,7 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
     def _keep_scores(self, infos: list[dict[str, Any]], dones: np.ndarray) -> None:
         """Keep the scores of episodes that ended in environments that forget.
 
-        A score is the length with the success, or with the return where no success is reported.
+        Of each episode: its length and its success, or its return where no success is reported.
         """
         assert self._scores is not None
         counted = self._rollout_spans.counted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
@@ -250,6 +251,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"expirespan: error: {error}", file=sys.stderr)
         return USAGE
+    except BrokenPipeError:  # whoever read the output has seen enough
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (for what Python still writes at its end)
+        return 0
     except OSError as error:
         print(f"expirespan: error: {error}; check the path, its permissions and the disk", file=sys.stderr)
         return USAGE
@@ -266,7 +270,7 @@ def _help() -> str:
             "",
             *rows,
             "",
-            "expirespan COMMAND --help tells more; expirespan --version.",
+            "expirespan COMMAND --help says more; expirespan --version.",
         ]
     )
 

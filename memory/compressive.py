@@ -9,9 +9,9 @@ Rae et al. 2020, "Compressive Transformers for Long-Range Sequence Modelling", a
 The paper evicts a whole segment at a time. Here groups are counted from the start of the episode, whatever the
 blocks, so that steps and blocks of any length agree: group g is compressed when its oldest state leaves the window, and
 its summary lives as long as ``slots`` of them fit, c steps each. So everything older than the window is covered. Both
-kinds lie in one cache, distinguished by their spans. Summaries are read without relative positions, like all old
-states. In the paper the reconstruction alone trains f; here the task does as well where a summary is read in the block in which
-it was made.
+kinds lie in one cache, distinguished by their spans. Summaries are read without relative positions, like all
+that is old. In the paper the reconstruction alone trains f; here the task does as well where a summary is read in the
+block in which it was made.
 """
 
 from __future__ import annotations

@@ -21,9 +21,9 @@ class TokenExtractor(BaseFeaturesExtractor):
     """Embeddings E of a line's L tokens, concatenated, times a matrix: features = W (E[token_1], ..., E[token_L]) + b.
 
     A word in another place has other weights in W, so the features show who does what to whom. What several places
-    have in common is learned in E. Token 0 is no word and adds nothing, so a line's features do not depend on how far it
-    is filled up. A sum of embeddings (each times a vector for its place, as in End-To-End Memory Networks) was tried and
-    needs about four times the samples to learn which of four offers was asked for.
+    have in common is learned in E. Token 0 is no word and adds nothing, so a line's features do not depend on how far
+    it is filled up. A sum of embeddings (each times a vector for its place, as in End-To-End Memory Networks) was tried
+    and needs about four times the samples to learn which of four offers was asked for.
 
     Use it as ``policy_kwargs=dict(features_extractor_class=TokenExtractor)``.
 

@@ -35,8 +35,9 @@ def reproduce_command(args: Sequence[str]) -> int:
     prog = "expirespan reproduce TASK [TASK ...]"
     about = (
         "Run the commands of docs/results.md at this commit, one process each, and compare. Exit code 1 if a claim "
-        f"does not hold. Tasks: {', '.join(CLAIMS)}.\nWhat follows -- goes to `expirespan train` as it is. `expirespan "
-        "reproduce --tables` writes the tables of README and docs anew."
+        "does not hold. One seed of tmaze takes about ten minutes on one core, of corridor half an hour.\n"
+        f"Tasks: {', '.join(CLAIMS)}.\nOptions after -- are passed to `expirespan train`. "
+        "`expirespan reproduce --tables` writes the tables of README and docs anew."
     )
     if not args or args[0] in ("-h", "--help"):
         parse(ReproduceOptions(), ["--help"], prog, about)

@@ -102,7 +102,7 @@ def _help() -> str:
             "tasks (`expirespan sequence TASK --help` lists the settings):",
             *rows,
             "",
-            "Parts come in kinds. --memory NAME chooses one, --memory.FIELD VALUE sets its fields:",
+            "These options choose a component by name; --memory.FIELD VALUE then sets one of its settings:",
             *kinds,
         ]
     )

@@ -111,7 +111,7 @@ class Config:
     """One training run."""
 
     recipe: str = "custom"
-    """Name of the folder under runs."""
+    """Folder of the run under runs. To choose a recipe, write its name after `train`."""
     seed: int = 0
     """Seed of environments, torch, numpy and python."""
     total_timesteps: Count = 1_000_000
@@ -121,7 +121,7 @@ class Config:
     standardize: Count = 0
     """Steps of random actions by which observations are standardised once, before training; 0 for raw ones."""
     least_deviation: float = 0.1
-    """Least share of the largest deviation by which they are divided; the smaller, the more what is rare weighs."""
+    """Lower bound of the deviation in standardize, as a share of the largest; a smaller one weighs rare inputs more."""
     reward_scale: float = 1.0
     """Rewards are multiplied by this in training; what is reported is not."""
     num_envs: int = 64

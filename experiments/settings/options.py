@@ -16,7 +16,7 @@ from expirespan.experiments.settings.errors import UserError, unknown
 
 T = TypeVar("T")
 
-PARTS = """Parts come in kinds. --memory NAME chooses one, --memory.FIELD VALUE sets its fields:
+PARTS = """These options choose a component by name; --memory.FIELD VALUE then sets one of its settings:
 """ + "\n".join(f"  --{part.replace('_', '-')} {{{','.join(kinds)}}}" for part, kinds in KINDS.items())
 """Help on how to choose the kinds of parts."""
 

@@ -120,6 +120,8 @@ def test_commands_in_the_text(
         assert importlib.util.find_spec(words[0]) is not None, f"{page}: {command}"
         return
     del words[0]
+    if not words:
+        return
     assert words[0] in COMMANDS, f"{page}: {command}"
     values = {
         "RUN": str(a_run),
