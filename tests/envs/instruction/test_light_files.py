@@ -87,7 +87,9 @@ class Evil:
 
 
 @pytest.mark.parametrize(
-    "content", [Evil(), [OrderedDict(a=1)], {"rooms": np.float64(1)}, [Path("x")], [print]], ids=repr
+    "content",
+    [Evil(), [OrderedDict(a=1)], {"rooms": np.float64(1)}, [Path("x")], [print]],
+    ids=["evil", "ordered", "numpy", "path", "function"],
 )
 @pytest.mark.parametrize("protocol", [0, 2, 4])
 def test_other_classes_are_refused(tmp_path: Path, content: Any, protocol: int, capsys: Any) -> None:
