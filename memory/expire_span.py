@@ -23,6 +23,9 @@ from torch import Tensor, nn
 
 from expirespan.memory.rule import Rule, require
 
+TINY = 1e-30
+"""Least span whose logarithm is taken, in steps: a sigmoid can round to 0."""
+
 
 def expiration(logit: Tensor, max_span: float, stabilizer: float = 1.0) -> Tensor:
     """Expiration e in steps, within [0, max_span], from the predictor's output (any shape), in 32 bits or more."""
@@ -50,7 +53,7 @@ def taught_mask(span: Tensor, age: Tensor, ramp: float) -> Tensor:
     memory wanted long after its span has gradient. Used to teach spans (`expirespan.agents.Forgetting`), never to act.
     """
     mask = soft_mask(span - age, ramp).detach()
-    slope = torch.atan(span.log() - age.clamp(min=1).log()) / math.pi
+    slope = torch.atan(span.clamp(min=TINY).log() - age.clamp(min=1).log()) / math.pi
     return mask + (slope - slope.detach()).masked_fill(age == 0, 0.0)
 
 

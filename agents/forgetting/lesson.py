@@ -34,6 +34,7 @@ from expirespan.agents.forgetting.penalty import PenaltySchedule
 from expirespan.agents.forgetting.span_descent import SpanDescent
 from expirespan.memory import ExpireSpan, TransformerMemory, TransformerState
 from expirespan.memory.core import Reading
+from expirespan.memory.expire_span import TINY
 from expirespan.memory.rule import require
 
 
@@ -152,4 +153,4 @@ class Lesson:
 
 def _price(readings: Sequence[Reading]) -> th.Tensor:
     """Mean log e over the memories read, e in steps; its gradient never vanishes, however short a span is."""
-    return th.cat([reading.span_BK[reading.present_BK] for reading in readings]).log().mean()
+    return th.cat([reading.span_BK[reading.present_BK] for reading in readings]).clamp(min=TINY).log().mean()

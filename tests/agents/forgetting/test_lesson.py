@@ -252,6 +252,23 @@ def test_negligible_spans_are_drawn_back_to_the_limit():
     assert moved == pytest.approx(0.25 * PULL_BACK, rel=0.01)
 
 
+@pytest.mark.parametrize("bias", [-200.0, 200.0])
+def test_spans_that_round_to_a_bound_stay_finite_and_come_back(make_agent, collect, bias):
+    """A sigmoid of -200 is 0, one of 200 is 1: prices and steps are finite, and the first is drawn back."""
+    agent, buffer = forgetful_agent(make_agent, collect)
+    with th.no_grad():
+        for rule in agent.policy.memory.rules:
+            rule.predictor.bias.fill_(bias)
+    lesson = Lesson(agent.forgetting, agent.policy, agent.n_envs)
+    batch = next(iter(buffer.get(agent.batch_size, lesson.teachers)))
+    full = agent.policy.unroll(batch.observations, batch.actions, batch.state, batch.episode_starts)
+    for _ in range(3):
+        lesson.learn(lesson.gradient(batch, full, 0.1))
+    for rule in agent.policy.memory.rules:
+        assert rule.predictor.weight.isfinite().all() and rule.predictor.bias.isfinite().all()
+        assert (rule.predictor.bias > bias).all() if bias < 0 else (rule.predictor.bias <= bias).all()
+
+
 def test_a_step_changes_no_input_by_more_than_its_bound():
     rule = ExpireSpan(max_span=100, init_fraction=0.5)
     rule.attach(3)
