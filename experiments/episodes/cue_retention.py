@@ -16,8 +16,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from expirespan.experiments.episodes.trace import EpisodeTrace
-
 Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.integer[Any]]
 Bools = npt.NDArray[np.bool_]
@@ -110,22 +108,6 @@ def summarise_retention(
         other_life=_median(lives[~is_cue]),
         window=window,
         memory_saved=saved,
-    )
-
-
-def retention_of(trace: EpisodeTrace) -> Retention | None:
-    """Of a single recorded episode; None if it has no cue or its memory no spans."""
-    if not trace.layers or not trace.cue.any():
-        return None
-    last = trace.steps - 1
-    success = trace.about.get("success")
-    return summarise_retention(
-        [decision(trace.cue, [np.flatnonzero(death >= last) for death in trace.death])],
-        lives=trace.span.max(0) + float(trace.about.get("ramp") or 0),
-        is_cue=trace.cue,
-        steps=np.array([float(trace.steps)]),
-        alive=trace.alive.mean(1, keepdims=True),
-        success=np.array([np.nan if success is None else float(success)]),
     )
 
 

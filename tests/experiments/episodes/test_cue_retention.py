@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 
 from expirespan.experiments.episodes.cue_retention import (
     CueMeter,
+    Retention,
     decision,
-    retention_of,
     summarise_retention,
     window_alive,
 )
 from expirespan.experiments.episodes.playing import OraclePlayer, PolicyPlayer, play
 from expirespan.experiments.episodes.record import record_episode
+from expirespan.experiments.episodes.trace import EpisodeTrace
 from expirespan.experiments.evaluation.describe import describe_retention, show_result
 from expirespan.experiments.evaluation.evaluate import evaluate
 from expirespan.experiments.making import agents as agent_making
@@ -24,6 +25,22 @@ from expirespan.experiments.making import envs as world_making
 from expirespan.experiments.settings import Config, CorridorSettings, FixedWindowSettings, LSTMSettings
 
 ENV = CorridorSettings(20, 20)
+
+
+def retention_of(trace: EpisodeTrace) -> Retention | None:
+    """Of a single recorded episode; None if it has no cue or its memory no spans."""
+    if not trace.layers or not trace.cue.any():
+        return None
+    last = trace.steps - 1
+    success = trace.about.get("success")
+    return summarise_retention(
+        [decision(trace.cue, [np.flatnonzero(death >= last) for death in trace.death])],
+        lives=trace.span.max(0) + float(trace.about.get("ramp") or 0),
+        is_cue=trace.cue,
+        steps=np.array([float(trace.steps)]),
+        alive=trace.alive.mean(1, keepdims=True),
+        success=np.array([np.nan if success is None else float(success)]),
+    )
 
 
 def flags(*marked: int, steps: int) -> Any:
