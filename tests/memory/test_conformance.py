@@ -113,7 +113,7 @@ class Hoarder(Rule):
         return self.inner.log_mask(span, age)
 
     def span_cost(self, span_BK: Tensor, age_BTK: Tensor, visible_BTK: Tensor) -> Tensor:
-        return self.inner.penalty(span_BK, age_BTK, visible_BTK)
+        return self.inner.span_cost(span_BK, age_BTK, visible_BTK)
 
     def expired(self, span: Tensor, age: Tensor) -> Tensor:
         return torch.zeros_like(span - age, dtype=torch.bool)

@@ -135,7 +135,7 @@ def test_rule_passes_its_ramp_and_penalty_on() -> None:
     assert rule.expired(span, age).tolist() == [False, False, True]
     block_age, visible = torch.tensor([[[3, 0]]]), torch.tensor([[[True, True]]])
     assert rule.span_cost(values(2, 7)[None], block_age, visible).item() == 2 / 4
-    assert ExpireSpan(max_span=8, ramp=4).penalty(values(2, 7)[None], block_age, visible).item() == 7
+    assert ExpireSpan(max_span=8, ramp=4).span_cost(values(2, 7)[None], block_age, visible).item() == 7
 
 
 @given(span=st.floats(0, 1e6), ramp=st.floats(1e-6, 1e3))
