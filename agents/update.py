@@ -107,17 +107,17 @@ class UpdatingAlgorithm(RolloutAlgorithm):
         actor = self.policy_loss(ev.log_prob, batch, advantages)
         critic = self.value_loss(ev.values, batch)
         entropy_loss = -th.mean(-ev.log_prob if ev.entropy is None else ev.entropy)
-        price, auxiliary = ev.penalty.sum(), ev.auxiliary.sum()
+        penalty, auxiliary = ev.penalty.sum(), ev.auxiliary.sum()
         loss = actor.loss + self.ent_coef * entropy_loss + self.vf_coef * critic + auxiliary
         lesson = None
         if self._lesson is None:
-            loss = loss + alpha * price
+            loss = loss + alpha * penalty
         elif alpha > 0:
             assert isinstance(ev, MemoryEvaluation)
             lesson = self._lesson.gradient(batch, ev, alpha)
         logs = actor.logs | {"train/value_loss": critic, "train/entropy_loss": entropy_loss}
         if len(ev.penalty):
-            logs["expire/penalty"] = price
+            logs["expire/penalty"] = penalty
         if auxiliary.requires_grad:
             logs["train/reconstruction_loss"] = auxiliary
         if lesson is not None:

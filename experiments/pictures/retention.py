@@ -150,7 +150,7 @@ def _write_heading(figure: Figure, trace: EpisodeTrace, height: float) -> None:
     handles: list[Any] = []
     if trace.layers:
         handles += [
-            Patch(color=FORGOTTEN, label="forgotten before the end"),
+            Patch(color=FORGOTTEN, label="deleted before the end"),
             Line2D([], [], color=ALIVE, marker=".", markersize=8, label="alive at the end"),
             Line2D([], [], color=GREY, linestyle=":", label="long enough a span to reach the end"),
         ]

@@ -225,7 +225,7 @@ function showCards() {
     const left = Math.max(...holders.map((l) => span[l * T + i])) - (now.t - i)
     const weight = now.read.get(i) ?? 0
     const name = `card${lines ? " line" : ""}${cue[i] ? " iscue" : ""}${i === now.selected ? " selected" : ""}`
-    const rest = left >= 0 ? `left ${left >= 1e30 ? "∞" : whole(left)}` : "fading"
+    const rest = left >= 0 ? `remaining ${left >= 1e30 ? "∞" : whole(left)}` : "on its ramp"
     const where = now.layer < 0 && L > 1 ? `${holders.length}/${L} layers` : ""
     card.className = name
     card.dataset.t = i

@@ -71,7 +71,7 @@ def test_strip_keys_and_figures_follow_the_trace(random_trace: Any, write: Any) 
         i = alive(trace, 150, 2)[0]
         title = tab.locator(f'.card[data-t="{i}"]').get_attribute("title")
         left = trace.span[2, i] - (150 - i)
-        assert f"age {150 - i}, " + (f"left {left:.0f}" if left >= 0 else "fading") in title
+        assert f"age {150 - i}, " + (f"remaining {left:.0f}" if left >= 0 else "on its ramp") in title
         weight = trace.attention[2, 150][trace.attended[2, 150] == i].sum(dtype=float)
         assert title.endswith(f"attention {weight:.3f}")
 
