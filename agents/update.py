@@ -21,6 +21,13 @@ from expirespan.agents.forgetting.penalty import PenaltySchedule
 from expirespan.agents.rollout import RolloutAlgorithm
 from expirespan.memory import TransformerMemory
 
+DECISIVE = {
+    "train/loss": "the loss",
+    "expire/forgetting_kl": "the divergence in the lesson in forgetting",
+    "the norm of the gradient": "the norm of the gradient",
+}
+"""Values without which there is no update if they are not finite, and what a message calls them."""
+
 
 class PolicyLoss(NamedTuple):
     """What an objective returns: the loss, and scalars to log; ``train/approx_kl`` among them stops an update early."""
@@ -82,6 +89,8 @@ class UpdatingAlgorithm(RolloutAlgorithm):
             for batch in self._segments.get(self.batch_size, teachers):
                 objective = self._objective(batch, alpha)
                 values = _read(objective.logs)
+                if objective.lesson is not None:
+                    values["expire/forgetting_kl"] = objective.lesson.kl
                 self._check_update(values)
                 for key, value in values.items():
                     logs.setdefault(key, []).append(value)
@@ -120,8 +129,6 @@ class UpdatingAlgorithm(RolloutAlgorithm):
             logs["expire/penalty"] = penalty
         if auxiliary.requires_grad:
             logs["train/reconstruction_loss"] = auxiliary
-        if lesson is not None:
-            logs["expire/forgetting_kl"] = th.as_tensor(lesson.kl)
         return Objective(loss, logs | {"train/loss": loss}, lesson)
 
     def _descend(self, objective: Objective) -> None:
@@ -129,7 +136,7 @@ class UpdatingAlgorithm(RolloutAlgorithm):
         self.policy.optimizer.zero_grad()
         objective.loss.backward()
         for parameter in [] if self._lesson is None else self._lesson.parameters:
-            parameter.grad = None  # what is kept is the lesson's business alone
+            parameter.grad = None  # only the lesson moves the span predictors
         norm = th.nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
         self._check_update(_read({"the norm of the gradient": norm}))
         self.policy.optimizer.step()
@@ -138,15 +145,12 @@ class UpdatingAlgorithm(RolloutAlgorithm):
 
     def _check_update(self, values: dict[str, float]) -> None:
         """Raise ValueError if one of the values that decide an update is not finite."""
-        names = {
-            "train/loss": "the loss",
-            "expire/forgetting_kl": "the divergence in the lesson in forgetting",
-        }
-        for key, value in values.items():
-            if not np.isfinite(value) and (key in names or len(values) == 1):
+        for key, name in DECISIVE.items():
+            value = values.get(key, 0.0)
+            if not np.isfinite(value):
                 parts = f" (parts: {values})" if key == "train/loss" else ""
                 raise ValueError(
-                    f"{names.get(key, key)} became {value} after {self.num_timesteps} steps{parts}; the weights are "
+                    f"{name} became {value} after {self.num_timesteps} steps{parts}; the weights are "
                     "those before this minibatch. Lower learning_rate or max_grad_norm, or scale the reward"
                 )
 
@@ -167,6 +171,6 @@ class UpdatingAlgorithm(RolloutAlgorithm):
 
 
 def _read(values: dict[str, th.Tensor]) -> dict[str, float]:
-    """Scalars as numbers: the one place where an update waits for its device."""
+    """Scalars as numbers, by one transfer from the device."""
     numbers: list[float] = th.stack([value.detach().float() for value in values.values()]).tolist()
     return dict(zip(values, numbers, strict=True))

@@ -152,15 +152,14 @@ class TransformerLayer(nn.Module):
         visible_BTK = clock.episode_BT[:, :, None] == keys.episode_BK[:, None]
         visible_BTK = visible_BTK & (age_BTK >= self.rule.first_age(keys.span_BK).unsqueeze(-2))
         age = age_BTK[:, None].to(span_BK.dtype)
-        mask = self.rule.log_mask(state.spans.read(keys.span_BK)[:, None, None], age)
-        mask = mask.masked_fill(~visible_BTK[:, None], -torch.inf)
-        bias = score + mask
+        read_BK = state.spans.read(keys.span_BK)
+        mask = self.rule.log_mask(read_BK[:, None, None], age).masked_fill(~visible_BTK[:, None], -torch.inf)
         if state.spans.taught:
-            read = self._taught(q, k, v, score, state.spans.read(keys.span_BK), age, visible_BTK)
+            read = self._taught(q, k, v, score, read_BK, age, visible_BTK)
         else:
-            read = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+            read = F.scaled_dot_product_attention(q, k, v, attn_mask=score + mask)
         y_BTD = self.join(x_BTD, read)
-        attention = weights(q, k, bias) if need_attention else None
+        attention = weights(q, k, score + mask) if need_attention else None
 
         ended_BK = self.rule.expired(state.spans.kept(keys.span_BK), T - keys.place_BK)
         keep_BK = (keys.episode_BK == clock.episode_BT[:, -1:]) & ~ended_BK

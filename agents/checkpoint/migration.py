@@ -23,10 +23,7 @@ MOVED = {
 """Modules of format 1, and where their classes are found now."""
 
 DROPPED = {
-    "Forgetting": (
-        "softness",
-        "tolerance",
-    ),  # the lesson reads exactly; its tolerance is measured by the episode
+    "Forgetting": ("softness", "tolerance"),  # it reads exactly, and its tolerance is for a whole episode
     "TransformerState": ("softness",),
 }
 """Fields of format 1 that mean nothing any more, by class."""

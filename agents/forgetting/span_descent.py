@@ -53,15 +53,16 @@ class SpanDescent:
     def step(self, readings: Sequence[Reading], grads: Sequence[th.Tensor]) -> None:
         """Move against ``grads``, those of the readings' spans (B, K). Columns without a memory count nowhere."""
         rule = self.rule
-        here = [reading.present_BK for reading in readings]
-        h = th.cat([r.states_BKD[p] for r, p in zip(readings, here, strict=True)])
+        columns = [
+            (r.states_BKD[r.present_BK], r.span_BK[r.present_BK], grad_BK[r.present_BK])
+            for r, grad_BK in zip(readings, grads, strict=True)
+        ]
+        h, span, grad = (th.cat(parts) for parts in zip(*columns, strict=True))
         h = th.cat([h, h.new_ones(len(h), 1)], 1)
-        share = th.cat([r.span_BK[p] for r, p in zip(readings, here, strict=True)]) / rule.max_span
-        slope = rule.max_span * share * (1 - share) / rule.stabilizer  # of e in z
-        grad = th.cat([g[p] for g, p in zip(grads, here, strict=True)]) * slope
-        below = th.logit(share, eps=1e-30) * rule.stabilizer - rule.stabilizer * math.log(
-            LEAST_FRACTION / (1 - LEAST_FRACTION)
-        )
+        share = span / rule.max_span
+        grad = grad * (rule.max_span * share * (1 - share) / rule.stabilizer)  # times the slope of e in z
+        least = math.log(LEAST_FRACTION / (1 - LEAST_FRACTION))
+        below = th.logit(share, eps=1e-30) * rule.stabilizer - rule.stabilizer * least
         grad = th.where(below < 0, grad.clamp(max=0.0) + PULL_BACK * below / len(h), grad)
 
         moment = h.T @ h / len(h)
