@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from expirespan.experiments.reproduce.claims import Claim
+from expirespan.experiments.run_folder.files import write_text
 from expirespan.experiments.settings.errors import UserError
 
 
@@ -43,8 +44,6 @@ class Outcome:
 
     def save(self, folder: Path) -> Path:
         """Write ``TASK-SEED.json``."""
-        from expirespan.experiments.run_folder.files import write_text
-
         path = folder / f"{self.task}-{self.seed}.json"
         lines = json.dumps(asdict(self), indent=1)
         write_text(path, lines + "\n")

@@ -15,7 +15,7 @@ from expirespan.experiments.reproduce.outcome import Outcome, Scored
 from expirespan.experiments.run_folder.run import Run
 from expirespan.experiments.settings.errors import UserError
 from expirespan.experiments.tracking.log_files import read_csv
-from expirespan.experiments.training.target import reached_at
+from expirespan.experiments.training.target import is_over, reached_at
 
 CLI = "import sys; from expirespan.experiments.cli import main; sys.exit(main())"
 """What a process runs as ``expirespan``."""
@@ -38,18 +38,18 @@ class Runner:
         """Train and score one seed, and write its file."""
         claim = CLAIMS[task]
         folder = self.runs / f"{task}-{seed}"
-        begun = sorted(folder.glob("*/*/config.yaml"))
         train = ["train", *claim.train, *self.more, "--seed", str(seed)]
         if claim.begins is not None:
             train += ["--trained-agent", str(self._begin(claim.begins, seed))]
-        if begun and (begun[-1].parent / "evaluations.jsonl").exists():
-            if not _finished(Run.open(begun[-1].parent)):
-                _expirespan(["train", "--resume", str(begun[-1].parent)], folder)
-        else:
+        begun = self._newest(task, seed)
+        if begun is None or not begun.evaluations():
             _expirespan(
                 [*train, "--runs", str(folder), "--wandb", "off", "--no-tensorboard", "--no-progress"], folder
             )
-        run = Run.open(sorted(folder.glob("*/*/config.yaml"))[-1].parent)
+        elif not _finished(begun):
+            _expirespan(["train", "--resume", str(begun.folder)], folder)
+        run = self._newest(task, seed)
+        assert run is not None
         commands = [_shown(train)]
         scores: dict[str, dict[str, Scored]] = {"last": {}, "best": {}}
         for which, found in scores.items():
@@ -78,15 +78,20 @@ class Runner:
         print(f"{task} {seed}: {outcome.save(self.output)}", flush=True)
         return outcome
 
+    def _newest(self, task: str, seed: int) -> Run | None:
+        """The newest run of a seed."""
+        found = sorted((self.runs / f"{task}-{seed}").glob("*/*/config.yaml"))
+        return Run.open(found[-1].parent) if found else None
+
     def _begin(self, task: str, seed: int) -> Path:
         """The checkpoint of the same seed to begin with."""
         self.outcome(task, seed)
-        found = sorted((self.runs / f"{task}-{seed}").glob("*/*/config.yaml"))
-        if not found:
+        run = self._newest(task, seed)
+        if run is None:
             raise UserError(
                 f"{task} {seed} has an outcome but no run in {self.runs}: remove its file to run it again"
             )
-        return Run.open(found[-1].parent).find_checkpoint("best")
+        return run.find_checkpoint("best")
 
 
 def _finished(run: Run) -> bool:
@@ -94,7 +99,7 @@ def _finished(run: Run) -> bool:
     entries, config = run.evaluations(), run.config
     last = entries[-1]["step"] if entries else 0
     reached = reached_at(entries, config.target)
-    return last >= config.total_timesteps or (reached is not None and last >= reached + config.target.hold)
+    return last >= config.total_timesteps or is_over(last, reached, config.target)
 
 
 def _seconds(run: Run) -> float:

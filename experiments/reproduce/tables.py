@@ -13,6 +13,7 @@ from statistics import median
 
 from expirespan.experiments.reproduce.claims import CLAIMS, Claim
 from expirespan.experiments.reproduce.outcome import Outcome, Scored, shortcomings
+from expirespan.experiments.run_folder.files import write_text
 from expirespan.experiments.settings.errors import UserError
 
 DOCUMENTED = Path("docs/results/reproduce")
@@ -58,8 +59,6 @@ def write_tables(root: Path = Path()) -> list[Path]:
     Raises:
         UserError: there are none, so ``root`` is no checkout.
     """
-    from expirespan.experiments.run_folder.files import write_text
-
     written = []
     for page in PAGES:
         if (root / page).is_file():

@@ -18,7 +18,7 @@ from expirespan.experiments.settings import Config
 from expirespan.experiments.tracking.log_files import STEP
 from expirespan.experiments.training.progress import say
 from expirespan.experiments.training.session import Session
-from expirespan.experiments.training.target import meets, rank, reached_at
+from expirespan.experiments.training.target import is_over, meets, rank, reached_at
 from expirespan.experiments.viewer.episode_media import log_episode
 
 ROW_STEPS = 8192
@@ -76,8 +76,7 @@ class TrainingCallback(BaseCallback):
 
     def _over(self) -> bool:
         """Whether the target was reached, and so long ago as asked."""
-        reached = self.reached_at
-        return reached is not None and self.num_timesteps >= reached + self.config.target.hold
+        return is_over(self.num_timesteps, self.reached_at, self.config.target)
 
     def _on_training_end(self) -> None:
         if not self.signal.requested and self.model._n_updates != self._updates:
@@ -97,7 +96,7 @@ class TrainingCallback(BaseCallback):
         self.trace.save(self.run.traces / f"step-{step:010d}.npz")
         self._log(self.score)
         entry = {"step": step, **asdict(self.score)}
-        checkpoint = self.run.save_checkpoint(model, config.checkpoints)
+        checkpoint = self.session.save(model)
         if self._best is None or rank(entry, config.target) >= self._best:
             self._best = rank(entry, config.target)
             with atomically(self.run.best) as temporary:

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from stable_baselines3.common.logger import KVWriter, Logger
@@ -56,17 +57,16 @@ class Learner(Protocol):
 
 @dataclass(frozen=True)
 class Session:
-    """A run under way. ``signal.requested``: somebody asked it to stop; ``begun``: steps it had when it began."""
+    """A run under way. ``signal.requested``: somebody asked it to stop."""
 
     config: SessionSettings
     run: Run
     logger: Logger
     signal: StopOnSignal
-    begun: int
 
-    def save(self, learner: Learner) -> None:
+    def save(self, learner: Learner) -> Path:
         """Save a checkpoint; the oldest goes."""
-        self.run.save_checkpoint(learner, self.config.checkpoints)
+        return self.run.save_checkpoint(learner, self.config.checkpoints)
 
 
 @contextmanager
@@ -97,7 +97,7 @@ def session(
     logger = Logger(str(run.folder), [*own, *writers])
     try:
         with StopOnSignal() as signal:
-            yield Session(config, run, logger, signal, learner.num_timesteps)
+            yield Session(config, run, logger, signal)
     except (ValueError, ArithmeticError, OSError, MemoryError, RuntimeError) as error:
         raise stopped(run, error) from error
     finally:

@@ -42,3 +42,8 @@ def reached_at(entries: Sequence[dict[str, Any]], target: TargetSettings) -> int
         if in_a_row >= target.evaluations:
             return int(entry["step"])
     return None
+
+
+def is_over(step: int, reached: int | None, target: TargetSettings) -> bool:
+    """Whether the target was ``reached``, and at ``step`` has been held for as long as asked."""
+    return reached is not None and step >= reached + target.hold
