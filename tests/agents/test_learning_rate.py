@@ -31,7 +31,7 @@ def test_predictors_keep_their_share_of_the_scheduled_rate(agent_class):
 
 @pytest.mark.parametrize("settled", [0, 1, 50])
 def test_the_policy_settles_while_it_succeeds(make_agent, collect, settled):
-    """0.9 of the rate for each rollout in which success has held before; the log tells the rate in use."""
+    """0.9 of the rate for each rollout in which success has held before. The log has the rate in use."""
     penalty = AdaptivePenalty(0.1, target=0.5, settled=settled)
     agent = make_agent(forgetting=Forgetting(0.34, settling=0.9), span_penalty=penalty, learning_rate=1e-3)
     collect(agent)

@@ -1,4 +1,4 @@
-"""What README and docs tell people to type: code blocks, and commands within the text."""
+"""Code blocks and commands in README and docs."""
 
 from __future__ import annotations
 

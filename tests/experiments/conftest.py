@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from expirespan.experiments.episodes.trace import EpisodeTrace
+from expirespan.experiments.run_folder.run import Run
 from expirespan.experiments.settings import (
     Config,
     CorridorSettings,
@@ -14,8 +17,30 @@ from expirespan.experiments.settings import (
     ExpireSpanSettings,
     PPOSettings,
 )
+from expirespan.experiments.tracking.log_files import read_csv
+from expirespan.experiments.tracking.wandb_files import read_rows, run_files
 from expirespan.experiments.training import train
 from expirespan.experiments.viewer import episode_media
+
+Rows = list[dict[str, Any]]
+
+
+@pytest.fixture
+def logs_of() -> Callable[[Run], Iterator[Rows]]:
+    """Reads what a run has logged: evaluations, CSV, TensorBoard and W&B."""
+
+    def read(run: Run) -> Iterator[Rows]:
+        yield run.evaluations()
+        yield list(read_csv(run.progress))
+        events = EventAccumulator(str(run.folder / "tensorboard"), size_guidance={"scalars": 0}).Reload()
+        yield [
+            {"tag": tag, "step": event.step, "value": event.value}
+            for tag in sorted(events.Tags()["scalars"])
+            for event in events.Scalars(tag)
+        ]
+        yield [row for file in run_files(run.folder) for row in read_rows(file)[0]]
+
+    return read
 
 
 @pytest.fixture

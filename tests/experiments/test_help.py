@@ -1,4 +1,4 @@
-"""Help comes at once: no command imports what is slow before it needs it."""
+"""Help texts import nothing slow."""
 
 from __future__ import annotations
 
