@@ -26,7 +26,7 @@ def main(total_timesteps: int = 100_000) -> None:
         action, state = model.predict(obs, state, episode_start=[state is None], deterministic=True)
         obs, reward, terminated, truncated, _ = env.step(int(action))
         over, total = terminated or truncated, total + float(reward)
-    layers = [int(layer.span_BS.shape[1]) for layer in state.layers]
+    layers = [int((layer.birth_BS >= 0).sum()) for layer in state.layers]
     print(f"return {total:.0f}; memories kept per layer at the end: {layers}")
 
 

@@ -72,6 +72,6 @@ class AdaptiveSpan(Rule):
         """Past the end of the ramp of the head that reads farthest."""
         return is_expired(span - age, self.ramp)
 
-    def span_cost(self, span_BK: Tensor, age_BTK: Tensor, visible_BTK: Tensor) -> Tensor:
+    def span_cost(self, span_BK: Tensor, age_BTK: Tensor) -> Tensor:
         """Mean reach of the heads."""
         return self.reaches().mean()

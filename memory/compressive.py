@@ -23,8 +23,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from expirespan.memory.cache import take_columns
 from expirespan.memory.rule import Columns, KeysValues, Rule, Summaries, require
+from expirespan.memory.slots import take_columns
 
 COMPRESSIONS = ("conv", "mean", "max")
 
@@ -34,6 +34,8 @@ class Compressive(Rule):
 
     ``factor``: c, from 1 to ``window``. ``compression``: "conv" (learned; it begins as the mean), "mean" or "max".
     """
+
+    elementwise = True
 
     def __init__(
         self,
@@ -93,30 +95,32 @@ class Compressive(Rule):
         """Older than its span."""
         return age > span
 
-    def summaries(self, columns: Columns, begin_BK: Tensor, steps: int) -> Summaries | None:
-        """Of the groups whose oldest state leaves the window within the block or right after it."""
-        h_BKD, place_BK, episode_BK, span_BK = columns
-        state_BK = (episode_BK >= 0) & (span_BK < self.window)
-        oldest_BK = state_BK & ((place_BK - begin_BK) % self.factor == 0)
-        oldest_BK &= (place_BK + self.window > 0) & (place_BK + self.window <= steps)
-        if not bool(oldest_BK.any()):
-            return None
+    def summaries(self, columns: Columns, begin_BK: Tensor, steps: int) -> Summaries:
+        """Of the groups whose oldest state leaves the window within the block or right after it: G = steps / c, rounded
+        up, of which some are absent.
+        """
+        state_BK = (columns.episode_BK >= 0) & (columns.span_BK < self.window)
         order_BK = (~state_BK).to(torch.uint8).argsort(dim=1, stable=True)  # neighbours in time side by side
-        oldest_BK = oldest_BK.gather(1, order_BK)
-        G = int(oldest_BK.sum(1).max())
-        at_BG = (~oldest_BK).to(torch.uint8).argsort(dim=1, stable=True)[:, :G]
-        there_BG = oldest_BK.gather(1, at_BG)
+        place_BK, episode_BK, begin_BK, state_BK = (
+            t.gather(1, order_BK) for t in (columns.place_BK, columns.episode_BK, begin_BK, state_BK)
+        )
+        first_BK = state_BK & ((place_BK - begin_BK) % self.factor == 0)
+        first_BK &= (place_BK + self.window > 0) & (place_BK + self.window <= steps)
+        for i in range(1, self.factor):  # the group must be whole
+            first_BK &= _ahead(state_BK, i) & (_ahead(episode_BK, i) == episode_BK)
+            first_BK &= _ahead(place_BK, i) == place_BK + i
+        G = min(-(-steps // self.factor), place_BK.shape[1])
+        at_BG = (~first_BK).to(torch.uint8).argsort(dim=1, stable=True)[:, :G]
+        there_BG = first_BK.gather(1, at_BG)
         offset_c = torch.arange(self.factor, device=at_BG.device)
-        last = order_BK.shape[1] - 1
-        group_BC = order_BK.gather(1, (at_BG[..., None] + offset_c).clamp(max=last).flatten(1))
-        place_BGc, episode_BGc = (t.gather(1, group_BC).unflatten(1, (G, -1)) for t in (place_BK, episode_BK))
-        place_BG, episode_BG = place_BGc[..., 0], episode_BGc[..., 0]
-        whole_BGc = (place_BGc == place_BG[..., None] + offset_c) & (episode_BGc == episode_BG[..., None])
-        states_BGcD = take_columns(h_BKD, group_BC).unflatten(1, (G, -1))
+        group_BC = order_BK.gather(
+            1, (at_BG[..., None] + offset_c).clamp(max=order_BK.shape[1] - 1).flatten(1)
+        )
+        states_BGcD = take_columns(columns.h_BKD, group_BC).unflatten(1, (G, -1))
         h_BGD = self.compress(states_BGcD)
-        episode_BG = episode_BG.masked_fill(~(there_BG & whole_BGc.all(2)), -1)
+        episode_BG = episode_BK.gather(1, at_BG).masked_fill(~there_BG, -1)
         span_BG = h_BGD.new_full(episode_BG.shape, self.max_span)
-        return Summaries(Columns(h_BGD, place_BG, episode_BG, span_BG), states_BGcD)
+        return Summaries(Columns(h_BGD, place_BK.gather(1, at_BG), episode_BG, span_BG), states_BGcD)
 
     def reconstruction(
         self, q_BHTd: Tensor, project: Callable[[Tensor], KeysValues], made: Summaries, readable_BTG: Tensor
@@ -132,6 +136,11 @@ class Compressive(Rule):
         some_BT = readable_BTG.any(2)
         error_BT = (new - old).square().mean((1, 3))
         return (error_BT * some_BT).sum() / some_BT.sum().clamp(min=1)
+
+
+def _ahead(x_BK: Tensor, i: int) -> Tensor:
+    """What stands i columns to the right; 0 or False beyond the last."""
+    return F.pad(x_BK[:, i:], (0, min(i, x_BK.shape[1])))
 
 
 def _read(q_BHTd: Tensor, k: Tensor, v: Tensor, readable_BTK: Tensor) -> Tensor:

@@ -138,11 +138,17 @@ class Memory(nn.Module, Generic[StateT], ABC):
 
     @abstractmethod
     def unroll(
-        self, x_BTD: Tensor, state: StateT, episode_start_BT: Tensor, need_attention: bool = False
+        self,
+        x_BTD: Tensor,
+        state: StateT,
+        episode_start_BT: Tensor,
+        need_attention: bool = False,
+        need_state: bool = True,
     ) -> MemoryOutput[StateT]:
         """Learning: T steps in one parallel pass, with gradient to the inputs, weights and ``state``.
 
-        Equals T calls of :meth:`step` under the same weights.
+        Equals T calls of :meth:`step` under the same weights. ``need_state``: return the state after the block. Without
+        it a memory may save work: the state returned means nothing, and the trace has spans alone.
         """
 
     def refresh(self, state: StateT) -> StateT:

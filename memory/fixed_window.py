@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from expirespan.memory.rule import Rule, require
+from expirespan.memory.rule import LONGEST, Rule, require
 
 
 class FixedWindow(Rule):
@@ -14,6 +14,8 @@ class FixedWindow(Rule):
     ``window`` counts states (int >= 1, or ``math.inf`` for the whole episode). Written as a span it is the
     constant ``window`` - 1: `ExpireSpan` with that span and a ramp going to 0 is the same memory.
     """
+
+    elementwise = True
 
     def __init__(self, window: float) -> None:
         super().__init__()
@@ -35,4 +37,4 @@ class FixedWindow(Rule):
 
     def expired(self, span: Tensor, age: Tensor) -> Tensor:
         """Older than the window."""
-        return age > span
+        return age > span.clamp(max=LONGEST)

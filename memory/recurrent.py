@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -41,7 +41,7 @@ class RecurrentState(MemoryState):
 
     def state_dict(self) -> dict[str, Tensor]:
         """The hidden vectors."""
-        return {"hidden": self.hidden}
+        return {"hidden": self.hidden.contiguous()}
 
     @classmethod
     def from_state_dict(cls, tensors: dict[str, Tensor]) -> Self:
@@ -88,11 +88,11 @@ class RecurrentMemory(Memory[RecurrentState]):
         weight = next(self.parameters())
         return RecurrentState(weight.new_zeros(batch_size, self.parts * self.rnn.num_layers, self.width))
 
-    def _run(self, packed: PackedSequence, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """Outputs (packed data) and final hidden vectors (rows, parts * layers, D) from ``hidden`` of equal shape."""
+    def _run(self, x: Tensor | PackedSequence, hidden: Tensor) -> tuple[Any, Tensor]:
+        """Outputs and final hidden vectors (rows, parts * layers, D), from ``hidden`` of equal shape."""
         parts = hidden.transpose(0, 1).contiguous().chunk(self.parts)
-        out, last = self.rnn(packed, parts if self.parts > 1 else parts[0])
-        return out.data, torch.cat(last if self.parts > 1 else (last,)).transpose(0, 1)
+        out, last = self.rnn(x, parts if self.parts > 1 else parts[0])
+        return out, (torch.cat(last) if self.parts > 1 else last).transpose(0, 1)
 
     @torch.no_grad()
     def step(
@@ -100,11 +100,17 @@ class RecurrentMemory(Memory[RecurrentState]):
     ) -> MemoryOutput[RecurrentState]:
         """One recurrent step; there is no attention to return."""
         self.check_input(x_BD, state, episode_start_B, axes=2)
-        out = self.unroll(x_BD[:, None], state, episode_start_B[:, None])
-        return MemoryOutput(out.y[:, 0], out.state, out.penalty, out.trace)
+        hidden = state.hidden.masked_fill(episode_start_B.bool()[:, None, None], 0)
+        y_1BD, last = self._run(x_BD[None], hidden)
+        return MemoryOutput(y_1BD[0], RecurrentState(last), x_BD.new_zeros(0), Trace([], [], []))
 
     def unroll(
-        self, x_BTD: Tensor, state: RecurrentState, episode_start_BT: Tensor, need_attention: bool = False
+        self,
+        x_BTD: Tensor,
+        state: RecurrentState,
+        episode_start_BT: Tensor,
+        need_attention: bool = False,
+        need_state: bool = True,
     ) -> MemoryOutput[RecurrentState]:
         """T steps; the pieces between episode starts run side by side."""
         self.check_input(x_BTD, state, episode_start_BT, axes=3)
@@ -123,7 +129,8 @@ class RecurrentMemory(Memory[RecurrentState]):
         running = lengths[None, :] > offset[:, None]  # (longest, pieces)
         index = (first[None, :] + offset[:, None])[running]
         packed = PackedSequence(x_BTD.flatten(0, 1)[index], running.sum(1).cpu())
-        out, last = self._run(packed, hidden)
+        run, last = self._run(packed, hidden)
+        out = run.data
 
         y = torch.empty_like(out).index_copy(0, index, out).view(B, T, D)
         final = torch.where(ends % T == 0)[0]  # the pieces that reach the end of their row

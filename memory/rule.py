@@ -40,6 +40,11 @@ class Summaries(NamedTuple):
     states_BGcD: Tensor
 
 
+FAR = 2**40
+"""Age, in steps, of what a query cannot see: a memory from another episode, a later step, a slot without a memory."""
+LONGEST = 2.0**31
+"""Longest span that is told apart from an infinite one, in steps."""
+
 KeysValues = tuple[Tensor, Tensor]
 """Keys and values (B, H, K, d)."""
 
@@ -62,6 +67,10 @@ class Rule(nn.Module, ABC):
 
     factor = 0
     """States that a summary stands for; 0 if there are none."""
+
+    elementwise = False
+    """Whether `log_mask`, `expired` and `first_age` depend, element by element, on span and age alone, whatever the
+    tensors' shape, and give -inf and True for an age of `FAR`, whatever the span. Then one call serves all layers."""
 
     def attach(self, width: int, heads: int = 1) -> None:
         """Create the parameters for a layer of that ``width`` and number of ``heads``, if the rule has any."""
@@ -86,8 +95,11 @@ class Rule(nn.Module, ABC):
     def expired(self, span: Tensor, age: Tensor) -> Tensor:
         """True where a memory is unreadable, for all heads, at this age and at every greater one."""
 
-    def span_cost(self, span_BK: Tensor, age_BTK: Tensor, visible_BTK: Tensor) -> Tensor:
-        """Penalty (scalar, in steps) of the T states written last; 0 for rules that learn no spans."""
+    def span_cost(self, span_BK: Tensor, age_BTK: Tensor) -> Tensor:
+        """Penalty (scalar, in steps) of the T states written last; 0 for rules that learn no spans.
+
+        Ages are `FAR` where a query does not see a memory.
+        """
         return span_BK.new_zeros(())
 
     def summaries(self, columns: Columns, begin_BK: Tensor, steps: int) -> Summaries | None:

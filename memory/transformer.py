@@ -16,13 +16,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from expirespan.memory.cache import ABSENT, LayerCache
+from expirespan.memory import acting
+from expirespan.memory.block import Block, join, width_groups
 from expirespan.memory.core import Memory, MemoryOutput, Trace
-from expirespan.memory.gates import GATES
-from expirespan.memory.grouping import join, width_groups
 from expirespan.memory.rule import Rule, require
-from expirespan.memory.transformer_layer import Clock, LayerOutput, TransformerLayer
-from expirespan.memory.transformer_state import SpanOverride, TransformerState
+from expirespan.memory.slots import LayerMemories
+from expirespan.memory.transformer_layer import GATES, TransformerLayer
+from expirespan.memory.transformer_state import TransformerState
 
 
 class TransformerMemory(Memory[TransformerState]):
@@ -80,76 +80,77 @@ class TransformerMemory(Memory[TransformerState]):
         weight = self.norm.weight
         time = torch.zeros(batch_size, dtype=torch.long, device=weight.device)
         h = weight.new_zeros(batch_size, 0, self.width)
-        birth = time.new_zeros(batch_size, 0)
-        empty = LayerCache.of(birth, h[..., 0], h)
-        spans = SpanOverride.of(weight.new_zeros(batch_size))
-        return TransformerState(time, spans, (empty,) * len(self.layers))
+        layer = LayerMemories(time.new_zeros(batch_size, 0), h[..., 0], h)
+        return TransformerState.of(time, [layer] * len(self.layers))
 
     @torch.no_grad()
     def refresh(self, state: TransformerState) -> TransformerState:
-        """Project keys, values and spans of the kept states under the present weights."""
-        pairs = zip(self._layers, state.compact().layers, strict=True)
-        return replace(state, layers=tuple(layer.refresh(cache) for layer, cache in pairs))
+        """Project keys, values and spans of the kept states under the present weights, with room for steps to come."""
+        return replace(state, slots=acting.refresh(self._layers, state.slots))
 
     @torch.no_grad()
     def step(
         self, x_BD: Tensor, state: TransformerState, episode_start_B: Tensor, need_attention: bool = False
     ) -> MemoryOutput[TransformerState]:
-        """One step on cached keys and values; what can no longer be read is deleted."""
+        """One step on stored keys and values; what can no longer be read is deleted."""
         self.check_input(x_BD, state, episode_start_B, axes=2)
-        if not all(cache.has_keys for cache in state.layers):
+        if not state.slots.acts:
             state = self.refresh(state)
-        forget = episode_start_B.bool()
-        state = replace(state, time_B=state.time_B.masked_fill(forget, 0))
-        outs = []
-        x = x_BD
-        for layer, cache in zip(self._layers, state.layers, strict=True):
-            cache = replace(cache, birth_BS=cache.birth_BS.masked_fill(forget[:, None], ABSENT))
-            outs.append(layer.step(x, state, cache, need_attention))
-            x = outs[-1].y_BTD
-        return self._output(x, replace(state, time_B=state.time_B + 1), outs)
+        x, state, trace = acting.step(self._layers, x_BD, state, episode_start_B.bool(), need_attention)
+        none = x.new_zeros(len(self.layers))
+        return MemoryOutput(self.norm(x), state, none, trace, none)
 
     def unroll(
-        self, x_BTD: Tensor, state: TransformerState, episode_start_BT: Tensor, need_attention: bool = False
+        self,
+        x_BTD: Tensor,
+        state: TransformerState,
+        episode_start_BT: Tensor,
+        need_attention: bool = False,
+        need_state: bool = True,
     ) -> MemoryOutput[TransformerState]:
         """T steps at once, each query over all the keys that the rule lets it read."""
         self.check_input(x_BTD, state, episode_start_BT, axes=3)
-        groups = [] if need_attention else width_groups(state.widest(), x_BTD.shape[1])
+        groups = [] if need_attention else width_groups(state.slots.width_B, x_BTD.shape[1])
         if len(groups) < 2:
-            return self._unroll(x_BTD, state, episode_start_BT, need_attention)
-        outs = [
-            self._unroll(x_BTD[rows], state[rows].compact(), episode_start_BT[rows], False) for rows in groups
-        ]
-        return join(outs, groups)
+            return self._unroll(x_BTD, state, episode_start_BT, need_attention, need_state)
+        outs = []
+        for rows in groups:
+            near = rows.to(x_BTD.device)
+            outs.append(self._unroll(x_BTD[near], state[rows], episode_start_BT[near], False, need_state))
+        return join(outs, groups, state)
 
     def _unroll(
-        self, x_BTD: Tensor, state: TransformerState, episode_start_BT: Tensor, need_attention: bool
+        self,
+        x: Tensor,
+        state: TransformerState,
+        episode_start_BT: Tensor,
+        need_attention: bool,
+        need_state: bool,
     ) -> MemoryOutput[TransformerState]:
-        clock = Clock.of(state.time_B, episode_start_BT.bool())
+        slots = state.slots.trim()
+        block = Block.of(state.time_B, episode_start_BT.bool())
         outs = []
-        x = x_BTD
-        for layer, cache in zip(self._layers, state.layers, strict=True):
-            outs.append(layer.unroll(x, state, cache, clock, need_attention))
+        for i, layer in enumerate(self._layers):
+            outs.append(layer.unroll(x, slots.layer(i), state.spans, block, need_attention, need_state))
             x = outs[-1].y_BTD
-        return self._output(x, replace(state, time_B=clock.time_B), outs)
-
-    def _output(
-        self, x: Tensor, state: TransformerState, outs: list[LayerOutput]
-    ) -> MemoryOutput[TransformerState]:
-        state = replace(state, layers=tuple(out.cache for out in outs))
-        weights = [out.attention for out in outs if out.attention is not None]
-        keys = [out.keys_BK for out in outs if out.keys_BK is not None]
+        after = [out.after for out in outs if out.after is not None]
+        attention = [out.attention for out in outs if out.attention is not None]
+        if after:
+            state = TransformerState.of(block.after_B, after, state.spans)
         trace = Trace(
             spans=[out.span_BT.detach() for out in outs],
-            alive=[out.alive_BT for out in outs],
-            births=[out.cache.birth_BS for out in outs],
-            attention=weights or None,
-            keys=keys or None,
+            alive=[out.alive_BT for out in outs if out.alive_BT is not None],
+            births=[layer.birth_BS for layer in state.layers] if after else [],
+            attention=attention or None,
         )
-        y: Tensor = self.norm(x)
-        penalty = torch.stack([out.penalty for out in outs])
-        readings = [[out.reading] for out in outs if out.reading is not None]
-        return MemoryOutput(y, state, penalty, trace, torch.stack([out.auxiliary for out in outs]), readings)
+        return MemoryOutput(
+            y=self.norm(x),
+            state=state,
+            penalty=torch.stack([out.penalty for out in outs]),
+            trace=trace,
+            auxiliary=torch.stack([out.auxiliary for out in outs]),
+            readings=[[out.reading] for out in outs],
+        )
 
     def shorten(self, state: TransformerState, generator: torch.Generator | None = None) -> TransformerState:
         """Draw l ~ U(0, L) per environment; until the next call spans are read as l at most.
@@ -161,5 +162,4 @@ class TransformerMemory(Memory[TransformerState]):
             return state
         longest = max(rule.max_span for rule in self.rules)
         limit = torch.rand(state.batch_size, generator=generator) * longest
-        spans = replace(state.spans, limit_B=limit.to(state.spans.limit_B))
-        return replace(state, spans=spans)
+        return replace(state, spans=replace(state.spans, limit_B=limit.to(state.slots.store.span_BLC)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
@@ -10,63 +9,69 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from expirespan.memory.cache import ABSENT, LayerCache
 from expirespan.memory.core import MemoryState
+from expirespan.memory.rule import LONGEST
+from expirespan.memory.slots import LayerMemories, Slots
 
 
 @dataclass(frozen=True)
 class SpanOverride:
     """Per environment: a span e is read as ``scale * min(max(e, floor), limit)``, scale <= 1.
 
-    Deletion applies only the floor; limit and scale mask memories but never delete them. Neutral is (0, inf, 1).
+    Deletion applies only the floor; limit and scale mask memories but never delete them. None is neutral: (0, inf, 1).
     ``taught``: in a lesson in forgetting, an `unroll` reads the same and gives gradient to spans of any length
     (`expire_span.taught_mask`); never saved.
     """
 
-    floor_B: Tensor
-    limit_B: Tensor
-    scale_B: Tensor
+    floor_B: Tensor | None = None
+    limit_B: Tensor | None = None
+    scale_B: Tensor | None = None
     taught: bool = False
 
+    def read(self, span: Tensor) -> Tensor:
+        """Spans (B, ...) as they are read."""
+        span = self.kept(span)
+        if self.limit_B is not None:
+            span = torch.minimum(span, _beside(self.limit_B, span))
+        return span if self.scale_B is None else span * _beside(self.scale_B, span)
+
+    def kept(self, span: Tensor) -> Tensor:
+        """Spans (B, ...) as deletion sees them, never shorter than `read`."""
+        return span if self.floor_B is None else torch.maximum(span, _beside(self.floor_B, span))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Those that are not neutral."""
+        every = {"floor": self.floor_B, "limit": self.limit_B, "scale": self.scale_B}
+        return {name: tensor for name, tensor in every.items() if tensor is not None}
+
     @classmethod
-    def of(
-        cls,
-        like_B: Tensor,
-        floor: Tensor | None = None,
-        limit: Tensor | None = None,
-        scale: Tensor | None = None,
-        taught: bool = False,
-    ) -> Self:
-        """With the type and device of ``like_B`` (B,); None is neutral."""
-        zero = torch.zeros_like(like_B)
-        return cls(
-            floor_B=zero if floor is None else floor.to(zero),
-            limit_B=zero + math.inf if limit is None else limit.to(zero),
-            scale_B=zero + 1 if scale is None else scale.to(zero).clamp(max=1),
-            taught=taught,
-        )
-
-    def read(self, span_BK: Tensor) -> Tensor:
-        """Spans as they are read."""
-        return torch.minimum(self.kept(span_BK), self.limit_B[:, None]) * self.scale_B[:, None]
-
-    def kept(self, span_BK: Tensor) -> Tensor:
-        """Spans as deletion sees them, never shorter than `read`."""
-        return torch.maximum(span_BK, self.floor_B[:, None])
+    def of(cls, tensors: dict[str, Tensor], taught: bool = False) -> Self:
+        """From those that are not neutral."""
+        return cls(tensors.get("floor"), tensors.get("limit"), tensors.get("scale"), taught)
 
     def map(self, fn: Callable[[Tensor], Tensor]) -> Self:
         """Apply ``fn`` to every tensor."""
-        return type(self)(fn(self.floor_B), fn(self.limit_B), fn(self.scale_B), self.taught)
+        return self.of({name: fn(tensor) for name, tensor in self.tensors().items()}, self.taught)
 
     @classmethod
-    def cat(cls, overrides: Sequence[Self]) -> Self:
-        """Join along the environments."""
-        return cls(
-            torch.cat([o.floor_B for o in overrides]),
-            torch.cat([o.limit_B for o in overrides]),
-            torch.cat([o.scale_B for o in overrides]),
-            any(o.taught for o in overrides),
-        )
+    def cat(cls, overrides: Sequence[Self], sizes: Sequence[int]) -> Self:
+        """Join along the environments, of which each has as many as ``sizes`` says."""
+        joined = {}
+        for name, neutral in NEUTRAL.items():
+            given = [o.tensors().get(name) for o in overrides]
+            some = next((t for t in given if t is not None), None)
+            if some is not None:
+                parts = zip(given, sizes, strict=True)
+                joined[name] = torch.cat([some.new_full((n,), neutral) if t is None else t for t, n in parts])
+        return cls.of(joined, any(o.taught for o in overrides))
+
+
+NEUTRAL = {"floor": 0.0, "limit": torch.inf, "scale": 1.0}
+"""What each of a `SpanOverride` is where it alters nothing."""
+
+
+def _beside(value_B: Tensor, span: Tensor) -> Tensor:
+    return value_B.to(span).view(-1, *[1] * (span.dim() - 1))
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,12 @@ class TransformerState(MemoryState):
 
     time_B: Tensor
     spans: SpanOverride
-    layers: tuple[LayerCache, ...]
+    slots: Slots
+
+    @classmethod
+    def of(cls, time_B: Tensor, layers: Sequence[LayerMemories], spans: SpanOverride | None = None) -> Self:
+        """State that holds exactly these memories."""
+        return cls(time_B, spans or SpanOverride(), Slots.of(layers))
 
     @property
     def batch_size(self) -> int:
@@ -87,27 +97,27 @@ class TransformerState(MemoryState):
         return self.time_B.shape[0]
 
     @property
+    def layers(self) -> list[LayerMemories]:
+        """The memories of each layer, oldest first."""
+        return [self.slots.layer(i) for i in range(len(self.slots.store.h))]
+
+    @property
     def nbytes(self) -> int:
         """Bytes that the memories take."""
-        return sum(layer.nbytes for layer in self.layers)
+        return self.slots.nbytes
 
     def map(self, fn: Callable[[Tensor], Tensor]) -> Self:
-        """Apply ``fn`` to every tensor."""
-        layers = tuple(layer.map(fn) for layer in self.layers)
-        return type(self)(fn(self.time_B), self.spans.map(fn), layers)
+        """Apply ``fn`` to every tensor; what acting had computed of them is computed again at the next step."""
+        return type(self)(fn(self.time_B), self.spans.map(fn), self.slots.map(fn))
+
+    def __getitem__(self, envs: Tensor | Sequence[int] | slice) -> Self:
+        """State of the chosen environments (indices, mask or slice), in that order."""
+        near = envs.to(self.time_B.device) if isinstance(envs, Tensor) else envs
+        return type(self)(self.time_B[near], self.spans.map(lambda t: t[near]), self.slots.rows(envs))
 
     def without_cache(self) -> Self:
         """Hidden states only."""
-        return replace(self, layers=tuple(layer.without_keys() for layer in self.layers))
-
-    def compact(self) -> Self:
-        """Same memories, columns that hold none removed."""
-        return replace(self, layers=tuple(layer.compact() for layer in self.layers))
-
-    def widest(self) -> Tensor:
-        """(B,) memories kept in the fullest layer."""
-        counts = [(layer.birth_BS != ABSENT).sum(1) for layer in self.layers]
-        return torch.stack(counts).amax(0)
+        return replace(self, slots=self.slots.without_kv())
 
     def with_spans(
         self,
@@ -117,29 +127,34 @@ class TransformerState(MemoryState):
         taught: bool = False,
     ) -> Self:
         """Same memories, spans altered anew, see `SpanOverride` (arguments of shape (B,); None is neutral)."""
-        return replace(self, spans=SpanOverride.of(self.spans.floor_B, floor, limit, scale, taught))
+        like = self.slots.store.span_BLC
+        spans = SpanOverride(
+            floor_B=None if floor is None else floor.to(like).clamp(max=LONGEST),
+            limit_B=None if limit is None else limit.to(like),
+            scale_B=None if scale is None else scale.to(like).clamp(max=1),
+            taught=taught,
+        )
+        return replace(self, spans=spans)
 
     @classmethod
     def cat(cls, states: Sequence[Self]) -> Self:
         """Join along the environments."""
         return cls(
             torch.cat([s.time_B for s in states]),
-            SpanOverride.cat([s.spans for s in states]),
-            tuple(LayerCache.cat(caches) for caches in zip(*(s.layers for s in states), strict=True)),
+            SpanOverride.cat([s.spans for s in states], [s.batch_size for s in states]),
+            Slots.cat([s.slots for s in states]),
         )
 
     def state_dict(self) -> dict[str, Tensor]:
         """Hidden states, births and clock; the rest is recomputed by ``refresh``."""
-        spans = self.spans
-        tensors = dict(time=self.time_B, floor=spans.floor_B, limit=spans.limit_B, scale=spans.scale_B)
-        for i, layer in enumerate(self.layers):
+        tensors = {"time": self.time_B} | self.spans.tensors()
+        for i, layer in enumerate(replace(self, slots=self.slots.pack()).layers):
             tensors |= {f"{i}.birth": layer.birth_BS, f"{i}.span": layer.span_BS, f"{i}.h": layer.h_BSD}
-        return {name: tensor.contiguous() for name, tensor in tensors.items()}
+        return {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
 
     @classmethod
     def from_state_dict(cls, tensors: dict[str, Tensor]) -> Self:
         """Inverse of :meth:`state_dict`."""
         count = sum(name.endswith(".h") for name in tensors)
-        layers = (LayerCache.of(*(tensors[f"{i}.{n}"] for n in ("birth", "span", "h"))) for i in range(count))
-        spans = SpanOverride(tensors["floor"], tensors["limit"], tensors["scale"])
-        return cls(tensors["time"], spans, tuple(layers))
+        layers = [LayerMemories(*(tensors[f"{i}.{n}"] for n in ("birth", "span", "h"))) for i in range(count)]
+        return cls.of(tensors["time"], layers, SpanOverride.of(tensors))

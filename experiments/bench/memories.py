@@ -35,7 +35,7 @@ from expirespan.memory import (
     TransformerMemory,
     TransformerState,
 )
-from expirespan.memory.cache import ABSENT, LayerCache
+from expirespan.memory.slots import ABSENT, LayerMemories
 
 __all__ = ["MEASURED", "Cost", "Options", "aged", "build", "draw", "measure", "run", "table"]
 
@@ -83,7 +83,7 @@ def aged(memory: TransformerMemory, rows: int, steps: int, kept: float) -> Trans
     """
     first = memory.initial_state(rows)
     place = torch.arange(steps, device=first.time_B.device).expand(rows, -1)
-    caches = []
+    kept_by = []
     layers: list[Any] = list(memory.layers)
     for layer in layers:
         h = torch.randn(rows, steps, memory.width, device=place.device)
@@ -92,19 +92,15 @@ def aged(memory: TransformerMemory, rows: int, steps: int, kept: float) -> Trans
             h = marked(h, rule, kept)
         span = rule.spans(layer.norm(h))
         dead = rule.expired(span, steps - place)
-        cache = LayerCache.of(place.masked_fill(dead, ABSENT), span, h).compact()
+        own = LayerMemories(place.masked_fill(dead, ABSENT), span, h)
         if isinstance(rule, Compressive):
             begin = torch.arange(0, steps - rule.window + 1, rule.factor, device=place.device)[-rule.slots :]
             summary = torch.randn(rows, len(begin), memory.width, device=place.device)
             life = torch.full((rows, len(begin)), rule.max_span, device=place.device)
-            parts = (
-                (begin.expand(rows, -1), cache.birth_BS),
-                (life, cache.span_BS),
-                (summary, cache.h_BSD),
-            )
-            cache = LayerCache.of(*(torch.cat(pair, 1) for pair in parts))
-        caches.append(cache)
-    return TransformerState(first.time_B + steps, first.spans, tuple(caches))
+            summaries = LayerMemories(begin.expand(rows, -1), life, summary)
+            own = LayerMemories(*(torch.cat(pair, 1) for pair in zip(summaries, own, strict=True)))
+        kept_by.append(own)
+    return TransformerState.of(first.time_B + steps, kept_by)
 
 
 def measure(name: str, reach: int, options: Options) -> Cost:

@@ -58,7 +58,7 @@ def test_the_penalty_is_the_mean_reach() -> None:
     """(10 + 5) / 2; its gradient is L s (1 - s) / H = 20 / 4 / 2 and 20 * 3 / 16 / 2."""
     rule = attached(20, 4, heads=2)
     rule.reach_logit.data = torch.tensor([0.0, -math.log(3)], dtype=torch.float64)
-    penalty = rule.span_cost(torch.zeros(0), torch.zeros(0), torch.zeros(0))
+    penalty = rule.span_cost(torch.zeros(0), torch.zeros(0))
     penalty.backward()
     assert_close(penalty.item(), 7.5)
     assert_close(rule.reach_logit.grad, torch.tensor([2.5, 1.875]).double())

@@ -43,23 +43,28 @@ def test_a_group_is_summed_up_when_its_oldest_state_leaves_the_window() -> None:
     """A window of 3, pairs; the episode began at -4. In 6 steps -2, 0 and 2 leave the window and lead a pair."""
     rule = Compressive(window=3, slots=5, factor=2, compression="mean")
     made = rule.summaries(numbered(-2, -1, 0, 1, 2, 3, 4, 5), torch.full((1, 8), -4), steps=6)
-    assert made is not None
     assert made.columns.place_BK.tolist() == [[-2, 0, 2]]
     assert made.columns.h_BKD.flatten().tolist() == [-1.5, 0.5, 2.5]
     assert made.columns.span_BK.tolist() == [[12.0] * 3]
     assert made.states_BGcD.flatten(2).tolist() == [[[-2, -1], [0, 1], [2, 3]]]
-    assert rule.summaries(numbered(-2, -1, 0), torch.full((1, 3), -3), steps=1) is None, "-2 is no leader"
-    assert rule.summaries(numbered(-2, -1, 0), torch.full((1, 3), -2), steps=1) is not None
-    assert rule.summaries(numbered(-1, 0), torch.full((1, 2), -1), steps=1) is None, "still in the window"
+
+    def made_in_a_step(*places: int, begin: int) -> bool:
+        made = rule.summaries(numbered(*places), torch.full((1, len(places)), begin), steps=1)
+        return made.columns.episode_BK.tolist() == [[0]]
+
+    assert not made_in_a_step(-2, -1, 0, begin=-3), "-2 is no leader"
+    assert made_in_a_step(-2, -1, 0, begin=-2)
+    assert not made_in_a_step(-1, 0, begin=-1), "still in the window"
 
 
 def test_summaries_are_not_summed_up_again_and_groups_must_be_whole() -> None:
     rule = Compressive(window=3, slots=5, factor=2, compression="max")
     begin = torch.full((1, 4), -2)
-    assert rule.summaries(numbered(-2, -1, 0, 1, span=12), begin, steps=2) is None
-    made = rule.summaries(numbered(-2, 0, 1, 2), begin, steps=2)
-    assert made is not None
-    assert made.columns.episode_BK.tolist() == [[-1]], "its second state is missing"
+    for columns in (numbered(-2, -1, 0, 1, span=12), numbered(-2, 0, 1, 2)):
+        made = rule.summaries(columns, begin, steps=2)
+        assert made.columns.episode_BK.tolist() == [[-1]], (
+            "summaries, and a pair whose second state is missing"
+        )
 
 
 def test_compressions_by_hand() -> None:

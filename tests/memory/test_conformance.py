@@ -112,8 +112,8 @@ class Hoarder(Rule):
     def log_mask(self, span: Tensor, age: Tensor) -> Tensor:
         return self.inner.log_mask(span, age)
 
-    def span_cost(self, span_BK: Tensor, age_BTK: Tensor, visible_BTK: Tensor) -> Tensor:
-        return self.inner.span_cost(span_BK, age_BTK, visible_BTK)
+    def span_cost(self, span_BK: Tensor, age_BTK: Tensor) -> Tensor:
+        return self.inner.span_cost(span_BK, age_BTK)
 
     def expired(self, span: Tensor, age: Tensor) -> Tensor:
         return torch.zeros_like(span - age, dtype=torch.bool)

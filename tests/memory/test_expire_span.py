@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from expirespan.memory import ExpireSpan, expiration, is_expired, log_soft_mask, mean_span, soft_mask
+from expirespan.memory.rule import FAR
 
 REMAINING = [3.0, 0.5, 0.0, -1.0, -2.0, -4.0, -5.0]
 """With a ramp of 4: in full, in full, in full, 3/4, 1/2, gone, gone."""
@@ -133,9 +134,9 @@ def test_rule_passes_its_ramp_and_penalty_on() -> None:
     rule = ExpireSpan(max_span=8, ramp=4, penalty="ramp")
     assert rule.log_mask(span, age).tolist() == [0, math.log(0.75), -math.inf]
     assert rule.expired(span, age).tolist() == [False, False, True]
-    block_age, visible = torch.tensor([[[3, 0]]]), torch.tensor([[[True, True]]])
-    assert rule.span_cost(values(2, 7)[None], block_age, visible).item() == 2 / 4
-    assert ExpireSpan(max_span=8, ramp=4).span_cost(values(2, 7)[None], block_age, visible).item() == 7
+    block_age = torch.tensor([[[3, FAR, 0]]])
+    assert rule.span_cost(values(2, 2, 7)[None], block_age).item() == 2 / 4
+    assert ExpireSpan(max_span=8, ramp=4).span_cost(values(2, 2, 7)[None], block_age).item() == 7
 
 
 @given(span=st.floats(0, 1e6), ramp=st.floats(1e-6, 1e3))

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from expirespan.memory.gates import GATES, GRUGate, ResidualGate
+from expirespan.memory.transformer_layer import GATES, GRUGate, ResidualGate
 
 
 def sigmoid(x: float) -> float:

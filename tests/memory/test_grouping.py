@@ -11,8 +11,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from memory_harness import D, assert_close, assert_same, build, stepped, unrolled, warm
 
-from expirespan.memory import TransformerMemory, TransformerState
-from expirespan.memory.grouping import WORTH, width_groups
+from expirespan.memory import TransformerMemory, TransformerState, block
+from expirespan.memory.block import WORTH, width_groups
+
+
+@pytest.fixture(autouse=True)
+def _any_saving(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Groups also where only a few scores are saved."""
+    monkeypatch.setattr(block, "LEAST", 0)
+
+
+def test_no_groups_where_little_is_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two groups save T (8 * 91 - 4 * 91 - 4 * 3) = 352 T scores: enough from T = 29 on."""
+    monkeypatch.undo()
+    wide = torch.tensor([90, 0, 1, 88, 2, 91, 3, 89])
+    assert [len(width_groups(wide, T)) for T in (28, 29)] == [1, 2]
 
 
 def test_groups_by_hand() -> None:
@@ -57,7 +70,7 @@ def test_groups_change_nothing(case: tuple[str, dict[str, Any]]) -> None:
     state = TransformerState.cat([memory.initial_state(8), warm(memory)])[torch.randperm(12)]
     x = torch.randn(12, 6, D, dtype=torch.float64, requires_grad=True)
     start = torch.rand(12, 6) < 0.1
-    assert len(width_groups(state.widest(), 6)) > 1
+    assert len(width_groups(state.slots.width_B, 6)) > 1
 
     grouped = unrolled(memory, x, state, start)
     assert_same(grouped, stepped(memory, x.detach(), state, start))

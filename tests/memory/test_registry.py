@@ -16,7 +16,7 @@ from expirespan.memory import (
     TransformerMemory,
     make_memory,
 )
-from expirespan.memory.gates import GRUGate
+from expirespan.memory.transformer_layer import GRUGate
 
 EXPIRE = {"width": 8, "max_span": 64}
 

@@ -114,7 +114,7 @@ def test_attention_in_the_trace() -> None:
         for env, begin in enumerate((0, 5)):
             births = [b for b in first.trace.births[layer][env].tolist() if b >= 0]
             keys = [begin + b for b in births] + list(range(9, 14))
-            columns = [*range(len(births)), *range(found.shape[-1] - 5, found.shape[-1])]
+            columns = list(range(found.shape[-1] - 5 - len(births), found.shape[-1]))
             assert_close(found[env][..., columns], expected[env][layer][:, 9:, keys])
     assert memory.unroll(x, memory.initial_state(2), start).trace.attention is None
 
@@ -154,23 +154,6 @@ def test_a_window_is_expire_span_with_equal_spans(run: Runner) -> None:
     four = run(same_weights(FixedWindow(4)), x, fresh, start).y
     assert_close(run(same_weights(ExpireSpan(6, ramp=1e-9)), x, fresh, start).y, four)
     assert not torch.allclose(four, whole)
-
-
-@pytest.mark.parametrize("block", [1, 5, 14])
-@pytest.mark.parametrize("positions", [1, 2, 7, 30])
-def test_relative_positions(positions: int, block: int) -> None:
-    """q . p_age for ages below ``positions``, 0 beyond; memories before the block have gaps between them."""
-    layer = build(FixedWindow(math.inf), positions=positions).layers[0]
-    place = torch.tensor([[-40, -9, -3, -1], [-6, -5, -2, -(10**6)]])
-    q = torch.randn(2, 2, block, D // 2, dtype=torch.float64)
-    scores = layer.relative(q, place)
-    for env in range(2):
-        for t in range(block):
-            for column, origin in enumerate([*place[env].tolist(), *range(block)]):
-                age = t - origin
-                if age >= 0:  # what lies ahead is masked anyway
-                    p = layer.position[:, age] if age < positions else torch.zeros(2, D // 2).double()
-                    assert_close(scores[env, :, t, column], (q[env, :, t] * p).sum(-1) / math.sqrt(D // 2))
 
 
 def test_the_mask_gives_the_predictor_a_gradient() -> None:

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from expirespan.memory.counterfactual import counterfactual_attention
+from expirespan.memory.attention import counterfactual_attention
 from expirespan.memory.expire_span import soft_mask, taught_mask
 
 

@@ -1,0 +1,128 @@
+"""Acting: one step of all layers on slots of stored keys and values. The bookkeeping of all layers is done at once.
+
+Letters: B environments, L layers, C slots, D width, H heads, M positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from expirespan.memory.core import Trace
+from expirespan.memory.rule import FAR, Columns, Rule
+from expirespan.memory.slots import ABSENT, ROOM, Slots, Store
+from expirespan.memory.transformer_layer import TransformerLayer
+from expirespan.memory.transformer_state import TransformerState
+
+
+def refresh(layers: Sequence[TransformerLayer], slots: Slots) -> Slots:
+    """Keys, values and spans of the memories under the present weights, with room for steps to come."""
+    slots = slots.without_kv().pack(ROOM)
+    store, kv, span_BLC = slots.store, [], slots.store.span_BLC.clone()
+    for i, layer in enumerate(layers):
+        own = slice(slots.lead(i), slots.capacity)
+        _, k, v, span_BS = layer.project(store.h[i])
+        kv.append((k.contiguous(), v.contiguous()))
+        span_BLC[:, i, own] = layer.rule.renewed(span_BS, store.span_BLC[:, i, own])
+    projections = [layer.projection() for layer in layers]
+    return replace(slots, store=Store(span_BLC, store.h, kv, projections, store.used))
+
+
+def step(
+    layers: Sequence[TransformerLayer],
+    x_BD: Tensor,
+    state: TransformerState,
+    forget_B: Tensor,
+    need_attention: bool,
+) -> tuple[Tensor, TransformerState, Trace]:
+    """Output of the last layer, next state and trace. ``state`` must hold keys and values."""
+    rules = [layer.rule for layer in layers]
+    slots = state.slots.with_room(2 if rules[0].factor else 1)
+    store, slot, leads = slots.store, slots.used, [slots.lead(i) for i in range(len(layers))]
+    time_B = state.time_B.masked_fill(forget_B, 0)
+    birth_BLC = slots.birth_BLC.masked_fill(forget_B[:, None, None], ABSENT)
+    birth_BLC[..., slot] = time_B[:, None]
+    age_BLC = torch.where(birth_BLC < 0, FAR, time_B[:, None, None] - birth_BLC)
+    log_mask = _log_mask(rules, state.spans.read(store.span_BLC), age_BLC)
+    M = layers[0].position.shape[1]
+    near_BLC = age_BLC.clamp(max=M)
+    if rules[0].factor:  # summaries have no position
+        near_BLC = near_BLC.masked_fill(rules[0].first_age(store.span_BLC) > 0, M)
+
+    x, spans, attention = x_BD, [], []
+    for i, (layer, lead) in enumerate(zip(layers, leads, strict=True)):
+        mask, near = log_mask[:, i, :, lead:], near_BLC[:, i, lead:]
+        x, span_B, weights = layer.step(
+            x, store.projections[i], store.h[i], store.kv[i], slot - lead, mask, near
+        )
+        spans.append(span_B)
+        attention.append(weights)
+
+    span_BL = torch.stack(spans, 1)
+    store.span_BLC[..., slot] = span_BL
+    store.used = slot + 1
+    dead_BLC = _expired(rules, state.spans.kept(store.span_BLC), age_BLC + 1)
+    kept_BLC = birth_BLC.masked_fill(dead_BLC, ABSENT)
+    if rules[0].factor:
+        _sum_up(layers, slots, birth_BLC, kept_BLC, time_B)
+    after = replace(slots, birth_BLC=kept_BLC, used=store.used)
+    alive_BL = (log_mask > -torch.inf).any(2).sum(-1)
+    trace = Trace(
+        spans=list(span_BL.unsqueeze(-1).unbind(1)),
+        alive=list(alive_BL.unsqueeze(-1).unbind(1)),
+        births=[kept_BLC[:, i, lead : after.used] for i, lead in enumerate(leads)],
+    )
+    if need_attention:
+        births = [birth_BLC[:, i, lead:] for i, lead in enumerate(leads)]
+        pairs = [_by_birth(w, b) for w, b in zip(attention, births, strict=True)]
+        trace = replace(trace, attention=[w for w, _ in pairs], keys=[b for _, b in pairs])
+    return x, TransformerState(time_B + 1, state.spans, after), trace
+
+
+def _log_mask(rules: Sequence[Rule], span_BLC: Tensor, age_BLC: Tensor) -> Tensor:
+    """(B, L, 1 or H, C)."""
+    if rules[0].elementwise:
+        return rules[0].log_mask(span_BLC, age_BLC)[:, :, None]
+    masks = [
+        rule.log_mask(span_BLC[:, i, None, None], age_BLC[:, i, None, None])[:, :, 0]
+        for i, rule in enumerate(rules)
+    ]
+    return torch.stack(masks, 1).masked_fill(age_BLC[:, :, None] >= FAR, -torch.inf)
+
+
+def _expired(rules: Sequence[Rule], span_BLC: Tensor, age_BLC: Tensor) -> Tensor:
+    if rules[0].elementwise:
+        return rules[0].expired(span_BLC, age_BLC)
+    return torch.stack([rule.expired(span_BLC[:, i], age_BLC[:, i]) for i, rule in enumerate(rules)], 1)
+
+
+def _sum_up(
+    layers: Sequence[TransformerLayer], slots: Slots, birth_BLC: Tensor, kept_BLC: Tensor, time_B: Tensor
+) -> None:
+    """Write the summaries that fall due with the next step to the next slot, or an absent one."""
+    store, slot = slots.store, slots.store.used
+    store.used = slot + 1
+    for i, layer in enumerate(layers):
+        lead = slots.lead(i)
+        birth_BS = birth_BLC[:, i, lead:slot]
+        place_BS, episode_BS = birth_BS - time_B[:, None], (birth_BS != ABSENT).long() - 1
+        columns = Columns(store.h[i][:, : slot - lead], place_BS, episode_BS, store.span_BLC[:, i, lead:slot])
+        made = layer.rule.summaries(columns, -time_B[:, None].expand_as(place_BS), 1)
+        assert made is not None
+        h_BD, place_B, episode_B, span_B = (t[:, 0] for t in made.columns)
+        _, k, v, _ = layer.project(h_BD[:, None])
+        store.h[i][:, slot - lead] = h_BD
+        for stored, new in zip(store.kv[i], (k, v), strict=True):
+            stored[:, :, slot - lead] = new[:, :, 0]
+        store.span_BLC[:, i, slot] = span_B
+        kept_BLC[:, i, slot] = (place_B + time_B).masked_fill(episode_B < 0, ABSENT)
+
+
+def _by_birth(weights_BH1C: Tensor, birth_BC: Tensor) -> tuple[Tensor, Tensor]:
+    """Attention and births with the oldest first, without the slots that are empty in all rows."""
+    order_BC = birth_BC.argsort(dim=1, stable=True)[:, int((birth_BC < 0).sum(1).amin()) :]
+    index = order_BC[:, None, None].expand(-1, weights_BH1C.shape[1], 1, -1)
+    return weights_BH1C.gather(-1, index), birth_BC.gather(1, order_BC)
