@@ -15,16 +15,19 @@ from stable_baselines3.common.utils import explained_variance
 from torch.nn import functional as F
 
 from expirespan.agents.core.buffer import SegmentBatch
+from expirespan.agents.core.optimizers import step_if
 from expirespan.agents.core.steps import MemoryEvaluation
 from expirespan.agents.forgetting.lesson import Lesson, LessonGradient
 from expirespan.agents.forgetting.penalty import PenaltySchedule
 from expirespan.agents.rollout import RolloutAlgorithm
 from expirespan.memory import TransformerMemory
 
+NORM = "the norm of the gradient"
+MEMORY = "expire/forgetting_memory"
 DECISIVE = {
     "train/loss": "the loss",
     "expire/forgetting_kl": "the divergence in the lesson in forgetting",
-    "the norm of the gradient": "the norm of the gradient",
+    NORM: NORM,
 }
 """Values without which there is no update if they are not finite, and what a message calls them."""
 
@@ -76,35 +79,39 @@ class UpdatingAlgorithm(RolloutAlgorithm):
         return F.mse_loss(values, batch.returns)
 
     def train(self) -> None:
-        """Update policy, critic and memory on the rollout: ``n_epochs`` passes in minibatches of segments."""
+        """Update policy, critic and memory on the rollout: ``n_epochs`` passes in minibatches of segments.
+
+        Numbers are read off the device once, at the end; with ``target_kl`` one more per minibatch. From a minibatch on
+        that is not finite no weight moves any more.
+        """
         self._rollout_start = None
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
         score = self.hard_score()
         alpha = self.span_penalty(self.num_timesteps, score)
         teachers = self._lesson.teachers if self._lesson is not None and alpha > 0 else None
-        logs: dict[str, list[float]] = {}
+        logs: list[dict[str, th.Tensor]] = []
+        fine = th.ones((), dtype=th.bool, device=self.device)
         stop = False
         for epoch in range(self.n_epochs):
             for batch in self._segments.get(self.batch_size, teachers):
                 objective = self._objective(batch, alpha)
-                values = _read(objective.logs)
-                if objective.lesson is not None:
-                    values["expire/forgetting_kl"] = objective.lesson.kl
-                self._check_update(values)
-                for key, value in values.items():
-                    logs.setdefault(key, []).append(value)
-                approx_kl = values.get("train/approx_kl", 0.0)
-                if self.target_kl is not None and approx_kl > 1.5 * self.target_kl:
-                    stop = True
-                    if self.verbose >= 1:
-                        print(f"Early stopping at step {epoch} due to reaching max kl: {approx_kl:.2f}")
-                    break
-                self._descend(objective)
+                logs.append(objective.logs)
+                if self.target_kl is not None and "train/approx_kl" in objective.logs:
+                    approx_kl = objective.logs["train/approx_kl"].item()
+                    if approx_kl > 1.5 * self.target_kl:
+                        stop = True
+                        if self.verbose >= 1:
+                            print(f"Early stopping at step {epoch} due to reaching max kl: {approx_kl:.2f}")
+                        break
+                fine = self._descend(objective, fine)
             self._n_updates += 1
             if stop:
                 break
-        self._log_update(logs, alpha, score)
+        found = self._read(logs)
+        if self._lesson is not None and MEMORY in found:
+            self._lesson.price_decay.update(float(np.mean(found[MEMORY])))
+        self._log_update(found, alpha, score)
 
     def _objective(self, batch: SegmentBatch, alpha: float) -> Objective:
         """What a minibatch asks for. ``alpha``: the price of memory."""
@@ -129,19 +136,44 @@ class UpdatingAlgorithm(RolloutAlgorithm):
             logs["expire/penalty"] = penalty
         if auxiliary.requires_grad:
             logs["train/reconstruction_loss"] = auxiliary
-        return Objective(loss, logs | {"train/loss": loss}, lesson)
+        logs["train/loss"] = loss
+        if lesson is not None:
+            logs |= {"expire/forgetting_kl": lesson.kl, MEMORY: lesson.memory}
+        return Objective(loss, {name: value.detach() for name, value in logs.items()}, lesson)
 
-    def _descend(self, objective: Objective) -> None:
-        """One step of the optimiser, unless the gradient is not finite, and one of the lesson in forgetting."""
-        self.policy.optimizer.zero_grad()
+    def _descend(self, objective: Objective, fine: th.Tensor) -> th.Tensor:
+        """One step of the optimiser, and one of the lesson in forgetting, where all was finite so far.
+
+        ``fine`` (bool): whether it was before this minibatch. Returns whether it is now.
+        """
+        optimizer, parameters = self.policy.optimizer, list(self.policy.parameters())
+        optimizer.zero_grad()
         objective.loss.backward()
         for parameter in [] if self._lesson is None else self._lesson.parameters:
             parameter.grad = None  # only the lesson moves the span predictors
-        norm = th.nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
-        self._check_update(_read({"the norm of the gradient": norm}))
-        self.policy.optimizer.step()
+        objective.logs[NORM] = th.nn.utils.clip_grad_norm_(parameters, self.max_grad_norm).detach()
+        decisive = [objective.logs[name] for name in DECISIVE if name in objective.logs]
+        fine = fine & th.stack(decisive).isfinite().all()
+        step_if(optimizer, fine)
         if self._lesson is not None and objective.lesson is not None:
-            self._lesson.learn(objective.lesson)
+            self._lesson.learn(objective.lesson, fine)
+        return fine
+
+    def _read(self, logs: list[dict[str, th.Tensor]]) -> dict[str, list[float]]:
+        """The numbers of all minibatches, by one transfer from the device.
+
+        Raises:
+            ValueError: one of those that decide an update is not finite.
+        """
+        flat = iter(th.stack([v.float() for values in logs for v in values.values()]).tolist())
+        found: dict[str, list[float]] = {}
+        for values in logs:
+            numbers = {name: next(flat) for name in values}
+            self._check_update(numbers)
+            for name, number in numbers.items():
+                found.setdefault(name, []).append(number)
+        found.pop(NORM, None)
+        return found
 
     def _check_update(self, values: dict[str, float]) -> None:
         """Raise ValueError if one of the values that decide an update is not finite."""
@@ -166,11 +198,7 @@ class UpdatingAlgorithm(RolloutAlgorithm):
         memory = self.actor.memory
         if isinstance(memory, TransformerMemory):
             self.logger.record("expire/penalty_coef", alpha)
+            if self._lesson is not None:
+                self.logger.record("expire/price_factor", self._lesson.price_decay.factor)
             if score is not None:
                 self.logger.record("expire/score", score)
-
-
-def _read(values: dict[str, th.Tensor]) -> dict[str, float]:
-    """Scalars as numbers, by one transfer from the device."""
-    numbers: list[float] = th.stack([value.detach().float() for value in values.values()]).tolist()
-    return dict(zip(values, numbers, strict=True))

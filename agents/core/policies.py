@@ -21,7 +21,15 @@ from torch import nn
 from expirespan.agents.base.checks import check_episode_start, check_number, check_state, signature
 from expirespan.agents.checkpoint import CheckpointedPolicy
 from expirespan.agents.core.buffer import Observation
-from expirespan.agents.core.steps import MemoryEvaluation, PolicyStep, as_taken, flatten_steps, to_env
+from expirespan.agents.core.optimizers import FAST
+from expirespan.agents.core.steps import (
+    MemoryEvaluation,
+    PolicyStep,
+    as_taken,
+    flatten_steps,
+    to_env,
+    unchecked,
+)
 from expirespan.memory import MEMORIES, MemoryOutput, MemoryState, Rule, make_memory
 
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -97,15 +105,17 @@ class MemoryActorCriticPolicy(CheckpointedPolicy):
     def _build(self, lr_schedule: Schedule) -> None:
         super()._build(lr_schedule)
         predictors = [p for rule in getattr(self.memory, "rules", []) for p in rule.span_parameters()]
+        groups: list[Any] = list(self.parameters())
+        lr = lr_schedule(1)
         if self.predictor_lr != 1.0 and predictors:
             chosen = {id(p) for p in predictors}
-            rest = [p for p in self.parameters() if id(p) not in chosen]
-            lr = lr_schedule(1)
+            rest = [p for p in groups if id(p) not in chosen]
             groups = [
                 {"params": rest, "lr": lr, "lr_scale": 1.0},
                 {"params": predictors, "lr": lr * self.predictor_lr, "lr_scale": self.predictor_lr},
             ]
-            self.optimizer = self.optimizer_class(groups, **self.optimizer_kwargs)
+        fast = FAST.get(self.optimizer_class, {})
+        self.optimizer = self.optimizer_class(groups, lr=lr, **fast | self.optimizer_kwargs)  # type: ignore[call-arg]
 
     def initial_state(self, n_envs: int) -> MemoryState:
         """Memory of ``n_envs`` environments that have seen nothing."""
@@ -138,11 +148,20 @@ class MemoryActorCriticPolicy(CheckpointedPolicy):
             episode_start = th.zeros(x.shape[:-1], dtype=th.bool, device=x.device)
         return state, episode_start
 
-    def heads(self, y: th.Tensor) -> tuple[Distribution, th.Tensor]:
-        """Distribution and values (n, 1) for memory outputs (n, D)."""
-        latent_pi, latent_vf = self.mlp_extractor(y)
+    def distribution(self, y: th.Tensor) -> Distribution:
+        """Action distribution for memory outputs (n, D)."""
+        latent_pi = self.mlp_extractor.forward_actor(y)
         # SB3 refills one distribution object for ever; a copy outlives the next call
-        return copy.copy(self._get_action_dist_from_latent(latent_pi)), self.value_net(latent_vf)
+        return unchecked(lambda: copy.copy(self._get_action_dist_from_latent(latent_pi)))
+
+    def values(self, y: th.Tensor) -> th.Tensor:
+        """Values (n, 1) for memory outputs (n, D)."""
+        values: th.Tensor = self.value_net(self.mlp_extractor.forward_critic(y))
+        return values
+
+    def heads(self, y: th.Tensor) -> tuple[Distribution, th.Tensor]:
+        """Both of them."""
+        return self.distribution(y), self.values(y)
 
     def _read(
         self,
@@ -186,7 +205,7 @@ class MemoryActorCriticPolicy(CheckpointedPolicy):
         """Re-read segments (n, T, ...) in one pass. ``actions`` (n, T, action_dim), as in the buffer."""
         n, T = episode_start.shape
         x = self._encode(flatten_steps(obs)).unflatten(0, (n, T))
-        out = self.memory.unroll(self._for_memory(x), state, episode_start)
+        out = self.memory.unroll(self._for_memory(x), state, episode_start, need_state=False)
         out = replace(out, y=self._for_heads(x, out.y))
         distribution, values = self.heads(out.y.flatten(0, 1))
         entropy = distribution.entropy()
@@ -226,13 +245,13 @@ class MemoryActorCriticPolicy(CheckpointedPolicy):
         self, obs: PyTorchObs, state: MemoryState | None = None, episode_start: th.Tensor | None = None
     ) -> Distribution:
         """Action distribution."""
-        return self.heads(self._read(obs, state, episode_start).y)[0]
+        return self.distribution(self._read(obs, state, episode_start).y)
 
     def predict_values(
         self, obs: PyTorchObs, state: MemoryState | None = None, episode_start: th.Tensor | None = None
     ) -> th.Tensor:
         """Values (N, 1)."""
-        return self.heads(self._read(obs, state, episode_start).y)[1]
+        return self.values(self._read(obs, state, episode_start).y)
 
     def predict(  # type: ignore[override]
         self,
@@ -246,7 +265,8 @@ class MemoryActorCriticPolicy(CheckpointedPolicy):
         ``state``: what the previous call returned, None to begin with an empty memory; its size follows the
         batch of observations. ``episode_start`` (n,): True where the observation is the first of an episode.
         """
-        self.set_training_mode(False)
+        if self.training:
+            self.set_training_mode(False)
         given: Any = observation
         if isinstance(given, tuple) and len(given) == 2 and isinstance(given[1], dict):
             raise ValueError(
@@ -261,8 +281,9 @@ class MemoryActorCriticPolicy(CheckpointedPolicy):
             flags = check_episode_start(episode_start, rows)
             starts = th.as_tensor(flags, device=self.device)
         with th.no_grad():
-            out = self.step(obs, state, starts, deterministic)
-        actions = self.to_env(out.actions.cpu().numpy())
+            out = self._read(obs, state, starts)
+            taken = self.distribution(out.y).get_actions(deterministic=deterministic)
+        actions = self.to_env(taken.cpu().numpy())
         return (actions if vectorized else actions.squeeze(axis=0)), out.state
 
     def to_env(self, actions: np.ndarray) -> np.ndarray:

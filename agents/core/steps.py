@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.distributions import Distribution
 from stable_baselines3.common.policies import BasePolicy
+from torch.distributions import Distribution as TorchDistribution
 
 from expirespan.agents.core.buffer import Observation
 from expirespan.memory import MemoryOutput, MemoryState, Trace
@@ -48,6 +50,23 @@ class MemoryEvaluation(Evaluation):
     memory: MemoryOutput[Any]
 
 
+def unchecked(make: Callable[[], Distribution]) -> Distribution:
+    """A distribution whose arguments PyTorch does not check: the host would wait for a GPU several times a step.
+
+    What the agents learn from is checked once per update, and actions when they reach the host.
+    """
+    default = TorchDistribution._validate_args
+    TorchDistribution.set_default_validate_args(False)
+    try:
+        made = make()
+    finally:
+        TorchDistribution.set_default_validate_args(default)
+    parts = getattr(made, "distribution", [])
+    for part in parts if isinstance(parts, list) else [parts]:
+        part._validate_args = False
+    return made
+
+
 def flatten_steps(obs: Observation) -> Observation:
     """(n, T, ...) -> (n * T, ...)."""
     return {k: v.flatten(0, 1) for k, v in obs.items()} if isinstance(obs, dict) else obs.flatten(0, 1)
@@ -61,6 +80,11 @@ def as_taken(actions: th.Tensor, space: spaces.Space[Any]) -> th.Tensor:
 
 def to_env(policy: BasePolicy, actions: np.ndarray) -> np.ndarray:
     """Actions as the environment takes them: of its shape, Box ones rescaled or clipped to its bounds."""
+    if np.issubdtype(actions.dtype, np.floating) and not np.isfinite(actions).all():
+        raise ValueError(
+            f"the policy chose an action that is not finite ({actions[~np.isfinite(actions)][0]}); check its weights "
+            "and the observations"
+        )
     shape: tuple[int, ...] = policy.action_space.shape or ()
     actions = actions.reshape((-1, *shape))
     if not isinstance(policy.action_space, spaces.Box):

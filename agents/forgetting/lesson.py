@@ -14,13 +14,13 @@ known. The logarithm makes the price one of *how many* memories outlive their re
 many short spans feel it to the end and the few long ones hardly.
 
 The second reading is what acting reads, deletion included, or less: a softer one finds no fault with spans under
-which acting fails. What is deleted has gradient all the same (`expirespan.memory.counterfactual`). Not in the paper;
+which acting fails. What is deleted has gradient all the same (`expirespan.memory.attention`). Not in the paper;
 docs/forgetting.md has the experiments.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -31,6 +31,7 @@ from expirespan.agents.core.buffer import SegmentBatch
 from expirespan.agents.core.policies import MemoryActorCriticPolicy
 from expirespan.agents.core.steps import MemoryEvaluation
 from expirespan.agents.forgetting.penalty import PenaltySchedule
+from expirespan.agents.forgetting.price_decay import PriceDecay
 from expirespan.agents.forgetting.span_descent import SpanDescent
 from expirespan.memory import ExpireSpan, TransformerMemory, TransformerState
 from expirespan.memory.core import Reading
@@ -86,10 +87,12 @@ EMA_DECAY = 0.9
 
 class LessonGradient(NamedTuple):
     """``kl``: divergence in nats, summed over the steps of an episode, mean over the episodes of the segments (those
-    that only begin or end there too). Per layer, what its predictor read and the gradient of the lesson in its spans.
+    that only begin or end there too). ``memory``: the mean life of the memories read, span and ramp, in steps,
+    summed over the layers. Per layer, what its predictor read and the gradient of the lesson in its spans.
     """
 
-    kl: float
+    kl: th.Tensor
+    memory: th.Tensor
     readings: list[list[Reading]]
     grads: list[tuple[th.Tensor, ...]]
 
@@ -103,7 +106,8 @@ class Lesson:
         rules = policy.memory.rules if isinstance(policy.memory, TransformerMemory) else []
         self.rules = [rule for rule in rules if isinstance(rule, ExpireSpan)]
         self.descents = [SpanDescent(rule, settings.step_size) for rule in self.rules]
-        self.episode_kl = 0.0
+        self.episode_kl = th.zeros((), device=policy.device)
+        self.price_decay = PriceDecay()
 
     @property
     def parameters(self) -> list[th.nn.Parameter]:
@@ -113,13 +117,17 @@ class Lesson:
     def state_dict(self) -> dict[str, Any]:
         """What it has learned beside the weights, for a checkpoint."""
         return {
-            "episode_kl": self.episode_kl,
+            "episode_kl": self.episode_kl.item(),
+            "price_decay": self.price_decay.state_dict(),
             "descents": [descent.state_dict() for descent in self.descents],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Inverse of `state_dict`."""
-        self.episode_kl = state.get("episode_kl", 0.0)  # version 0.1 kept a mean over steps
+        before = state.get("episode_kl", 0.0)  # version 0.1 kept a mean over steps
+        self.episode_kl = th.full_like(self.episode_kl, before)
+        if "price_decay" in state:
+            self.price_decay.load_state_dict(state["price_decay"])
         for descent, part in zip(self.descents, state["descents"], strict=True):
             descent.load_state_dict(part)
 
@@ -135,22 +143,33 @@ class Lesson:
             teacher, _ = self.policy.heads(full.memory.y.flatten(0, 1))
         kl = kl_divergence(teacher, forgetful.distribution)
         kl_nT = (kl.sum(-1) if kl.dim() > 1 else kl).view(n, -1)
-        episodes = n + int(batch.episode_starts[:, 1:].sum())
-        divergence = kl_nT.detach().sum().item() / episodes
+        divergence = kl_nT.detach().sum() / (n + batch.episode_starts[:, 1:].sum())
         kl = kl_nT.mean()
         self.episode_kl = EMA_DECAY * self.episode_kl + (1 - EMA_DECAY) * divergence
-        alpha *= max(0.0, 1 - self.episode_kl / self.settings.tolerance)
-        price = th.stack([_price(layer) for layer in readings]).sum()
-        flat = iter(th.autograd.grad(kl + alpha * price, [r.span_BK for layer in readings for r in layer]))
+        priced = (
+            alpha * self.price_decay.factor * (1 - self.episode_kl / self.settings.tolerance).clamp(min=0)
+        )
+        price = th.stack([_mean(layer, lambda e: e.clamp(min=TINY).log()) for layer in readings]).sum()
+        with th.no_grad():
+            spans = th.stack([_mean(layer, lambda e: e) for layer in readings]).sum()
+        memory = spans + sum(rule.ramp for rule in self.rules)
+        flat = iter(th.autograd.grad(kl + priced * price, [r.span_BK for layer in readings for r in layer]))
         grads = [tuple(next(flat) for _ in layer) for layer in readings]
-        return LessonGradient(divergence, readings, grads)
+        return LessonGradient(divergence, memory, readings, grads)
 
-    def learn(self, lesson: LessonGradient) -> None:
-        """Take one step on the spans. Call when nothing will be differentiated through the predictors any more."""
+    def learn(self, lesson: LessonGradient, fine: th.Tensor | bool = True) -> None:
+        """Take one step on the spans, none where not ``fine``.
+
+        Call when nothing will be differentiated through the predictors any more.
+        """
         for descent, reading, grads in zip(self.descents, lesson.readings, lesson.grads, strict=True):
-            descent.step(reading, grads)
+            descent.step(reading, grads, fine)
 
 
-def _price(readings: Sequence[Reading]) -> th.Tensor:
-    """Mean log e over the memories read, e in steps; its gradient never vanishes, however short a span is."""
-    return th.cat([reading.span_BK[reading.present_BK] for reading in readings]).clamp(min=TINY).log().mean()
+def _mean(readings: Sequence[Reading], fn: Callable[[th.Tensor], th.Tensor]) -> th.Tensor:
+    """Mean of a function of the span over the memories read.
+
+    The price is the mean of log e: its gradient never vanishes, however short a span is.
+    """
+    total = th.stack([(fn(reading.span_BK) * reading.present_BK).sum() for reading in readings]).sum()
+    return total / th.stack([reading.present_BK.sum() for reading in readings]).sum()

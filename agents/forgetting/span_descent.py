@@ -50,25 +50,35 @@ class SpanDescent:
         self.moment = None if moment is None else moment.to(self.rule.predictor.weight)
 
     @th.no_grad()
-    def step(self, readings: Sequence[Reading], grads: Sequence[th.Tensor]) -> None:
-        """Move against ``grads``, those of the readings' spans (B, K). Columns without a memory count nowhere."""
-        rule = self.rule
+    def step(
+        self, readings: Sequence[Reading], grads: Sequence[th.Tensor], fine: th.Tensor | bool = True
+    ) -> None:
+        """Move against ``grads``, those of the readings' spans (B, K). Columns without a memory count nowhere.
+
+        Nothing changes where not ``fine``.
+        """
+        rule, weight = self.rule, self.rule.predictor.weight
+        fine = th.as_tensor(fine, device=weight.device)
         columns = [
-            (r.states_BKD[r.present_BK], r.span_BK[r.present_BK], grad_BK[r.present_BK])
+            (r.states_BKD.flatten(0, 1), r.span_BK.flatten(), grad_BK.flatten(), r.present_BK.flatten())
             for r, grad_BK in zip(readings, grads, strict=True)
         ]
-        h, span, grad = (th.cat(parts) for parts in zip(*columns, strict=True))
-        h = th.cat([h, h.new_ones(len(h), 1)], 1)
+        h, span, grad, present = (th.cat(parts) for parts in zip(*columns, strict=True))
+        h = th.cat([h, h.new_ones(len(h), 1)], 1).to(weight) * present[:, None]
+        count = present.sum()
         share = span / rule.max_span
         grad = grad * (rule.max_span * share * (1 - share) / rule.stabilizer)  # times the slope of e in z
         least = math.log(LEAST_FRACTION / (1 - LEAST_FRACTION))
         below = th.logit(share, eps=1e-30) * rule.stabilizer - rule.stabilizer * least
-        grad = th.where(below < 0, grad.clamp(max=0.0) + PULL_BACK * below / len(h), grad)
+        grad = th.where(below < 0, grad.clamp(max=0.0) + PULL_BACK * below / count, grad)
 
-        moment = h.T @ h / len(h)
-        self.moment = moment if self.moment is None else EMA_DECAY * self.moment + (1 - EMA_DECAY) * moment
+        moment = h.T @ h / count
+        if self.moment is not None:
+            moment = EMA_DECAY * self.moment + (1 - EMA_DECAY) * moment
+        self.moment = th.where(fine, moment, 0.0 if self.moment is None else self.moment)
         damping = DAMPING * self.moment.diagonal().mean() * th.eye(len(self.moment), device=h.device)
-        step = self.step_size * th.linalg.solve(self.moment + damping, h.T @ grad)
+        step = self.step_size * th.linalg.solve_ex(self.moment + damping, h.T @ grad)[0]
         step = step * (LARGEST_CHANGE / (h @ step).abs().max().clamp_min(1e-12)).clamp(max=1.0)
-        rule.predictor.weight.sub_(step[:-1])
+        step = th.where(fine, step, 0.0)
+        weight.sub_(step[:-1])
         rule.predictor.bias.sub_(step[-1:])

@@ -12,6 +12,7 @@ from stable_baselines3.common.type_aliases import PyTorchObs
 from torch import nn
 
 from expirespan.agents.core.policies import MemoryActorCriticPolicy
+from expirespan.agents.core.steps import unchecked
 from expirespan.agents.features.token_extractor import TokenExtractor
 from expirespan.memory.rule import require
 
@@ -139,14 +140,18 @@ class MemoryChoicePolicy(MemoryActorCriticPolicy):
         width = self.memory.width
         return th.cat([x[..., :width] + y, x[..., width:]], -1)
 
-    def heads(self, y: th.Tensor) -> tuple[Distribution, th.Tensor]:
-        """Distribution and values (n, 1) for what `_for_heads` gives."""
+    def distribution(self, y: th.Tensor) -> Distribution:
+        """Action distribution for what `_for_heads` gives."""
         extractor, width = self.features_extractor, self.memory.width
-        latent_pi, latent_vf = self.mlp_extractor(y[:, :width])
+        latent_pi = self.mlp_extractor.forward_actor(y[:, :width])
         choices = y[:, width:].unflatten(-1, (extractor.choices, extractor.choice_dim))
         scores = (choices @ self.query(latent_pi)[..., None])[..., 0]
         logits = self.action_net(latent_pi)
         others = logits.shape[-1] - extractor.choices
         logits = th.cat([logits[:, :others], logits[:, others:] + scores], -1)
         distribution = CategoricalDistribution(logits.shape[-1])
-        return distribution.proba_distribution(logits), self.value_net(latent_vf)
+        return unchecked(lambda: distribution.proba_distribution(logits))
+
+    def values(self, y: th.Tensor) -> th.Tensor:
+        """Values (n, 1) for what `_for_heads` gives."""
+        return super().values(y[:, : self.memory.width])

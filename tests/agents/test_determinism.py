@@ -63,6 +63,8 @@ SPANS = {
 }
 EXPIRE = {"expire/penalty", "expire/penalty_coef", "expire/score", *SPANS}
 
+LESSON = {"expire/forgetting_kl", "expire/forgetting_memory", "expire/price_factor"}
+
 
 @pytest.mark.parametrize(
     "agent_class, kwargs, expected",
@@ -72,7 +74,7 @@ EXPIRE = {"expire/penalty", "expire/penalty_coef", "expire/score", *SPANS}
         (
             MemoryPPO,
             {"forgetting": Forgetting(), "span_penalty": 0.1},
-            COMMON | PPO | EXPIRE | {"expire/forgetting_kl"},
+            COMMON | PPO | EXPIRE | LESSON,
         ),
         (MemoryA2C, {}, COMMON | EXPIRE | {"train/policy_loss"}),
     ],

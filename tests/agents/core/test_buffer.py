@@ -139,7 +139,7 @@ def test_snapshots_of_a_transformer_hold_no_keys_and_stay_when_acting_goes_on():
         zero = th.zeros(2)
         buffer.add(zero[:, None], zero, zero.numpy(), zero.bool(), zero, zero)
     for snapshot, hidden in zip(buffer.snapshots, kept, strict=True):
-        assert not any(layer.has_keys for layer in snapshot.layers)
+        assert not snapshot.slots.acts
         assert all(th.equal(layer.h_BSD, h) for layer, h in zip(snapshot.layers, hidden, strict=True))
 
 

@@ -15,8 +15,8 @@ from expirespan.agents import Forgetting, MemoryA2C, MemoryPPO
 from expirespan.agents.forgetting.lesson import Lesson
 from expirespan.agents.forgetting.span_descent import LARGEST_CHANGE, PULL_BACK, SpanDescent
 from expirespan.memory import ExpireSpan
-from expirespan.memory.cache import ABSENT, LayerCache
 from expirespan.memory.core import Reading
+from expirespan.memory.slots import ABSENT, LayerMemories, Slots, Store
 
 SHORT = {"max_span": 64, "init_fraction": 0.02, "ramp": 2}  # spans of 1.28 steps
 LONG = {"max_span": 1000, "init_fraction": 0.99}
@@ -210,7 +210,9 @@ def test_a_lesson_that_is_not_finite(make_agent, monkeypatch):
     before = predictors(agent)
     gradient = Lesson.gradient
     monkeypatch.setattr(
-        Lesson, "gradient", lambda *args: (given := gradient(*args)) and given._replace(kl=math.nan)
+        Lesson,
+        "gradient",
+        lambda *args: (given := gradient(*args)) and given._replace(kl=th.tensor(math.nan)),
     )
     with pytest.raises(
         ValueError, match="the divergence in the lesson in forgetting became nan after 36 steps"
@@ -281,14 +283,25 @@ def test_a_step_changes_no_input_by_more_than_its_bound():
 def padded(state, n):
     """The same memories with ``n`` columns more that hold none, filled with noise."""
     layers = [
-        LayerCache.of(
-            F.pad(c.birth_BS, (0, n), value=ABSENT),
-            F.pad(c.span_BS, (0, n), value=3.0),
-            th.cat([c.h_BSD, th.randn(len(c.h_BSD), n, c.h_BSD.shape[2])], 1),
+        LayerMemories(
+            F.pad(c.birth_BS, (n, 0), value=ABSENT),
+            F.pad(c.span_BS, (n, 0), value=3.0),
+            th.cat([th.randn(len(c.h_BSD), n, c.h_BSD.shape[2]), c.h_BSD], 1),
         )
         for c in state.layers
     ]
-    return replace(state, layers=tuple(layers))
+    return replace(state, slots=unpacked(layers))
+
+
+def unpacked(layers):
+    """Slots of these memories as they are, columns without one included."""
+    C = max(layer.birth_BS.shape[1] for layer in layers)
+    birth, span = (
+        th.stack([F.pad(x, (C - x.shape[1], 0), value=fill) for x in parts], 1)
+        for parts, fill in (([c.birth_BS for c in layers], ABSENT), ([c.span_BS for c in layers], 3.0))
+    )
+    store = Store(span, [c.h_BSD for c in layers], [], [], C)
+    return Slots(birth, store, C, 0, th.zeros(birth.shape[:2], dtype=th.long))
 
 
 @settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
