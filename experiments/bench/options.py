@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from expirespan.experiments.settings import Count
 
@@ -18,14 +18,16 @@ MEASURED = (BASE, "adaptive_span", "compressive", "expire_span")
 class AgentsOptions:
     """Sizes of the comparison."""
 
+    algorithm: Literal["ppo", "a2c"] = "ppo"
+    """What is compared: PPO with sb3-contrib's RecurrentPPO, or A2C with SB3's."""
     num_envs: int = 64
     """Environments side by side."""
     n_steps: int = 128
     """Steps of every environment between updates."""
     epochs: int = 3
-    """Passes over each rollout."""
+    """Passes over each rollout; A2C makes one."""
     batch_size: int = 2048
-    """Steps per minibatch."""
+    """Steps per minibatch; of A2C the whole rollout."""
     width: int = 64
     """Size of states: of the memory, the LSTM and the layers of the heads."""
     layers: int = 2

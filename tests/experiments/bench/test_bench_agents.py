@@ -1,6 +1,7 @@
 """`expirespan bench agents`: the bytes by hand, the numbers in the file."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -15,7 +16,7 @@ SMALL = agents.Options(
 def test_bytes_by_hand():
     """A rollout of PPO's kind, beside what each memory adds."""
     held = {}
-    for name, make in agents.MAKERS.items():
+    for name, make in agents.MAKERS["ppo"].items():
         agent = make(SMALL)
         agent.learn(16)
         held[name] = agents.bytes_per_step(agent)
@@ -25,7 +26,8 @@ def test_bytes_by_hand():
     assert held["MemoryPPO"] < held["PPO"] + hidden_and_cell
 
 
-def test_the_file(tmp_path, capsys):
+def test_the_file(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(agents, "LEAST_STEPS", 1)
     flags = "--num-envs 2 --n-steps 8 --epochs 1 --batch-size 8 --width 8 --layers 1 --rounds 2 --threads 1"
     assert main(["bench", "agents", *flags.split(), "--output", str(tmp_path / "bench.json")]) == 0
     found = json.loads((tmp_path / "bench.json").read_text())
@@ -36,8 +38,16 @@ def test_the_file(tmp_path, capsys):
     for row in rows.values():
         assert len(row["rounds"]) == 2 and min(row["rounds"]) <= row["steps_per_second"] <= max(row["rounds"])
         assert row["ratio"] == pytest.approx(row["steps_per_second"] / reference["steps_per_second"])
+        assert row["predict_ms"] > 0 and row["reference"] == "RecurrentPPO"
     assert found["options"]["n_steps"] == 8 and "commit" in found
     assert "MemoryPPO" in capsys.readouterr().out
+
+
+def test_a2c_beside_that_of_sb3(monkeypatch):
+    monkeypatch.setattr(agents, "LEAST_STEPS", 1)
+    rows = agents.run(replace(SMALL, algorithm="a2c"))
+    assert [row.agent for row in rows] == ["MemoryA2C", "MemoryA2C, forgetful", "A2C"]
+    assert rows[2].ratio == 1 and {row.reference for row in rows} == {"A2C"}
 
 
 @pytest.mark.parametrize(
@@ -45,6 +55,7 @@ def test_the_file(tmp_path, capsys):
     [
         (["agent"], "unknown bench 'agent': did you mean 'agents'? expected one of agents"),
         (["agents", "--rounds", "0"], "rounds=0: expected at least 1"),
+        (["agents", "--algorithm", "dqn"], "dqn"),
         (["agents", "--output", "/nowhere/bench.json"], "expected a file in an existing folder"),
     ],
 )
