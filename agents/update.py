@@ -110,7 +110,8 @@ class UpdatingAlgorithm(RolloutAlgorithm):
                 break
         found = self._read(logs)
         if self._lesson is not None and MEMORY in found:
-            self._lesson.price_decay.update(float(np.mean(found[MEMORY])))
+            full = alpha >= getattr(self.span_penalty, "coef", alpha)
+            self._lesson.price_decay.update(float(np.mean(found[MEMORY])), full)
         self._log_update(found, alpha, score)
 
     def _objective(self, batch: SegmentBatch, alpha: float) -> Objective:

@@ -54,6 +54,8 @@ class WarmupPenalty:
 
 SETBACK = 3
 """Rollouts of success that one without it undoes, see `AdaptivePenalty`."""
+LEAST = 0.01
+"""The price falls to no less than this fraction of ``coef``: otherwise it would need hundreds of rollouts to return."""
 
 
 @dataclass
@@ -61,8 +63,8 @@ class AdaptivePenalty:
     """0 until the score first reaches ``target``; from then ``coef``, multiplied after every rollout.
 
     By ``growth`` (>= 1) while the score holds the target, up to ``maximum`` (None: ``coef`` itself); by ``decay``
-    (<= 1) while it does not. ``settled``: rollouts for which it has held so far, less `SETBACK` for each in which it
-    did not.
+    (<= 1) while it does not, down to `LEAST` of ``coef``. ``settled``: rollouts for which it has held so far, less
+    `SETBACK` for each in which it did not.
     """
 
     coef: float
@@ -87,7 +89,8 @@ class AdaptivePenalty:
             self.current = self.coef if good else 0.0
         else:
             most = self.coef if self.maximum is None else self.maximum
-            self.current = min(self.current * (self.growth if good else self.decay), most)
+            changed = self.current * (self.growth if good else self.decay)
+            self.current = min(max(changed, LEAST * self.coef), most)
             self.settled = max(self.settled + (1 if good else -SETBACK), 0)
         return self.current
 

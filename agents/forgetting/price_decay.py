@@ -25,8 +25,13 @@ class PriceDecay:
     factor: float = 1.0
     least: float = math.inf
 
-    def update(self, memory: float) -> None:
-        """Take in a rollout's ``memory``: the mean life of a memory (span and ramp, in steps), summed over layers."""
+    def update(self, memory: float, full: bool = True) -> None:
+        """Take in a rollout's ``memory``: the mean life of a memory (span and ramp, in steps), summed over layers.
+
+        Nothing changes unless the price was ``full``: one that setbacks have lowered may lower memory later.
+        """
+        if not full:
+            return
         if memory < PROGRESS * self.least:
             self.least = memory
             self.factor = min(1.0, GROWTH * self.factor)

@@ -61,3 +61,13 @@ def test_the_agent_gives_steps_and_score(make_agent):
 def test_wrong_arguments(make):
     with pytest.raises(ValueError, match=r"must be .* got"):
         make()
+
+
+def test_setbacks_leave_a_hundredth_of_the_price():
+    penalty = AdaptivePenalty(0.5, target=0.9)
+    for score in (1.0, *[0.0] * 100):
+        price = penalty(0, score)
+    assert price == pytest.approx(0.005)
+    for _ in range(48):
+        penalty(0, 1.0)
+    assert penalty(0, 1.0) == 0.5, "48 rollouts of 1.1"

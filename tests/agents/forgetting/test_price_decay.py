@@ -40,6 +40,13 @@ def test_progress_brings_it_back():
     assert decay.factor == 1
 
 
+def test_a_lowered_price_tells_nothing():
+    decay = after(20.0)
+    for _ in range(30):
+        decay.update(20.0, full=False)
+    assert decay == after(20.0)
+
+
 def test_it_is_kept_in_a_checkpoint():
     decay, other = after(20.0, 20.0, 19.0), PriceDecay()
     other.load_state_dict(decay.state_dict())
