@@ -282,8 +282,15 @@ class MemoryActorCriticPolicy(CheckpointedPolicy):
             starts = th.as_tensor(flags, device=self.device)
         with th.no_grad():
             out = self._read(obs, state, starts)
-            taken = self.distribution(out.y).get_actions(deterministic=deterministic)
+            distribution = self.distribution(out.y)
+            taken = distribution.get_actions(deterministic=deterministic)
+            lost = distribution.log_prob(taken).isnan().any()
         actions = self.to_env(taken.cpu().numpy())
+        if lost:
+            raise ValueError(
+                "the policy's action has no probability (nan): a weight or the observation is not finite; load an "
+                "earlier checkpoint, or check the environment"
+            )
         return (actions if vectorized else actions.squeeze(axis=0)), out.state
 
     def to_env(self, actions: np.ndarray) -> np.ndarray:

@@ -47,6 +47,18 @@ def test_actions_and_observations(make_agent, make_envs, agent_class, action, ob
     assert agent.policy.squash_output == ("squashed" in action)
 
 
+@pytest.mark.parametrize("deterministic", [True, False])
+@pytest.mark.parametrize("action", ACTIONS)
+def test_weights_that_are_not_numbers_are_an_error(make_agent, make_envs, action, deterministic):
+    """PyTorch's own checks of distributions are off; an action without a probability is found all the same."""
+    env = make_envs("Noise", 2, action="box" if "gsde" in action else action)
+    agent = make_agent(env=env, **ACTIONS[action])
+    with th.no_grad():
+        agent.policy.action_net.weight.fill_(th.nan)
+    with pytest.raises((ValueError, RuntimeError), match=r"not finite|nan|p_in"):
+        agent.predict(env.reset(), deterministic=deterministic)
+
+
 @pytest.mark.parametrize("agent_class", AGENTS)
 @pytest.mark.parametrize("observation", ["discrete", "multidiscrete", "multibinary"])
 def test_discrete_observations(make_agent, make_envs, agent_class, observation):
