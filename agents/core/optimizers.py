@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch as th
@@ -12,6 +13,26 @@ FAST: dict[type[th.optim.Optimizer], dict[str, Any]] = {
     th.optim.RMSprop: {"foreach": True},
 }
 """Arguments with which an optimiser takes all weights at once, unless ``optimizer_kwargs`` say otherwise."""
+
+
+def make_optimizer(
+    kind: type[th.optim.Optimizer],
+    kwargs: dict[str, Any],
+    parameters: Sequence[th.nn.Parameter],
+    lr: float,
+    predictors: Sequence[th.nn.Parameter],
+    predictor_lr: float,
+) -> th.optim.Optimizer:
+    """Optimiser of all ``parameters``; the ``predictors`` among them learn at ``predictor_lr`` times the rate ``lr``."""
+    groups: list[Any] = list(parameters)
+    if predictor_lr != 1.0 and predictors:
+        chosen = {id(p) for p in predictors}
+        rest = [p for p in parameters if id(p) not in chosen]
+        groups = [
+            {"params": rest, "lr": lr, "lr_scale": 1.0},
+            {"params": list(predictors), "lr": lr * predictor_lr, "lr_scale": predictor_lr},
+        ]
+    return kind(groups, lr=lr, **FAST.get(kind, {}) | kwargs)  # type: ignore[call-arg]
 
 
 def step_if(optimizer: th.optim.Optimizer, fine: th.Tensor) -> None:

@@ -21,7 +21,7 @@ from torch import nn
 from expirespan.agents.base.checks import check_episode_start, check_number, check_state, signature
 from expirespan.agents.checkpoint import CheckpointedPolicy
 from expirespan.agents.core.buffer import Observation
-from expirespan.agents.core.optimizers import FAST
+from expirespan.agents.core.optimizers import make_optimizer
 from expirespan.agents.core.steps import (
     MemoryEvaluation,
     PolicyStep,
@@ -105,17 +105,14 @@ class MemoryActorCriticPolicy(CheckpointedPolicy):
     def _build(self, lr_schedule: Schedule) -> None:
         super()._build(lr_schedule)
         predictors = [p for rule in getattr(self.memory, "rules", []) for p in rule.span_parameters()]
-        groups: list[Any] = list(self.parameters())
-        lr = lr_schedule(1)
-        if self.predictor_lr != 1.0 and predictors:
-            chosen = {id(p) for p in predictors}
-            rest = [p for p in groups if id(p) not in chosen]
-            groups = [
-                {"params": rest, "lr": lr, "lr_scale": 1.0},
-                {"params": predictors, "lr": lr * self.predictor_lr, "lr_scale": self.predictor_lr},
-            ]
-        fast = FAST.get(self.optimizer_class, {})
-        self.optimizer = self.optimizer_class(groups, lr=lr, **fast | self.optimizer_kwargs)  # type: ignore[call-arg]
+        self.optimizer = make_optimizer(
+            self.optimizer_class,
+            self.optimizer_kwargs,
+            list(self.parameters()),
+            lr_schedule(1),
+            predictors,
+            self.predictor_lr,
+        )
 
     def initial_state(self, n_envs: int) -> MemoryState:
         """Memory of ``n_envs`` environments that have seen nothing."""
