@@ -23,7 +23,7 @@ def make_optimizer(
     predictors: Sequence[th.nn.Parameter],
     predictor_lr: float,
 ) -> th.optim.Optimizer:
-    """Optimiser of all ``parameters``; the ``predictors`` among them learn at ``predictor_lr`` times the rate ``lr``."""
+    """Optimiser of all ``parameters``; those of ``predictors`` learn at ``predictor_lr`` times the rate ``lr``."""
     groups: list[Any] = list(parameters)
     if predictor_lr != 1.0 and predictors:
         chosen = {id(p) for p in predictors}
