@@ -26,7 +26,9 @@ from expirespan.agents.core.steps import (
     MemoryEvaluation,
     PolicyStep,
     as_taken,
+    check_probability,
     flatten_steps,
+    full_precision,
     to_env,
     unchecked,
 )
@@ -146,14 +148,16 @@ class MemoryActorCriticPolicy(CheckpointedPolicy):
         return state, episode_start
 
     def distribution(self, y: th.Tensor) -> Distribution:
-        """Action distribution for memory outputs (n, D)."""
-        latent_pi = self.mlp_extractor.forward_actor(y)
-        # SB3 refills one distribution object for ever; a copy outlives the next call
-        return unchecked(lambda: copy.copy(self._get_action_dist_from_latent(latent_pi)))
+        """Action distribution for memory outputs (n, D), in 32 bits or more."""
+        with full_precision(y) as y:
+            latent_pi = self.mlp_extractor.forward_actor(y)
+            # SB3 refills one distribution object for ever; a copy outlives the next call
+            return unchecked(lambda: copy.copy(self._get_action_dist_from_latent(latent_pi)))
 
     def values(self, y: th.Tensor) -> th.Tensor:
-        """Values (n, 1) for memory outputs (n, D)."""
-        values: th.Tensor = self.value_net(self.mlp_extractor.forward_critic(y))
+        """Values (n, 1) for memory outputs (n, D), in 32 bits or more."""
+        with full_precision(y) as y:
+            values: th.Tensor = self.value_net(self.mlp_extractor.forward_critic(y))
         return values
 
     def heads(self, y: th.Tensor) -> tuple[Distribution, th.Tensor]:
@@ -281,13 +285,8 @@ class MemoryActorCriticPolicy(CheckpointedPolicy):
             out = self._read(obs, state, starts)
             distribution = self.distribution(out.y)
             taken = distribution.get_actions(deterministic=deterministic)
-            lost = distribution.log_prob(taken).isnan().any()
+            check_probability(distribution.log_prob(taken))
         actions = self.to_env(taken.cpu().numpy())
-        if lost:
-            raise ValueError(
-                "the policy's action has no probability (nan): a weight or the observation is not finite; load an "
-                "earlier checkpoint, or check the environment"
-            )
         return (actions if vectorized else actions.squeeze(axis=0)), out.state
 
     def to_env(self, actions: np.ndarray) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -50,6 +51,13 @@ class MemoryEvaluation(Evaluation):
     memory: MemoryOutput[Any]
 
 
+@contextmanager
+def full_precision(x: th.Tensor) -> Iterator[th.Tensor]:
+    """``x`` in 32 bits or more, and no autocast: probabilities and values need more digits than bfloat16 has."""
+    with th.autocast(x.device.type, enabled=False):
+        yield x.to(th.promote_types(x.dtype, th.float32))
+
+
 def unchecked(make: Callable[[], Distribution]) -> Distribution:
     """A distribution whose arguments PyTorch does not check: the host would wait for a GPU several times a step.
 
@@ -65,6 +73,15 @@ def unchecked(make: Callable[[], Distribution]) -> Distribution:
     for part in parts if isinstance(parts, list) else [parts]:
         part._validate_args = False
     return made
+
+
+def check_probability(log_prob: th.Tensor) -> None:
+    """Raise ValueError if an action has none."""
+    if log_prob.isnan().any():
+        raise ValueError(
+            "the policy's action has no probability (nan): a weight or the observation is not finite; load an earlier "
+            "checkpoint, or check the environment"
+        )
 
 
 def flatten_steps(obs: Observation) -> Observation:

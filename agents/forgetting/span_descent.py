@@ -55,8 +55,12 @@ class SpanDescent:
     ) -> None:
         """Move against ``grads``, those of the readings' spans (B, K). Columns without a memory count nowhere.
 
-        Nothing changes where not ``fine``.
+        Nothing changes where not ``fine``. Computed in the weights' precision, also under autocast.
         """
+        with th.autocast(self.rule.predictor.weight.device.type, enabled=False):
+            self._step(readings, grads, fine)
+
+    def _step(self, readings: Sequence[Reading], grads: Sequence[th.Tensor], fine: th.Tensor | bool) -> None:
         rule, weight = self.rule, self.rule.predictor.weight
         fine = th.as_tensor(fine, device=weight.device)
         columns = [

@@ -12,7 +12,7 @@ from stable_baselines3.common.type_aliases import PyTorchObs
 from torch import nn
 
 from expirespan.agents.core.policies import MemoryActorCriticPolicy
-from expirespan.agents.core.steps import unchecked
+from expirespan.agents.core.steps import full_precision, unchecked
 from expirespan.agents.features.token_extractor import TokenExtractor
 from expirespan.memory.rule import require
 
@@ -143,10 +143,11 @@ class MemoryChoicePolicy(MemoryActorCriticPolicy):
     def distribution(self, y: th.Tensor) -> Distribution:
         """Action distribution for what `_for_heads` gives."""
         extractor, width = self.features_extractor, self.memory.width
-        latent_pi = self.mlp_extractor.forward_actor(y[:, :width])
-        choices = y[:, width:].unflatten(-1, (extractor.choices, extractor.choice_dim))
-        scores = (choices @ self.query(latent_pi)[..., None])[..., 0]
-        logits = self.action_net(latent_pi)
+        with full_precision(y) as y:
+            latent_pi = self.mlp_extractor.forward_actor(y[:, :width])
+            choices = y[:, width:].unflatten(-1, (extractor.choices, extractor.choice_dim))
+            scores = (choices @ self.query(latent_pi)[..., None])[..., 0]
+            logits = self.action_net(latent_pi)
         others = logits.shape[-1] - extractor.choices
         logits = th.cat([logits[:, :others], logits[:, others:] + scores], -1)
         distribution = CategoricalDistribution(logits.shape[-1])
