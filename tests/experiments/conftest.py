@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -38,9 +39,19 @@ def logs_of() -> Callable[[Run], Iterator[Rows]]:
             for tag in sorted(events.Tags()["scalars"])
             for event in events.Scalars(tag)
         ]
-        yield [row for file in run_files(run.folder) for row in read_rows(file)[0]]
+        files = run_files(run.folder)
+        if files:
+            wait_for_the_end(files[-1])
+        yield [row for file in files for row in read_rows(file)[0]]
 
     return read
+
+
+def wait_for_the_end(file: Path, seconds: float = 60) -> None:
+    """W&B's own process may still be writing when a run has ended; on a busy machine the last rows come late."""
+    begun = time.monotonic()
+    while not read_rows(file)[1] and time.monotonic() - begun < seconds:
+        time.sleep(0.05)
 
 
 @pytest.fixture
