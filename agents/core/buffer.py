@@ -165,7 +165,8 @@ class MemoryRolloutBuffer(RolloutBuffer):
 
     def _batch(self, size: int, pairs: th.Tensor) -> SegmentBatch:
         segments, envs = pairs.unbind(1)
-        parts = [(j, (segments == j).nonzero()[:, 0]) for j in segments.unique().tolist()]
+        numbers = segments.numpy()  # all of this on the host
+        parts = [(j, th.from_numpy(np.flatnonzero(numbers == j))) for j in np.unique(numbers).tolist()]
         order = th.cat([rows for _, rows in parts])
         snapshots = [self.snapshots[j][envs[rows].to(self.device)] for j, rows in parts]
         state = type(snapshots[0]).cat(snapshots) if len(snapshots) > 1 else snapshots[0]

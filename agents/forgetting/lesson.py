@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch as th
-from stable_baselines3.common.distributions import kl_divergence
+from stable_baselines3.common.distributions import CategoricalDistribution, Distribution, kl_divergence
 
 from expirespan.agents.core.buffer import SegmentBatch
 from expirespan.agents.core.policies import MemoryActorCriticPolicy
@@ -141,7 +141,7 @@ class Lesson:
         readings = forgetful.memory.readings
         with th.no_grad():
             teacher, _ = self.policy.heads(full.memory.y.flatten(0, 1))
-        kl = kl_divergence(teacher, forgetful.distribution)
+        kl = _divergence(teacher, forgetful.distribution)
         kl_nT = (kl.sum(-1) if kl.dim() > 1 else kl).view(n, -1)
         divergence = kl_nT.detach().sum() / (n + batch.episode_starts[:, 1:].sum())
         kl = kl_nT.mean()
@@ -164,6 +164,15 @@ class Lesson:
         """
         for descent, reading, grads in zip(self.descents, lesson.readings, lesson.grads, strict=True):
             descent.step(reading, grads, fine)
+
+
+def _divergence(full: Distribution, forgetful: Distribution) -> th.Tensor:
+    """KL(full || forgetful) of each step. PyTorch's own for categories indexes by a mask, for which a host waits."""
+    if not isinstance(full, CategoricalDistribution):
+        return kl_divergence(full, forgetful)
+    p: Any = full.distribution
+    q: Any = forgetful.distribution
+    return th.where(p.probs > 0, p.probs * (p.logits - q.logits), 0.0).sum(-1)
 
 
 def _mean(readings: Sequence[Reading], fn: Callable[[th.Tensor], th.Tensor]) -> th.Tensor:
