@@ -34,6 +34,7 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
     forgetting: Forgetting | None
     _segments: MemoryRolloutBuffer
     _scores: deque[tuple[int, float]] | None = None
+    _full_scores: deque[tuple[int, float]] | None = None
 
     @property
     def actor(self) -> MemoryActorCriticPolicy | Memoryless:
@@ -48,6 +49,8 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
         self._memory_state = state.to(self.device)
         if self._scores is None:
             self._scores = deque(maxlen=self._stats_window_size)
+        if self._full_scores is None:
+            self._full_scores = deque(maxlen=self._stats_window_size)
         self._rollout_spans = RolloutSpans(self._forgetful())
 
     def _forgetful(self) -> th.Tensor:
@@ -159,24 +162,27 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
         return values
 
     def _keep_scores(self, infos: list[dict[str, Any]], dones: np.ndarray) -> None:
-        """Keep the scores of episodes that ended in environments that forget.
+        """Keep the scores of episodes that ended, in environments that forget and in those that keep everything.
 
         Of each episode: its length and its success, or its return where no success is reported.
         """
-        assert self._scores is not None
+        assert self._scores is not None and self._full_scores is not None
         counted = self._rollout_spans.counted
         for i in np.flatnonzero(dones):
             episode = infos[i].get("episode", {})
             score = infos[i].get("is_success", episode.get("r"))
-            if counted[i] and score is not None:
-                self._scores.append((int(episode.get("l", 0)), float(score)))
+            if score is not None:
+                kept = self._scores if counted[i] else self._full_scores
+                kept.append((int(episode.get("l", 0)), float(score)))
 
-    def hard_score(self) -> float | None:
+    def hard_score(self, full: bool = False) -> float | None:
         """Mean score of recent episodes, or of the longest quarter of them if that is less; None before the first.
 
-        Forgetting shows in the longest episodes first, and they are few among all.
+        Forgetting shows in the longest episodes first, and they are few among all. ``full``: of the environments
+        that keep everything for a lesson in forgetting, instead of those that forget.
         """
-        if not self._scores:
+        episodes = self._full_scores if full else self._scores
+        if not episodes:
             return None
-        scores = np.array([score for _, score in sorted(self._scores, key=lambda episode: episode[0])])
+        scores = np.array([score for _, score in sorted(episodes, key=lambda episode: episode[0])])
         return float(min(scores.mean(), scores[-max(1, len(scores) // 4) :].mean()))

@@ -18,7 +18,7 @@ from expirespan.agents.core.buffer import SegmentBatch
 from expirespan.agents.core.optimizers import step_if
 from expirespan.agents.core.steps import MemoryEvaluation
 from expirespan.agents.forgetting.lesson import Lesson, LessonGradient
-from expirespan.agents.forgetting.penalty import PenaltySchedule
+from expirespan.agents.forgetting.penalty import AdaptivePenalty, PenaltySchedule
 from expirespan.agents.rollout import RolloutAlgorithm
 from expirespan.memory import TransformerMemory
 
@@ -88,6 +88,8 @@ class UpdatingAlgorithm(RolloutAlgorithm):
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
         score = self.hard_score()
+        if isinstance(self.span_penalty, AdaptivePenalty) and self.span_penalty.current > 0:
+            self.span_penalty.settle(score, self.hard_score(full=True))
         alpha = self.span_penalty(self.num_timesteps, score)
         teachers = self._lesson.teachers if self._lesson is not None and alpha > 0 else None
         logs: list[dict[str, th.Tensor]] = []

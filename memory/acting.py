@@ -5,8 +5,9 @@ Letters: B environments, L layers, C slots, D width, H heads, M positions.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from expirespan.memory.core import Trace
 from expirespan.memory.rule import FAR, Columns, Rule
 from expirespan.memory.slots import ABSENT, ROOM, Slots, Store
 from expirespan.memory.transformer_layer import TransformerLayer
-from expirespan.memory.transformer_state import TransformerState
+from expirespan.memory.transformer_state import SpanOverride, TransformerState
 
 
 def refresh(layers: Sequence[TransformerLayer], slots: Slots) -> Slots:
@@ -31,55 +32,108 @@ def refresh(layers: Sequence[TransformerLayer], slots: Slots) -> Slots:
     return replace(slots, store=Store(span_BLC, store.h, kv, projections, store.used))
 
 
+class Reading(NamedTuple):
+    """Output of the last layer, spans given to what was written, births before and after deletion, how many memories
+    were read, and the attention of each layer.
+    """
+
+    x_BD: Tensor
+    span_BL: Tensor
+    birth_BLC: Tensor
+    kept_BLC: Tensor
+    alive_BL: Tensor
+    attention: list[Tensor]
+
+
 def step(
     layers: Sequence[TransformerLayer],
     x_BD: Tensor,
     state: TransformerState,
     forget_B: Tensor,
     need_attention: bool,
+    read: Callable[..., Reading],
 ) -> tuple[Tensor, TransformerState, Trace]:
-    """Output of the last layer, next state and trace. ``state`` must hold keys and values."""
-    rules = [layer.rule for layer in layers]
-    slots = state.slots.with_room(2 if rules[0].factor else 1)
+    """Output of the last layer, next state and trace. ``state`` must hold keys and values.
+
+    ``read``: `read_and_write`, or what a compiler made of it.
+    """
+    summing = bool(layers[0].rule.factor)
+    slots = state.slots.with_room(2 if summing else 1)
     store, slot, leads = slots.store, slots.used, [slots.lead(i) for i in range(len(layers))]
     time_B = state.time_B.masked_fill(forget_B, 0)
+    place, *places = [slice(slot - lead, slot - lead + 1) for lead in (0, *leads)]
     birth_BLC = slots.birth_BLC.masked_fill(forget_B[:, None, None], ABSENT)
-    birth_BLC[..., slot] = time_B[:, None]
-    age_BLC = torch.where(birth_BLC < 0, FAR, time_B[:, None, None] - birth_BLC)
-    log_mask = _log_mask(rules, state.spans.read(store.span_BLC), age_BLC)
-    M = layers[0].position.shape[1]
-    near_BLC = age_BLC.clamp(max=M)
-    if rules[0].factor:  # summaries have no position
-        near_BLC = near_BLC.masked_fill(rules[0].first_age(store.span_BLC) > 0, M)
-
-    x, spans, attention = x_BD, [], []
-    for i, (layer, lead) in enumerate(zip(layers, leads, strict=True)):
-        mask, near = log_mask[:, i, :, lead:], near_BLC[:, i, lead:]
-        x, span_B, weights = layer.step(
-            x, store.projections[i], store.h[i], store.kv[i], slot - lead, mask, near
-        )
-        spans.append(span_B)
-        attention.append(weights)
-
-    span_BL = torch.stack(spans, 1)
-    store.span_BLC[..., slot] = span_BL
+    done = read(
+        layers,
+        x_BD,
+        time_B,
+        birth_BLC,
+        store.span_BLC,
+        store.h,
+        store.kv,
+        store.projections,
+        state.spans,
+        place,
+        places,
+    )
+    kept_BLC = done.kept_BLC
     store.used = slot + 1
-    dead_BLC = _expired(rules, state.spans.kept(store.span_BLC), age_BLC + 1)
-    kept_BLC = birth_BLC.masked_fill(dead_BLC, ABSENT)
-    if rules[0].factor:
-        _sum_up(layers, slots, birth_BLC, kept_BLC, time_B)
+    if summing:
+        _sum_up(layers, slots, done.birth_BLC, kept_BLC, time_B)
     after = replace(slots, birth_BLC=kept_BLC, used=store.used)
-    alive_BL = (log_mask > -torch.inf).any(2).sum(-1)
     trace = Trace(
-        spans=list(span_BL.unsqueeze(-1).unbind(1)),
-        alive=list(alive_BL.unsqueeze(-1).unbind(1)),
+        spans=list(done.span_BL.unsqueeze(-1).unbind(1)),
+        alive=list(done.alive_BL.unsqueeze(-1).unbind(1)),
         births=[kept_BLC[:, i, lead : after.used] for i, lead in enumerate(leads)],
     )
     if need_attention:
-        births = [birth_BLC[:, i, lead:] for i, lead in enumerate(leads)]
-        pairs = [_by_birth(w, b) for w, b in zip(attention, births, strict=True)]
+        births = [done.birth_BLC[:, i, lead:] for i, lead in enumerate(leads)]
+        pairs = [_by_birth(w, b) for w, b in zip(done.attention, births, strict=True)]
         trace = replace(trace, attention=[w for w, _ in pairs], keys=[b for _, b in pairs])
-    return x, TransformerState(time_B + 1, state.spans, after), trace
+    return done.x_BD, TransformerState(time_B + 1, state.spans, after), trace
+
+
+def read_and_write(
+    layers: Sequence[TransformerLayer],
+    x_BD: Tensor,
+    time_B: Tensor,
+    birth_BLC: Tensor,
+    span_BLC: Tensor,
+    h: Sequence[Tensor],
+    kv: Sequence[tuple[Tensor, Tensor]],
+    projections: Sequence[tuple[Tensor, Tensor]],
+    spans: SpanOverride,
+    place: slice | Tensor,
+    places: Sequence[slice | Tensor],
+) -> Reading:
+    """All that a step computes: tensors alone, of shapes that only the capacity changes, without a host's wait.
+
+    What the store holds is written in place, births too: to slot ``place``, which in each layer is slot ``places``.
+    Each is a slice or an index (1,).
+    """
+    rules = [layer.rule for layer in layers]
+    birth_BLC[..., place] = time_B[:, None, None]
+    age_BLC = torch.where(birth_BLC < 0, FAR, time_B[:, None, None] - birth_BLC)
+    log_mask = _log_mask(rules, spans.read(span_BLC), age_BLC)
+    M, C = layers[0].position.shape[1], birth_BLC.shape[2]
+    near_BLC = age_BLC.clamp(max=M)
+    if rules[0].factor:  # summaries have no position
+        near_BLC = near_BLC.masked_fill(rules[0].first_age(span_BLC) > 0, M)
+
+    x, given, attention = x_BD, [], []
+    for i, layer in enumerate(layers):
+        lead = C - h[i].shape[1]
+        mask, near = log_mask[:, i, :, lead:], near_BLC[:, i, lead:]
+        x, span_B, weights = layer.step(x, projections[i], h[i], kv[i], places[i], mask, near)
+        given.append(span_B)
+        attention.append(weights)
+
+    span_BL = torch.stack(given, 1)
+    span_BLC[..., place] = span_BL[:, :, None]
+    dead_BLC = _expired(rules, spans.kept(span_BLC), age_BLC + 1)
+    kept_BLC = birth_BLC.masked_fill(dead_BLC, ABSENT)
+    alive_BL = (log_mask > -torch.inf).any(2).sum(-1)
+    return Reading(x, span_BL, birth_BLC, kept_BLC, alive_BL, attention)
 
 
 def _log_mask(rules: Sequence[Rule], span_BLC: Tensor, age_BLC: Tensor) -> Tensor:

@@ -60,9 +60,8 @@ def _band(score: Tensor, S: int, M: int) -> Tensor:
     """View (B, H, T - M + 1, M) of a contiguous score: row i is query M - 1 + i, its columns are ages M - 1 to 0."""
     B, H, T, K = score.shape
     rows = max(T - M + 1, 0)
-    return score.as_strided(
-        (B, H, rows, M), (H * T * K, T * K, K + 1, 1), score.storage_offset() + (M - 1) * K + S
-    )
+    begin = score.flatten(2)[:, :, (M - 1) * K + S :]
+    return begin.as_strided((B, H, rows, M), (H * T * K, T * K, K + 1, 1))
 
 
 def _add_by_age(score: Tensor, by_age: Tensor, near: Tensor, S: int) -> Tensor:

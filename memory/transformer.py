@@ -96,7 +96,9 @@ class TransformerMemory(Memory[TransformerState]):
         self.check_input(x_BD, state, episode_start_B, axes=2)
         if not state.slots.acts:
             state = self.refresh(state)
-        x, state, trace = acting.step(self._layers, x_BD, state, episode_start_B.bool(), need_attention)
+        x, state, trace = acting.step(
+            self._layers, x_BD, state, episode_start_B.bool(), need_attention, acting.read_and_write
+        )
         none = x.new_zeros(len(self.layers))
         return MemoryOutput(self.norm(x), state, none, trace, none)
 

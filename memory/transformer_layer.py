@@ -134,11 +134,11 @@ class TransformerLayer(nn.Module):
         projection: tuple[Tensor, Tensor],
         h_BCD: Tensor,
         kv: tuple[Tensor, Tensor],
-        slot: int,
+        place: slice | Tensor,
         log_mask: Tensor,
         near_BC: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """One step: output (B, D), the span (B,) given to what is written to ``slot``, attention (B, H, 1, C).
+        """One step: output (B, D), the span (B,) given to what is written to slot ``place``, attention (B, H, 1, C).
 
         ``log_mask`` (B, 1 or H, C); ``near_BC``: ages, at most M.
         """
@@ -146,9 +146,9 @@ class TransformerLayer(nn.Module):
         M, d = self.position.shape[1:]
         n_BD = self.norm(x_BD)
         q, key, value, by_age = F.linear(n_BD, *projection).split([H * d, H * d, H * d, H * (M + 1)], -1)
-        h_BCD[:, slot] = x_BD
-        k[:, :, slot] = key.view(B, H, d)
-        v[:, :, slot] = value.view(B, H, d)
+        h_BCD[:, place] = x_BD[:, None]
+        k[:, :, place] = key.view(B, H, 1, d)
+        v[:, :, place] = value.view(B, H, 1, d)
         bias = by_age.view(B, H, M + 1).gather(-1, near_BC[:, None].expand(-1, H, -1)) + log_mask
         score = torch.baddbmm(
             bias.view(B * H, 1, -1), q.reshape(B * H, 1, d), k.flatten(0, 1).transpose(1, 2)

@@ -79,8 +79,9 @@ def _check_finite(name: str, value: Any, num_timesteps: int, env: int | None = N
 def signature(state: MemoryState) -> str:
     """What a state must have in common with those of a memory for that memory to continue it, in words."""
     if isinstance(state, TransformerState):
-        widths = sorted({layer.h_BSD.shape[-1] for layer in state.layers})
-        return f"{type(state).__name__} of {len(state.layers)} layers of width {', '.join(map(str, widths))}"
+        layers = state.slots.store.h
+        widths = sorted({h_BSD.shape[-1] for h_BSD in layers})
+        return f"{type(state).__name__} of {len(layers)} layers of width {', '.join(map(str, widths))}"
     hidden = getattr(state, "hidden", None)
     shape = f" of shape {tuple(hidden.shape[1:])}" if isinstance(hidden, th.Tensor) else ""
     return f"{type(state).__name__}{shape}"

@@ -28,6 +28,7 @@ MOVING = (
     "ep_info_buffer",
     "ep_success_buffer",
     "_scores",
+    "_full_scores",
 )
 """Attributes that acting changes."""
 

@@ -49,12 +49,13 @@ class Forgetting:
     ``step_size``: of the spans' descent, see `SpanDescent`.
     ``tolerance``: in nats per episode; the price falls as the divergence of whole episodes rises, to nothing where its
     running mean reaches this. First the policy must be read rightly, then memory may cost.
-    ``settling``: within (0, 1]; the policy's learning rate falls by this factor per rollout in which success holds.
+    ``settling``: within (0, 1]; the policy's learning rate falls by this factor per rollout in which success holds,
+    see `AdaptivePenalty.settle`.
     """
 
     fraction: float = 0.5
     shortest: float = 0.7
-    step_size: float = 0.25
+    step_size: float = 0.5
     tolerance: float = 0.1
     settling: float = 0.98
 

@@ -53,7 +53,7 @@ class WarmupPenalty:
 
 
 SETBACK = 3
-"""Rollouts of success that one without it undoes, see `AdaptivePenalty`."""
+"""Rollouts of success that one without it undoes, see `AdaptivePenalty.settle`."""
 LEAST = 0.01
 """The price falls to no less than this fraction of ``coef``: otherwise it would need hundreds of rollouts to return."""
 
@@ -63,13 +63,12 @@ class AdaptivePenalty:
     """0 until the score first reaches ``target``; from then ``coef``, multiplied after every rollout.
 
     By ``growth`` (>= 1) while the score holds the target, up to ``maximum`` (None: ``coef`` itself); by ``decay``
-    (<= 1) while it does not, down to `LEAST` of ``coef``. ``settled``: rollouts for which it has held so far, less
-    `SETBACK` for each in which it did not.
+    (<= 1) while it does not, down to `LEAST` of ``coef``. ``settled``: see `settle`.
     """
 
     coef: float
     target: float
-    growth: float = 1.1
+    growth: float = 1.3
     decay: float = 0.8
     maximum: float | None = None
     current: float = 0.0
@@ -91,8 +90,18 @@ class AdaptivePenalty:
             most = self.coef if self.maximum is None else self.maximum
             changed = self.current * (self.growth if good else self.decay)
             self.current = min(max(changed, LEAST * self.coef), most)
-            self.settled = max(self.settled + (1 if good else -SETBACK), 0)
         return self.current
+
+    def settle(self, score: float | None, full_score: float | None) -> None:
+        """Count the rollouts, after the first with a price, in which the target held, less `SETBACK` for failures.
+
+        A failure is one with full memory (``full_score``): where only agents that forget fail, spans have to move
+        and the policy has not. Were it to move as well, hidden states would drift, and spans with them.
+        """
+        if full_score is not None and full_score < self.target:
+            self.settled = max(self.settled - SETBACK, 0)
+        elif score is not None and score >= self.target:
+            self.settled += 1
 
 
 def as_schedule(penalty: float | PenaltySchedule) -> PenaltySchedule:

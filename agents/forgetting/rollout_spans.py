@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch as th
@@ -38,17 +39,29 @@ class RolloutSpans:
         """
         if not self.spans:
             return
-        layers = zip(zip(*self.spans, strict=True), zip(*self.alive, strict=True), longest, strict=True)
-        for i, (spans, alive, most) in enumerate(layers):
-            span, key = th.stack(spans), f"expire/layer{i}"
-            if th.isfinite(span).all():
-                logger.record(f"{key}/span_mean", span.mean().item())
-                logger.record(f"{key}/span_max", span.max().item())
-                logger.record(f"{key}/span_at_min", (span <= AT_BOUND * most).float().mean().item())
-                logger.record(f"{key}/span_at_max", (span >= (1 - AT_BOUND) * most).float().mean().item())
-                histogram = Histogram.of(span, 0.0, most)
+        span_TLB = th.stack([th.stack(step) for step in self.spans])
+        most_L = span_TLB.new_tensor(longest)
+        share_TLB = span_TLB / most_L[:, None]
+        counted_B = self.counted.to(span_TLB)
+        read_TLB = th.stack([th.stack(step) for step in self.alive]) * counted_B
+        written = (th.stack(self.written) * counted_B).sum()
+        of_layers = {
+            "span_mean": span_TLB.mean((0, 2)),
+            "span_max": span_TLB.amax((0, 2)),
+            "span_at_min": (share_TLB <= AT_BOUND).float().mean((0, 2)),
+            "span_at_max": (share_TLB >= 1 - AT_BOUND).float().mean((0, 2)),
+            "alive": read_TLB.sum((0, 2)) / (len(self.spans) * counted_B.sum()),
+            "freed": 1 - read_TLB.sum((0, 2)) / written,
+        }
+        read = th.stack(
+            [value.float() for value in of_layers.values()]
+        ).tolist()  # one wait for a device, and one for each histogram
+        for i, (values, most) in enumerate(zip(zip(*read, strict=True), longest, strict=True)):
+            key, found = f"expire/layer{i}", dict(zip(of_layers, values, strict=True))
+            finite = math.isfinite(found["span_mean"])
+            for name, value in found.items():
+                if finite or not name.startswith("span"):
+                    logger.record(f"{key}/{name}", value)
+            if finite:
+                histogram = Histogram.of(span_TLB[:, i], 0.0, most)
                 logger.record(f"{key}/spans", histogram, exclude=("stdout", "log", "json", "csv"))
-            read = th.stack(alive)[:, self.counted].float()
-            logger.record(f"{key}/alive", read.mean().item())
-            written = th.stack(self.written)[:, self.counted]
-            logger.record(f"{key}/freed", 1 - (read.sum() / written.sum()).item())

@@ -98,7 +98,7 @@ class AdaptivePenaltySettings:
     """Price when success first reaches the target."""
     target: float = 0.95
     """Success rate (or mean return) that must hold for the price to rise."""
-    growth: float = 1.1
+    growth: float = 1.3
     """Factor for each rollout at the target."""
     decay: float = 0.8
     """Factor for each rollout below it."""
@@ -125,7 +125,7 @@ class LessonSettings:
     """Share of the environments that act with full memory."""
     shortest: float = 0.7
     """Spans are taught as if multiplied by a number between this and 1, for a margin."""
-    step_size: float = 0.25
+    step_size: float = 0.5
     """Of the spans' descent."""
     tolerance: float = 0.1
     """Divergence from full memory, in nats per episode, at which spans cost nothing."""

@@ -7,7 +7,7 @@ import pytest
 import torch as th
 from stable_baselines3.common.callbacks import BaseCallback
 
-from expirespan.agents import MemoryA2C, MemoryPPO
+from expirespan.agents import Forgetting, MemoryA2C, MemoryPPO
 from expirespan.agents.on_policy import MemoryOnPolicyAlgorithm
 
 
@@ -166,7 +166,14 @@ def test_scores_are_success_or_else_return(make_agent):
     agent._keep_scores(infos, np.array([True, True, False]))
     agent._keep_scores([{}, {"is_success": False}, {}], np.array([True, True, True]))
     assert list(agent._scores) == [(4, 1.0), (9, 3.0), (0, 0.0)]
-    assert agent._scores.maxlen == agent._stats_window_size
+    assert agent._scores.maxlen == agent._stats_window_size and not agent._full_scores
+
+
+def test_scores_with_full_memory_are_kept_apart(make_agent):
+    agent = make_agent(forgetting=Forgetting(0.34))
+    assert agent.hard_score(full=True) is None
+    agent._keep_scores([{"episode": {"r": r, "l": 5}} for r in (1.0, 2.0, 4.0)], np.ones(3, dtype=bool))
+    assert (agent.hard_score(), agent.hard_score(full=True)) == (1.5, 4.0)
 
 
 def test_the_score_is_that_of_the_longest_quarter_if_worse(make_agent):

@@ -49,7 +49,7 @@ def everything(agent):
         "optimizer": agent.policy.optimizer.state_dict(),
         "lesson": lesson,
         "penalty": vars(agent.span_penalty),
-        "scores": list(agent._scores),
+        "scores": (list(agent._scores), list(agent._full_scores)),
         "episodes": episodes,
         "successes": list(agent.ep_success_buffer),
         "counts": (agent.num_timesteps, agent._n_updates, agent._current_progress_remaining),

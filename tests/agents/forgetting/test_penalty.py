@@ -2,7 +2,7 @@
 
 import pytest
 
-from expirespan.agents import AdaptivePenalty, ConstantPenalty, WarmupPenalty
+from expirespan.agents import AdaptivePenalty, ConstantPenalty, Forgetting, WarmupPenalty
 from expirespan.agents.forgetting.penalty import as_schedule
 
 
@@ -26,13 +26,35 @@ def test_adaptive():
 
 
 def test_adaptive_counts_how_long_success_has_held():
-    """Not before the first success; three back for each rollout without it, never below 0."""
+    """Three back for each rollout in which full memory fails, never below 0; nothing where only forgetting fails."""
     schedule = AdaptivePenalty(1.0, target=0.9)
     counted = []
-    for score in [0.5, 0.9, 1.0, 1.0, 1.0, 1.0, 0.5, 1.0, 0.0, None]:
-        schedule(0, score)
+    for score, full_score in [
+        (0.9, None),
+        (1.0, 0.9),
+        (1.0, 1.0),
+        (0.9, 0.9),
+        (0.5, 1.0),
+        (None, 1.0),
+        (1.0, 0.8),
+        (1.0, 1.0),
+        (0.0, 0.0),
+    ]:
+        schedule.settle(score, full_score)
         counted.append(schedule.settled)
-    assert counted == [0, 0, 1, 2, 3, 4, 1, 2, 0, 0]
+    assert counted == [1, 2, 3, 4, 4, 4, 1, 2, 0]
+
+
+def test_the_agent_counts_from_the_first_price_on(make_agent):
+    agent = make_agent(span_penalty=AdaptivePenalty(1.0, target=-1e9), forgetting=Forgetting(0.34))
+    counted = []
+    for _ in range(4):
+        agent.learn(36, reset_num_timesteps=False)
+        counted.append(agent.span_penalty.settled)
+    assert counted == [0, 1, 2, 3]
+    agent._full_scores.extend([(9, -1e12)] * agent._full_scores.maxlen)
+    agent.train()
+    assert agent.span_penalty.settled == 0, "the policy fails with full memory"
 
 
 def test_the_agent_gives_steps_and_score(make_agent):
