@@ -15,7 +15,7 @@ from stable_baselines3.common.utils import get_system_info
 from expirespan.agents.base.checks import check_state, signature
 from expirespan.agents.checkpoint.archive import Content, arguments, carries_pickle, read, write
 from expirespan.agents.checkpoint.files import Source, destination, named, origin, replacing
-from expirespan.agents.checkpoint.position import MOVING, MovingAlgorithm, Position, go_to, position_of
+from expirespan.agents.checkpoint.position import LATER, MOVING, MovingAlgorithm, Position, go_to, position_of
 from expirespan.agents.checkpoint.weights import WeightsError, check_weights, with_shared_extractors
 from expirespan.memory import MemoryState
 
@@ -258,7 +258,8 @@ def _position(content: Content | None, env: Any, given: dict[str, Any]) -> Posit
     if env is None:
         raise ValueError("resume=True takes the environments to go on in; pass env")
     position: Position = {} if content is None else content.decode("position", given)
-    missing = [name for name in (*MOVING, "memory", "random", "envs", "log") if name not in position]
+    needed = [*MOVING, "memory", "random", "envs", "log"]
+    missing = [name for name in needed if name not in position and name not in LATER]
     if missing:
         raise ValueError(
             f"resume=True needs the run's position, and the file lacks {', '.join(missing[:3])}: it was excluded, "

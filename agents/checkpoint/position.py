@@ -31,6 +31,8 @@ MOVING = (
     "_full_scores",
 )
 """Attributes that acting changes."""
+LATER = ("_full_scores",)
+"""Those that files of earlier versions lack; they begin anew."""
 
 
 class MovingAlgorithm(OnPolicyAlgorithm):
@@ -70,7 +72,8 @@ def go_to(agent: MovingAlgorithm, position: Position) -> None:
         ValueError: the position is that of another number of environments, or of another memory.
     """
     for name in MOVING:
-        setattr(agent, name, position[name])
+        if name not in LATER or name in position:
+            setattr(agent, name, position[name])
     memory, starts = position["memory"], position["_last_episode_starts"]
     saved = len(starts) if starts is not None else getattr(memory, "batch_size", agent.n_envs)
     if saved != agent.n_envs:

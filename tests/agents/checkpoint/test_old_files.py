@@ -43,7 +43,7 @@ def test_it_goes_on_where_it_stood() -> None:
     agent = MemoryPPO.load(OLD / "agent-0.1.zip", env=env, resume=True)
     assert agent.num_timesteps == ANSWERS["num_timesteps"]
     assert agent._memory_state is not None and agent._memory_state.time_B.sum() > 0, "its memory came along"
-    assert agent.forgetting == Forgetting(shortest=0.8), (
+    assert agent.forgetting == Forgetting(shortest=0.8, step_size=0.25), (
         "what it had, but what is measured in another way now"
     )
     assert isinstance(agent.span_penalty, AdaptivePenalty) and agent.span_penalty.current == 0.02
@@ -58,7 +58,7 @@ def test_what_is_saved_now_is_of_the_present_format(tmp_path: Path) -> None:
         data = json.loads(archive.read("data"))
     assert data["format"] == 2
     assert data["attributes"]["forgetting"]["path"] == "expirespan.agents:Forgetting"
-    assert MemoryPPO.load(tmp_path / "agent.zip").forgetting == Forgetting(shortest=0.8)
+    assert MemoryPPO.load(tmp_path / "agent.zip").forgetting == Forgetting(shortest=0.8, step_size=0.25)
 
 
 @pytest.mark.parametrize("path", MOVED.values())
