@@ -54,10 +54,10 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
         self._rollout_spans = RolloutSpans(self._forgetful())
 
     def _forgetful(self) -> th.Tensor:
-        """(N,) bool: environments that act with the memory's own spans."""
+        """(N,) bool, on the host: environments that act with the memory's own spans."""
         if self.forgetting is None:
-            return th.ones(self.n_envs, dtype=th.bool, device=self.device)
-        return ~self.forgetting.teachers(self.n_envs, self.device)
+            return th.ones(self.n_envs, dtype=th.bool)
+        return ~self.forgetting.teachers(self.n_envs, th.device("cpu"))
 
     def _check_students(self) -> None:
         """Raise ValueError if every environment teaches, so that none acts as the agent will."""

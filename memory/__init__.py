@@ -1,20 +1,14 @@
 """Memories in plain PyTorch, which keep, read and delete states. Start reading at ``expire_span.py``."""
 
-from expirespan.memory.adaptive_span import AdaptiveSpan
-from expirespan.memory.compressive import Compressive
 from expirespan.memory.core import Memory, MemoryOutput, MemoryState, Trace
-from expirespan.memory.expire_span import (
-    ExpireSpan,
-    expiration,
-    is_expired,
-    log_soft_mask,
-    mean_span,
-    soft_mask,
-)
-from expirespan.memory.fixed_window import FixedWindow
 from expirespan.memory.recurrent import GRUMemory, LSTMMemory
 from expirespan.memory.registry import MEMORIES, make_memory
-from expirespan.memory.rule import Rule
+from expirespan.memory.rules.adaptive_span import AdaptiveSpan
+from expirespan.memory.rules.compressive import Compressive
+from expirespan.memory.rules.expire_span import ExpireSpan, expiration, mean_span
+from expirespan.memory.rules.fixed_window import FixedWindow
+from expirespan.memory.rules.mask import is_expired, log_soft_mask, soft_mask
+from expirespan.memory.rules.rule import Rule
 from expirespan.memory.transformer import TransformerMemory
 from expirespan.memory.transformer_state import TransformerState
 

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from expirespan.memory.core import Trace
-from expirespan.memory.rule import FAR, Columns, Rule
+from expirespan.memory.rules.mask import soft_mask
+from expirespan.memory.rules.rule import FAR, Columns, Rule
 from expirespan.memory.slots import ABSENT, ROOM, Slots, Store
 from expirespan.memory.transformer_layer import TransformerLayer
 from expirespan.memory.transformer_state import SpanOverride, TransformerState
@@ -26,7 +27,7 @@ def refresh(layers: Sequence[TransformerLayer], slots: Slots) -> Slots:
     for i, layer in enumerate(layers):
         own = slice(slots.lead(i), slots.capacity)
         _, k, v, span_BS = layer.project(store.h[i])
-        kv.append((k.contiguous(), v.contiguous()))
+        kv.append((k.permute(0, 2, 3, 1).contiguous(), v.transpose(1, 2).contiguous()))
         span_BLC[:, i, own] = layer.rule.renewed(span_BS, store.span_BLC[:, i, own])
     projections = [layer.projection() for layer in layers]
     return replace(slots, store=Store(span_BLC, store.h, kv, projections, store.used))
@@ -75,6 +76,7 @@ def step(
         state.spans,
         place,
         places,
+        need_attention,
     )
     kept_BLC = done.kept_BLC
     store.used = slot + 1
@@ -105,6 +107,7 @@ def read_and_write(
     spans: SpanOverride,
     place: slice | Tensor,
     places: Sequence[slice | Tensor],
+    need_attention: bool,
 ) -> Reading:
     """All that a step computes: tensors alone, of shapes that only the capacity changes, without a host's wait.
 
@@ -114,7 +117,7 @@ def read_and_write(
     rules = [layer.rule for layer in layers]
     birth_BLC[..., place] = time_B[:, None, None]
     age_BLC = torch.where(birth_BLC < 0, FAR, time_B[:, None, None] - birth_BLC)
-    log_mask = _log_mask(rules, spans.read(span_BLC), age_BLC)
+    mask_BLHC = soft_mask(_reach(rules, spans.read(span_BLC)) - age_BLC[:, :, None], rules[0].ramp)
     M, C = layers[0].position.shape[1], birth_BLC.shape[2]
     near_BLC = age_BLC.clamp(max=M)
     if rules[0].factor:  # summaries have no position
@@ -123,32 +126,27 @@ def read_and_write(
     x, given, attention = x_BD, [], []
     for i, layer in enumerate(layers):
         lead = C - h[i].shape[1]
-        mask, near = log_mask[:, i, :, lead:], near_BLC[:, i, lead:]
-        x, span_B, weights = layer.step(x, projections[i], h[i], kv[i], places[i], mask, near)
+        mask, near = mask_BLHC[:, i, :, lead:], near_BLC[:, i, lead:]
+        x, span_B, weights = layer.step(x, projections[i], h[i], kv[i], places[i], mask, near, need_attention)
         given.append(span_B)
-        attention.append(weights)
+        attention += [] if weights is None else [weights]
 
     span_BL = torch.stack(given, 1)
     span_BLC[..., place] = span_BL[:, :, None]
     dead_BLC = _expired(rules, spans.kept(span_BLC), age_BLC + 1)
-    kept_BLC = birth_BLC.masked_fill(dead_BLC, ABSENT)
-    alive_BL = (log_mask > -torch.inf).any(2).sum(-1)
-    return Reading(x, span_BL, birth_BLC, kept_BLC, alive_BL, attention)
+    alive_BL = (mask_BLHC > 0).any(2).sum(-1)
+    return Reading(x, span_BL, birth_BLC, birth_BLC.masked_fill(dead_BLC, ABSENT), alive_BL, attention)
 
 
-def _log_mask(rules: Sequence[Rule], span_BLC: Tensor, age_BLC: Tensor) -> Tensor:
+def _reach(rules: Sequence[Rule], span_BLC: Tensor) -> Tensor:
     """(B, L, 1 or H, C)."""
-    if rules[0].elementwise:
-        return rules[0].log_mask(span_BLC, age_BLC)[:, :, None]
-    masks = [
-        rule.log_mask(span_BLC[:, i, None, None], age_BLC[:, i, None, None])[:, :, 0]
-        for i, rule in enumerate(rules)
-    ]
-    return torch.stack(masks, 1).masked_fill(age_BLC[:, :, None] >= FAR, -torch.inf)
+    if rules[0].layers_agree:
+        return rules[0].reach(span_BLC)
+    return torch.stack([rule.reach(span_BLC[:, i]) for i, rule in enumerate(rules)], 1)
 
 
 def _expired(rules: Sequence[Rule], span_BLC: Tensor, age_BLC: Tensor) -> Tensor:
-    if rules[0].elementwise:
+    if rules[0].layers_agree:
         return rules[0].expired(span_BLC, age_BLC)
     return torch.stack([rule.expired(span_BLC[:, i], age_BLC[:, i]) for i, rule in enumerate(rules)], 1)
 
@@ -169,8 +167,8 @@ def _sum_up(
         h_BD, place_B, episode_B, span_B = (t[:, 0] for t in made.columns)
         _, k, v, _ = layer.project(h_BD[:, None])
         store.h[i][:, slot - lead] = h_BD
-        for stored, new in zip(store.kv[i], (k, v), strict=True):
-            stored[:, :, slot - lead] = new[:, :, 0]
+        store.kv[i][0][..., slot - lead] = k[:, 0]
+        store.kv[i][1][:, :, slot - lead] = v[:, 0]
         store.span_BLC[:, i, slot] = span_B
         kept_BLC[:, i, slot] = (place_B + time_B).masked_fill(episode_B < 0, ABSENT)
 

@@ -1,5 +1,4 @@
-"""Blocks of steps: ages of memories as the queries of a block see them, which memories are left after it, and groups of
-rows that run together.
+"""Blocks of steps: what their queries see, which memories are left after them, and groups of rows that run together.
 
 Environments keep very different numbers of memories, and a block of rows is padded to its fullest. So an `unroll` runs
 a block as a few groups of rows of similar width where that saves enough.
@@ -17,8 +16,9 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from expirespan.memory.core import MemoryOutput, Trace
-from expirespan.memory.rule import FAR, Columns
+from expirespan.memory.attention import Sight
+from expirespan.memory.core import MemoryOutput, Trace, near
+from expirespan.memory.rules.rule import FAR, Columns
 from expirespan.memory.slots import ABSENT, LayerMemories
 from expirespan.memory.transformer_state import TransformerState
 
@@ -28,8 +28,7 @@ class Block:
     """T steps of every environment, counted as places 0, 1, ...
 
     ``before_B``, ``after_B``: the clock before and after. ``episode_BT``: number of the episode, 0 for the one from
-    before the block. ``begin_BT``: the place at which it began. ``age_BT``: age of a memory written at place 0, `FAR`
-    once another episode is under way. ``age_BTT``: ages of the block's states, `FAR` where a query does not see them.
+    before the block. ``begin_BT``: the place at which it began.
     """
 
     before_B: Tensor
@@ -37,37 +36,20 @@ class Block:
     place_T: Tensor
     episode_BT: Tensor
     begin_BT: Tensor
-    age_BT: Tensor
-    age_BTT: Tensor
 
     @classmethod
     def of(cls, time_B: Tensor, start_BT: Tensor) -> Self:
         """Block that finds the clock at ``time_B``."""
         T = start_BT.shape[1]
         place_T = torch.arange(T, device=start_BT.device)
-        episode_BT = start_BT.long().cumsum(1)
         begin_BT = torch.where(start_BT, place_T, -time_B[:, None]).cummax(1).values
-        age_TT = place_T[:, None] - place_T
-        hidden = (age_TT < 0) | (place_T < begin_BT[:, :, None])
-        return cls(
-            before_B=time_B,
-            after_B=T - begin_BT[:, -1],
-            place_T=place_T,
-            episode_BT=episode_BT,
-            begin_BT=begin_BT,
-            age_BT=place_T.masked_fill(episode_BT > 0, FAR),
-            age_BTT=age_TT.masked_fill(hidden, FAR),
-        )
+        return cls(time_B, T - begin_BT[:, -1], place_T, start_BT.long().cumsum(1), begin_BT)
 
-    def ages(self, birth_BS: Tensor, dtype: torch.dtype) -> Tensor:
-        """Ages (B, T, K) of the memories from before and of the block, `FAR` where a query does not see them."""
-        since_BS = torch.where(birth_BS == ABSENT, FAR, self.before_B[:, None] - birth_BS).to(dtype)
-        return torch.cat([self.age_BT.to(dtype)[:, :, None] + since_BS[:, None], self.age_BTT.to(dtype)], -1)
-
-    def ages_of(self, columns: Columns) -> Tensor:
-        """Ages (B, T, G) of columns of any kind."""
-        age_BTG = self.place_T[:, None] - columns.place_BK[:, None]
-        return age_BTG.masked_fill(self.episode_BT[:, :, None] != columns.episode_BK[:, None], FAR)
+    def sight(self, birth_BS: Tensor) -> Sight:
+        """Of the memories from before and the block's own states."""
+        place_BS = torch.where(birth_BS == ABSENT, -FAR, birth_BS - self.before_B[:, None])
+        place_BK = torch.cat([place_BS, self.place_T.expand(len(birth_BS), -1)], 1)
+        return Sight(place_BK, self.begin_BT, None, birth_BS.shape[1])
 
     def columns(self, h_BKD: Tensor, birth_BS: Tensor, span_BK: Tensor) -> Columns:
         """The memories from before and the block's, seen from the block."""
@@ -120,7 +102,8 @@ def join(
     """Outputs of the groups as one, rows in their original order; ``before``: the state, for outputs without one."""
     y = torch.cat([out.y for out in outputs])
     order = torch.cat(list(groups)).argsort()
-    back, rows = order.to(y.device), torch.tensor([len(group) for group in groups], device=y.device)
+    back: Tensor = near(order, y)
+    rows: Tensor = near(torch.tensor([len(group) for group in groups]), y)
     traces = [out.trace for out in outputs]
     state = before
     if traces[0].births:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, NamedTuple, Self, TypeVar
+from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -46,7 +46,7 @@ class MemoryState(ABC):
 
     def __getitem__(self, envs: Tensor | Sequence[int] | slice) -> Self:
         """State of the chosen environments (indices, mask or slice), in that order."""
-        return self.map(lambda tensor: tensor[envs])
+        return self.map(lambda tensor: tensor[near(envs, tensor)])
 
     def to(self, device: torch.device | str) -> Self:
         """Copy on another device."""
@@ -59,6 +59,13 @@ class MemoryState(ABC):
     def without_cache(self) -> Self:
         """Same memories with less to store: only what learning needs, without what acting can recompute."""
         return self
+
+
+def near(index: Any, tensor: Tensor) -> Any:
+    """Index (tensor, list or slice) on the device of the tensor to pick from; the host does not wait for the copy."""
+    if not isinstance(index, Tensor):
+        return index
+    return index.to(tensor.device, non_blocking=tensor.device.type != "cpu")
 
 
 StateT = TypeVar("StateT", bound=MemoryState)

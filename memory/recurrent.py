@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from expirespan.memory.core import Memory, MemoryOutput, MemoryState, Trace
-from expirespan.memory.rule import require
+from expirespan.memory.core import Memory, MemoryOutput, MemoryState, Trace, near
+from expirespan.memory.rules.rule import require
 
 
 @dataclass(frozen=True)
@@ -115,26 +115,27 @@ class RecurrentMemory(Memory[RecurrentState]):
         """T steps; the pieces between episode starts run side by side."""
         self.check_input(x_BTD, state, episode_start_BT, axes=3)
         B, T, D = x_BTD.shape
-        fresh = episode_start_BT.bool().flatten()
+        fresh = episode_start_BT.bool().cpu().flatten()  # the host waits, for shapes depend on it
         cut_BT = fresh.view(B, T).clone()
         cut_BT[:, 0] = True
         first = cut_BT.flatten().nonzero()[:, 0]  # where each piece starts, in env-major order
         ends = torch.cat([first[1:], first.new_tensor([B * T])])
         lengths, order = (ends - first).sort(descending=True, stable=True)
         first, ends = first[order], ends[order]
-        hidden = state.hidden[first // T].masked_fill(fresh[first][:, None, None], 0)
+        hidden = state.hidden[near(first // T, x_BTD)]
+        hidden = hidden.masked_fill(near(fresh[first], x_BTD)[:, None, None], 0)
 
         # packed layout: step j of every piece that long, longest piece first
-        offset = torch.arange(int(lengths[0]), device=x_BTD.device)
+        offset = torch.arange(int(lengths[0]))
         running = lengths[None, :] > offset[:, None]  # (longest, pieces)
-        index = (first[None, :] + offset[:, None])[running]
-        packed = PackedSequence(x_BTD.flatten(0, 1)[index], running.sum(1).cpu())
+        index = near((first[None, :] + offset[:, None])[running], x_BTD)
+        packed = PackedSequence(x_BTD.flatten(0, 1)[index], running.sum(1))
         run, last = self._run(packed, hidden)
         out = run.data
 
         y = torch.empty_like(out).index_copy(0, index, out).view(B, T, D)
         final = torch.where(ends % T == 0)[0]  # the pieces that reach the end of their row
-        final = final[(ends[final] // T).argsort()]
+        final = near(final[(ends[final] // T).argsort()], x_BTD)
         return MemoryOutput(y, RecurrentState(last[final]), y.new_zeros(0), Trace([], [], []))
 
 

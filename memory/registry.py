@@ -6,13 +6,13 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from expirespan.memory.adaptive_span import AdaptiveSpan
-from expirespan.memory.compressive import Compressive
 from expirespan.memory.core import Memory
-from expirespan.memory.expire_span import ExpireSpan
-from expirespan.memory.fixed_window import FixedWindow
 from expirespan.memory.recurrent import GRUMemory, LSTMMemory
-from expirespan.memory.rule import Rule
+from expirespan.memory.rules.adaptive_span import AdaptiveSpan
+from expirespan.memory.rules.compressive import Compressive
+from expirespan.memory.rules.expire_span import ExpireSpan
+from expirespan.memory.rules.fixed_window import FixedWindow
+from expirespan.memory.rules.rule import Rule
 from expirespan.memory.transformer import TransformerMemory
 
 MEMORIES: dict[str, type[Rule] | type[Memory[Any]]] = {

@@ -19,6 +19,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from expirespan.memory.core import near
+from expirespan.memory.rules.rule import take_columns
+
 ABSENT = -1
 """Birth in a slot that holds no memory (any more)."""
 ROOM = 8
@@ -39,9 +42,9 @@ class LayerMemories(NamedTuple):
 class Store:
     """Tensors that successive states share. Layer l has the last C_l of the C slots.
 
-    ``h``: states, per layer (B, C_l, D). ``kv``: keys and values, per layer (B, H, C_l, d), empty in a state that has
-    not acted. ``projections``: weight and bias by which acting projects its inputs, per layer, made with ``kv``
-    from the same weights. ``used``: slots taken.
+    ``h``: states, per layer (B, C_l, D). ``kv``: keys (B, H, d, C_l) and values (B, H, C_l, d) per layer, empty in a
+    state that has not acted. ``projections``: weight and bias by which acting projects its inputs, per layer, made with
+    ``kv`` from the same weights. ``used``: slots taken.
     """
 
     span_BLC: Tensor
@@ -117,14 +120,14 @@ class Slots:
 
     def rows(self, envs: Tensor | Sequence[int] | slice) -> Self:
         """Those of the chosen environments, in a store of their own."""
-        near = envs.to(self.birth_BLC.device) if isinstance(envs, Tensor) else envs
+        rows = near(envs, self.birth_BLC)
         host = envs.cpu() if isinstance(envs, Tensor) else envs
 
         def pick(tensor: Tensor) -> Tensor:
-            return tensor[near].clone() if isinstance(envs, slice) else tensor[near]
+            return tensor[rows].clone() if isinstance(envs, slice) else tensor[rows]
 
         return replace(
-            self, birth_BLC=self.birth_BLC[near], store=self._own_store(pick), count_BL=self.count_BL[host]
+            self, birth_BLC=self.birth_BLC[rows], store=self._own_store(pick), count_BL=self.count_BL[host]
         )
 
     def _own_store(self, copy: Callable[[Tensor], Tensor]) -> Store:
@@ -182,8 +185,9 @@ class Slots:
             index_BS = (order[:, i, width - n :] - self.lead(i)).clamp(min=0)
             h.append(_freed(take_columns(store.h[i], index_BS), free))
             if self.acts:
-                k, v = (_freed(take_columns(t, index_BS), free) for t in store.kv[i])
-                kv.append((k, v))
+                k, v = store.kv[i]
+                k = F.pad(k.gather(-1, index_BS[:, None, None].expand(*k.shape[:3], -1)), (0, free))
+                kv.append((k, _freed(take_columns(v, index_BS), free)))
         birth = F.pad(birth.gather(-1, order), (0, free), value=ABSENT)
         span = F.pad(store.span_BLC.gather(-1, order), (0, free))
         return type(self)(birth, Store(span, h, kv, store.projections, width), width, width, count_BL)
@@ -223,10 +227,3 @@ def _free(width: int, room: int) -> int:
 def _freed(tensor: Tensor, free: int) -> Tensor:
     """With ``free`` more columns at the right."""
     return F.pad(tensor, (0, 0, 0, free)) if free else tensor
-
-
-def take_columns(tensor: Tensor, order_BS: Tensor) -> Tensor:
-    """Columns ``order_BS`` of each row of a tensor (B, [H,] C, D)."""
-    index = order_BS[..., None] if tensor.dim() == 3 else order_BS[:, None, :, None]
-    shape = (*tensor.shape[:-2], order_BS.shape[1], tensor.shape[-1])
-    return tensor.gather(-2, index.expand(shape))

@@ -16,12 +16,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from expirespan.memory import acting
-from expirespan.memory.block import Block, join, width_groups
-from expirespan.memory.core import Memory, MemoryOutput, Trace
-from expirespan.memory.rule import Rule, require
+from expirespan.memory import acting, compiling
+from expirespan.memory.attention import KERNELS, use_native
+from expirespan.memory.block import join, width_groups
+from expirespan.memory.core import Memory, MemoryOutput, Trace, near
+from expirespan.memory.rules.rule import Rule, require
 from expirespan.memory.slots import LayerMemories
-from expirespan.memory.transformer_layer import GATES, TransformerLayer
+from expirespan.memory.transformer_layer import GATES, LayerOutput, TransformerLayer, unroll
 from expirespan.memory.transformer_state import TransformerState
 
 
@@ -32,6 +33,9 @@ class TransformerMemory(Memory[TransformerState]):
     ``rule``: `ExpireSpan`, `FixedWindow` or another `Rule`. ``gate``: "residual" or "gru" (GTrXL).
     ``ff_width``: of the feed-forward block, default 2 * width. ``positions``: M, steps with a learned relative
     position. ``output_scale``: components of the output start at about this size.
+    ``attention``: "native" (in C, on CPUs), "plain" (PyTorch) or "auto": native where it can be had.
+    ``compile``: let ``torch.compile`` make one program of a step and one of an `unroll`; `compiling.py` states what
+    that costs. Needs a C++ compiler on CPUs.
     """
 
     def __init__(
@@ -44,6 +48,8 @@ class TransformerMemory(Memory[TransformerState]):
         ff_width: int | None = None,
         positions: int = 16,
         output_scale: float = 1.0,
+        attention: Literal["auto", "native", "plain"] = "auto",
+        compile: bool = False,
     ) -> None:
         super().__init__()
         require(
@@ -57,12 +63,16 @@ class TransformerMemory(Memory[TransformerState]):
         require(ff_width is None or ff_width >= 1, "ff_width", ff_width, "an integer >= 1 or None")
         require(positions >= 1, "positions", positions, "an integer >= 1")
         require(0 < output_scale < math.inf, "output_scale", output_scale, "a finite number > 0")
-        self.width = width
+        require(attention in KERNELS, "attention", attention, f"one of {', '.join(KERNELS)}")
+        native = use_native(attention)
+        self.width, self.compiles = width, compile
         self.layers = nn.ModuleList()
         for _ in range(layers):
             own = copy.deepcopy(rule)
             own.attach(width, heads)
-            self.layers.append(TransformerLayer(width, heads, own, gate, ff_width or 2 * width, positions))
+            self.layers.append(
+                TransformerLayer(width, heads, own, gate, ff_width or 2 * width, positions, native)
+            )
         self.norm = nn.LayerNorm(width)
         nn.init.constant_(self.norm.weight, output_scale)
 
@@ -96,9 +106,8 @@ class TransformerMemory(Memory[TransformerState]):
         self.check_input(x_BD, state, episode_start_B, axes=2)
         if not state.slots.acts:
             state = self.refresh(state)
-        x, state, trace = acting.step(
-            self._layers, x_BD, state, episode_start_B.bool(), need_attention, acting.read_and_write
-        )
+        read = compiling.compiled(acting.read_and_write) if self.compiles else acting.read_and_write
+        x, state, trace = acting.step(self._layers, x_BD, state, episode_start_B.bool(), need_attention, read)
         none = x.new_zeros(len(self.layers))
         return MemoryOutput(self.norm(x), state, none, trace, none)
 
@@ -117,8 +126,8 @@ class TransformerMemory(Memory[TransformerState]):
             return self._unroll(x_BTD, state, episode_start_BT, need_attention, need_state)
         outs = []
         for rows in groups:
-            near = rows.to(x_BTD.device)
-            outs.append(self._unroll(x_BTD[near], state[rows], episode_start_BT[near], False, need_state))
+            its = near(rows, x_BTD)
+            outs.append(self._unroll(x_BTD[its], state[rows], episode_start_BT[its], False, need_state))
         return join(outs, groups, state)
 
     def _unroll(
@@ -130,15 +139,15 @@ class TransformerMemory(Memory[TransformerState]):
         need_state: bool,
     ) -> MemoryOutput[TransformerState]:
         slots = state.slots.trim()
-        block = Block.of(state.time_B, episode_start_BT.bool())
-        outs = []
-        for i, layer in enumerate(self._layers):
-            outs.append(layer.unroll(x, slots.layer(i), state.spans, block, need_attention, need_state))
-            x = outs[-1].y_BTD
+        before = [slots.layer(i) for i in range(len(self.layers))]
+        plan = state.time_B, episode_start_BT.bool(), before, state.spans
+        run = compiling.compiled(unroll) if self.compiles and not state.spans.taught else unroll
+        outs: list[LayerOutput] = run(self._layers, x, *plan, need_attention, need_state)
+        x = outs[-1].y_BTD
         after = [out.after for out in outs if out.after is not None]
         attention = [out.attention for out in outs if out.attention is not None]
         if after:
-            state = TransformerState.of(block.after_B, after, state.spans)
+            state = TransformerState.of(outs[-1].after_B, after, state.spans)
         trace = Trace(
             spans=[out.span_BT.detach() for out in outs],
             alive=[out.alive_BT for out in outs if out.alive_BT is not None],

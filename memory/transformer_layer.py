@@ -11,17 +11,27 @@ sum up what expires add G summaries to the keys.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from expirespan.memory.attention import attend, counterfactual_attention, near_ages, scores, weights
+from expirespan.memory.attention import (
+    Inputs,
+    attend,
+    attend_step,
+    counterfactual_attention,
+    scores,
+    step_weights,
+    weights,
+)
 from expirespan.memory.block import Block
 from expirespan.memory.core import Reading
-from expirespan.memory.expire_span import ExpireSpan, taught_mask
-from expirespan.memory.rule import FAR, Columns, KeysValues, Rule
+from expirespan.memory.rules.expire_span import ExpireSpan
+from expirespan.memory.rules.mask import is_expired, taught_mask
+from expirespan.memory.rules.rule import FAR, Columns, KeysValues, Rule
 from expirespan.memory.slots import ABSENT, LayerMemories
 from expirespan.memory.transformer_state import SpanOverride
 
@@ -64,7 +74,7 @@ GATES: dict[str, type[nn.Module]] = {"residual": ResidualGate, "gru": GRUGate}
 
 
 class LayerOutput(NamedTuple):
-    """Of a block. ``auxiliary``: the loss by which the rule learns to sum up.
+    """Of a block. ``auxiliary``: the loss by which the rule learns to sum up. ``after_B``: the clock after it.
 
     None unless asked for: the memories ``after`` the block, how many each query could read, the attention.
     """
@@ -74,6 +84,7 @@ class LayerOutput(NamedTuple):
     penalty: Tensor
     reading: Reading
     auxiliary: Tensor
+    after_B: Tensor
     after: LayerMemories | None
     alive_BT: Tensor | None
     attention: Tensor | None
@@ -82,10 +93,20 @@ class LayerOutput(NamedTuple):
 class TransformerLayer(nn.Module):
     """Attention over memories and a feed-forward block, each pre-normalised and joined by a gate."""
 
-    def __init__(self, width: int, heads: int, rule: Rule, gate: str, ff_width: int, positions: int) -> None:
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        rule: Rule,
+        gate: str,
+        ff_width: int,
+        positions: int,
+        native: bool,
+    ) -> None:
         super().__init__()
         self.heads = heads
         self.rule = rule
+        self.native = native
         self.norm = nn.LayerNorm(width)
         self.query = nn.Linear(width, width)
         self.key_value = nn.Linear(width, 2 * width)
@@ -97,12 +118,12 @@ class TransformerLayer(nn.Module):
         self.gates = nn.ModuleList([GATES[gate](width), GATES[gate](width)])
 
     def _split(self, x: Tensor) -> Tensor:
-        """(B, K, D) -> (B, H, K, d)."""
+        """(B, K, D) -> (B, K, H, d)."""
         heads: Tensor = x.unflatten(-1, (self.heads, -1))
-        return heads.transpose(1, 2)
+        return heads
 
     def project(self, h_BKD: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Normalised states, keys, values (B, H, K, d) and spans (B, K) of hidden states."""
+        """Normalised states, keys, values (B, K, H, d) and spans (B, K) of hidden states."""
         n_BKD = self.norm(h_BKD)
         k, v = self.key_value(n_BKD).chunk(2, -1)
         return n_BKD, self._split(k), self._split(v), self.rule.spans(n_BKD)
@@ -135,27 +156,25 @@ class TransformerLayer(nn.Module):
         h_BCD: Tensor,
         kv: tuple[Tensor, Tensor],
         place: slice | Tensor,
-        log_mask: Tensor,
+        mask: Tensor,
         near_BC: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor]:
+        need_attention: bool,
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
         """One step: output (B, D), the span (B,) given to what is written to slot ``place``, attention (B, H, 1, C).
 
-        ``log_mask`` (B, 1 or H, C); ``near_BC``: ages, at most M.
+        ``mask`` (B, 1 or H, C); ``near_BC``: ages, at most M.
         """
         B, H, (k, v) = len(x_BD), self.heads, kv
         M, d = self.position.shape[1:]
         n_BD = self.norm(x_BD)
-        q, key, value, by_age = F.linear(n_BD, *projection).split([H * d, H * d, H * d, H * (M + 1)], -1)
+        parts = F.linear(n_BD, *projection).split([H * d, H * d, H * d, H * (M + 1)], -1)
+        q, key, value, by_age = (part.view(B, H, -1) for part in parts)
         h_BCD[:, place] = x_BD[:, None]
-        k[:, :, place] = key.view(B, H, 1, d)
-        v[:, :, place] = value.view(B, H, 1, d)
-        bias = by_age.view(B, H, M + 1).gather(-1, near_BC[:, None].expand(-1, H, -1)) + log_mask
-        score = torch.baddbmm(
-            bias.view(B * H, 1, -1), q.reshape(B * H, 1, d), k.flatten(0, 1).transpose(1, 2)
-        )
-        attention = torch.softmax(score, -1)
-        read = torch.bmm(attention, v.flatten(0, 1)).view(B, H * d)
-        return self.join(x_BD, read), self.rule.spans(n_BD[:, None])[:, 0], attention.view(B, H, 1, -1)
+        k[..., place] = key[..., None]
+        v[:, :, place] = value[:, :, None]
+        read = attend_step(q, k, v, by_age, mask, near_BC, self.native)
+        attention = step_weights(q, k, by_age, mask, near_BC)[:, :, None] if need_attention else None
+        return self.join(x_BD, read.flatten(1)), self.rule.spans(n_BD[:, None])[:, 0], attention
 
     def unroll(
         self,
@@ -167,80 +186,88 @@ class TransformerLayer(nn.Module):
         need_state: bool,
     ) -> LayerOutput:
         """T steps at once, with the memories ``before`` the first."""
-        T, S = x_BTD.shape[1], before.birth_BS.shape[1]
+        T, S, rule = x_BTD.shape[1], before.birth_BS.shape[1], self.rule
         h_BKD = torch.cat([before.h_BSD, x_BTD], 1)
         n_BKD, k, v, span_BK = self.project(h_BKD)
         q = self._split(self.query(n_BKD[:, S:]))
         reading = Reading(n_BKD.detach(), span_BK, F.pad(before.birth_BS != ABSENT, (0, T), value=True))
-        span_BK = self.rule.renewed(span_BK, before.span_BS)
-        age_BTK = block.ages(before.birth_BS, span_BK.dtype)
-        M = self.position.shape[1]
-        near = near_ages(age_BTK, S, M)
-        made, columns = None, None
-        if self.rule.factor:
-            summary_BS = self.rule.first_age(before.span_BS) > 0
-            near[:, :, :S].masked_fill_(summary_BS[:, None], M)
+        span_BK = rule.renewed(span_BK, before.span_BS)
+        sight, made, columns = block.sight(before.birth_BS), None, None
+        if rule.factor:
             columns = block.columns(h_BKD, before.birth_BS, span_BK)
-            made = self.rule.summaries(columns, block.begins(S), T)
+            made = rule.summaries(columns, block.begins(S), T)
         if made is not None:
             columns = Columns(*(torch.cat(pair, 1) for pair in zip(columns or (), made.columns, strict=True)))
             _, made_k, made_v, _ = self.project(made.columns.h_BKD)
-            k, v = torch.cat([k, made_k], 2), torch.cat([v, made_v], 2)
+            k, v = torch.cat([k, made_k], 1), torch.cat([v, made_v], 1)
             span_BK = columns.span_BK
-            age_BTK = torch.cat([age_BTK, block.ages_of(made.columns).to(age_BTK)], -1)
-            age_BTK = age_BTK.masked_fill(age_BTK < self.rule.first_age(span_BK)[:, None], FAR)
+            place_BK = columns.place_BK.masked_fill(columns.episode_BK < 0, -FAR)
+            sight = sight._replace(place_BK=place_BK, youngest_BK=rule.first_age(span_BK).long())
         read_BK = override.read(span_BK)
-        log_mask = self._log_mask(read_BK, age_BTK)
-        by_age = self.by_age(q)
-        if override.taught:
-            score = scores(q, k, by_age, near, S)
-            read = self._taught(score, v, read_BK, age_BTK[:, None])
-        else:
-            read = attend(q, k, v, by_age, log_mask, near, S)
-        y_BTD = self.join(x_BTD, read.transpose(1, 2).flatten(2))
-        penalty = self.rule.span_cost(span_BK, age_BTK)
+        inputs = Inputs(q, k, v, self.by_age(q), rule.reach(read_BK), sight, rule.ramp)
+        read = self._taught(inputs, read_BK) if override.taught else attend(inputs, self.native)
+        y_BTD = self.join(x_BTD, read.flatten(2))
+        penalty = rule.span_cost(span_BK, T, lambda: sight.ages(span_BK.dtype))
         auxiliary = penalty.new_zeros(())
         if made is not None:
             theirs_BTG = block.episode_BT[:, :, None] == made.columns.episode_BK[:, None]
-            auxiliary = self.rule.reconstruction(q.detach(), self._project_frozen, made, theirs_BTG)
+            auxiliary = rule.reconstruction(
+                q.detach().transpose(1, 2), self._project_frozen, made, theirs_BTG
+            )
         after = alive_BT = None
         if need_state:
             columns = columns or block.columns(h_BKD, before.birth_BS, span_BK)
-            after = block.survivors(columns, self.rule.expired(override.kept(span_BK), T - columns.place_BK))
-            alive_BT = readable(log_mask)
-        attention = weights(q, k, by_age, log_mask, near, S) if need_attention else None
+            after = block.survivors(columns, rule.expired(override.kept(span_BK), T - columns.place_BK))
+            alive_BT = readable(inputs)
+        attention = weights(inputs) if need_attention else None
         return LayerOutput(
-            y_BTD, span_BK[:, S : S + T], penalty, reading, auxiliary, after, alive_BT, attention
+            *(y_BTD, span_BK[:, S : S + T], penalty, reading, auxiliary),
+            *(block.after_B, after, alive_BT, attention),
         )
 
-    def _log_mask(self, span_BK: Tensor, age_BTK: Tensor) -> Tensor:
-        """(B, 1 or H, T, K)."""
-        age = age_BTK[:, None]
-        mask = self.rule.log_mask(span_BK[:, None, None], age)
-        return mask if self.rule.elementwise else mask.masked_fill(age >= FAR, -torch.inf)
-
-    def _taught(self, score: Tensor, v: Tensor, span_BK: Tensor, age: Tensor) -> Tensor:
+    def _taught(self, inputs: Inputs, span_BK: Tensor) -> Tensor:
         """What attention reads in a lesson in forgetting: the same, with gradient to every span."""
         assert isinstance(self.rule, ExpireSpan)
-        gone = age >= FAR
-        mask = taught_mask(span_BK[:, None, None], age, self.rule.ramp).masked_fill(gone, 0.0)
-        return counterfactual_attention(score.masked_fill(gone, -torch.inf), mask, v)
+        score, age_BTK = scores(inputs)
+        gone = age_BTK[:, None] >= FAR
+        mask = taught_mask(span_BK[:, None, None], age_BTK[:, None], self.rule.ramp).masked_fill(gone, 0.0)
+        v_BHKd = inputs.v.transpose(1, 2)
+        return counterfactual_attention(score.masked_fill(gone, -torch.inf), mask, v_BHKd).transpose(1, 2)
 
     def _project_frozen(self, h_BKD: Tensor) -> KeysValues:
         """Keys and values under weights that get no gradient."""
         norm, linear = self.norm, self.key_value
         n_BKD = F.layer_norm(h_BKD, norm.normalized_shape, norm.weight.detach(), norm.bias.detach(), norm.eps)
         k, v = F.linear(n_BKD, linear.weight.detach(), linear.bias.detach()).chunk(2, -1)
-        return self._split(k), self._split(v)
+        return self._split(k).transpose(1, 2), self._split(v).transpose(1, 2)
 
-    def by_age(self, q_BHTd: Tensor) -> Tensor:
-        """Scores q . p_age / sqrt(d) of queries with the M positions, (B, H, T, M)."""
-        B, H, T, d = q_BHTd.shape
-        score = q_BHTd.transpose(0, 1).reshape(H, B * T, d) @ (self.position / math.sqrt(d)).transpose(1, 2)
-        return score.view(H, B, T, -1).transpose(0, 1)
+    def by_age(self, q_BTHd: Tensor) -> Tensor:
+        """Scores q . p_age / sqrt(d) of queries with the M positions, (B, T, H, M)."""
+        q_HNd = q_BTHd.flatten(0, 1).transpose(0, 1)
+        score = q_HNd @ (self.position / math.sqrt(q_BTHd.shape[-1])).transpose(1, 2)
+        return score.transpose(0, 1).unflatten(0, q_BTHd.shape[:2])
 
 
-def readable(mask_BGTK: Tensor) -> Tensor:
+def readable(inputs: Inputs) -> Tensor:
     """(B, T) memories that some head can read."""
-    can = mask_BGTK.detach() > -torch.inf
-    return (can[:, 0] if can.shape[1] == 1 else can.any(1)).sum(-1)
+    ages_BTK = inputs.sight.ages(inputs.reach.dtype)
+    reach_B1K = inputs.reach.detach().amax(1, keepdim=True)
+    return (~is_expired(reach_B1K - ages_BTK, inputs.ramp)).sum(-1)
+
+
+def unroll(
+    layers: Sequence[TransformerLayer],
+    x_BTD: Tensor,
+    time_B: Tensor,
+    start_BT: Tensor,
+    before: Sequence[LayerMemories],
+    override: SpanOverride,
+    need_attention: bool,
+    need_state: bool,
+) -> list[LayerOutput]:
+    """T steps of all layers, on tensors alone."""
+    block, outs = Block.of(time_B, start_BT), []
+    for layer, memories in zip(layers, before, strict=True):
+        outs.append(layer.unroll(x_BTD, memories, override, block, need_attention, need_state))
+        x_BTD = outs[-1].y_BTD
+    return outs

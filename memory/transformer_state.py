@@ -9,8 +9,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from expirespan.memory.core import MemoryState
-from expirespan.memory.rule import LONGEST
+from expirespan.memory.core import MemoryState, near
+from expirespan.memory.rules.rule import LONGEST
 from expirespan.memory.slots import LayerMemories, Slots
 
 
@@ -112,8 +112,8 @@ class TransformerState(MemoryState):
 
     def __getitem__(self, envs: Tensor | Sequence[int] | slice) -> Self:
         """State of the chosen environments (indices, mask or slice), in that order."""
-        near = envs.to(self.time_B.device) if isinstance(envs, Tensor) else envs
-        return type(self)(self.time_B[near], self.spans.map(lambda t: t[near]), self.slots.rows(envs))
+        rows = near(envs, self.time_B)
+        return type(self)(self.time_B[rows], self.spans.map(lambda t: t[rows]), self.slots.rows(envs))
 
     def without_cache(self) -> Self:
         """Hidden states only."""

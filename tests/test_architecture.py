@@ -16,13 +16,22 @@ assert _spec is not None and _spec.loader is not None
 folders = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(folders)
 BELOW = {  # folder: the folders that its own files may import
-    "memory": set(),
-    "agents/base": {"memory"},
-    "agents/checkpoint": {"agents/base", "memory"},
-    "agents/core": {"agents/base", "agents/checkpoint", "memory"},
-    "agents/features": {"memory"},
-    "agents/forgetting": {"agents/base", "agents/core", "memory"},
-    "agents/sb3": {"agents/base", "agents/checkpoint", "agents/core", "agents/features", "memory"},
+    "memory/rules": set(),
+    "memory/attention": {"memory/rules"},
+    "memory": {"memory/attention", "memory/rules"},
+    "agents/base": {"memory", "memory/rules"},
+    "agents/checkpoint": {"agents/base", "memory", "memory/rules"},
+    "agents/core": {"agents/base", "agents/checkpoint", "memory", "memory/rules"},
+    "agents/features": {"memory", "memory/rules"},
+    "agents/forgetting": {"agents/base", "agents/core", "memory", "memory/rules"},
+    "agents/sb3": {
+        "agents/base",
+        "agents/checkpoint",
+        "agents/core",
+        "agents/features",
+        "memory",
+        "memory/rules",
+    },
     "agents": {
         *(
             "agents/base",
@@ -33,6 +42,7 @@ BELOW = {  # folder: the folders that its own files may import
             "agents/sb3",
         ),
         "memory",
+        "memory/rules",
     },
     "envs/base": set(),
     "envs/corridor": {"envs/base"},
@@ -62,6 +72,7 @@ for _i, _floor in enumerate(FLOORS):
             "agents/forgetting",
             "envs",
             "memory",
+            "memory/rules",
             *_lower,
         }
 PACKAGES = ("memory", "agents", "envs", "experiments")

@@ -13,7 +13,7 @@ from gymnasium import spaces
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs
 
 from expirespan.memory import ExpireSpan, Memory, MemoryState, TransformerMemory, TransformerState
-from expirespan.memory.rule import require
+from expirespan.memory.rules.rule import require
 
 OBSERVATIONS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 

@@ -168,9 +168,9 @@ class MemoryRolloutBuffer(RolloutBuffer):
         numbers = segments.numpy()  # all of this on the host
         parts = [(j, th.from_numpy(np.flatnonzero(numbers == j))) for j in np.unique(numbers).tolist()]
         order = th.cat([rows for _, rows in parts])
-        snapshots = [self.snapshots[j][envs[rows].to(self.device)] for j, rows in parts]
+        snapshots = [self.snapshots[j][envs[rows]] for j, rows in parts]
         state = type(snapshots[0]).cat(snapshots) if len(snapshots) > 1 else snapshots[0]
-        segments, envs = segments[order].to(self.device), envs[order].to(self.device)
+        segments, envs = (x[order].to(self.device, non_blocking=True) for x in (segments, envs))
         first = segments * (self.segment_length or self.buffer_size)
         steps = first[:, None] + th.arange(size, device=self.device)
         rows = envs[:, None]

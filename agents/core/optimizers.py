@@ -44,7 +44,11 @@ def step_if(optimizer: th.optim.Optimizer, fine: th.Tensor) -> None:
 
 
 def masked_step(optimizer: Any, fine: th.Tensor) -> None:
-    """One step, after which weights and the optimiser's state are as before if not ``fine``, whatever the gradient."""
+    """One step, after which weights and the optimiser's state are as before if not ``fine``, whatever the gradient.
+
+    What the optimiser keeps on the host while ``fine`` is on a GPU, such as a count of steps, goes on: to know better,
+    the host would have to wait.
+    """
     if all(group.get("fused") for group in optimizer.param_groups):
         optimizer.grad_scale, optimizer.found_inf = None, (~fine).float()
         optimizer.step()
@@ -63,6 +67,6 @@ def masked_step(optimizer: Any, fine: th.Tensor) -> None:
         for p, old in zip(weights, before, strict=True):
             p.copy_(th.where(fine, p, old))
             for name, value in optimizer.state[p].items():
-                if isinstance(value, th.Tensor):
+                if isinstance(value, th.Tensor) and value.device == fine.device:
                     old = known.get((p, name), th.zeros_like(value))
-                    value.copy_(th.where(fine.to(value.device), value, old))
+                    value.copy_(th.where(fine, value, old))

@@ -35,8 +35,8 @@ from expirespan.agents.forgetting.price_decay import PriceDecay
 from expirespan.agents.forgetting.span_descent import SpanDescent
 from expirespan.memory import ExpireSpan, TransformerMemory, TransformerState
 from expirespan.memory.core import Reading
-from expirespan.memory.expire_span import TINY
-from expirespan.memory.rule import require
+from expirespan.memory.rules.mask import TINY
+from expirespan.memory.rules.rule import require
 
 
 @dataclass(frozen=True)

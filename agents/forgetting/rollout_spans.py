@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch as th
@@ -16,7 +15,10 @@ AT_BOUND = 0.01
 
 
 class RolloutSpans:
-    """Spans given and memories read. ``counted`` (N,) bool: environments whose memories expire as they will in use."""
+    """Spans given and memories read.
+
+    ``counted`` (N,) bool, on the host: environments whose memories expire as they will in use.
+    """
 
     def __init__(self, counted: th.Tensor) -> None:
         self.counted = counted
@@ -39,29 +41,23 @@ class RolloutSpans:
         """
         if not self.spans:
             return
-        span_TLB = th.stack([th.stack(step) for step in self.spans])
-        most_L = span_TLB.new_tensor(longest)
-        share_TLB = span_TLB / most_L[:, None]
-        counted_B = self.counted.to(span_TLB)
-        read_TLB = th.stack([th.stack(step) for step in self.alive]) * counted_B
-        written = (th.stack(self.written) * counted_B).sum()
+        every = (map(th.stack, self.spans), map(th.stack, self.alive), self.written)
+        span_TLB, alive_TLB, written_TB = (th.stack(list(steps)).cpu() for steps in every)
+        share_TLB = span_TLB / span_TLB.new_tensor(longest)[:, None]
+        read_TLB = alive_TLB[..., self.counted].float()
         of_layers = {
             "span_mean": span_TLB.mean((0, 2)),
             "span_max": span_TLB.amax((0, 2)),
             "span_at_min": (share_TLB <= AT_BOUND).float().mean((0, 2)),
             "span_at_max": (share_TLB >= 1 - AT_BOUND).float().mean((0, 2)),
-            "alive": read_TLB.sum((0, 2)) / (len(self.spans) * counted_B.sum()),
-            "freed": 1 - read_TLB.sum((0, 2)) / written,
+            "alive": read_TLB.mean((0, 2)),
+            "freed": 1 - read_TLB.sum((0, 2)) / written_TB[:, self.counted].sum(),
         }
-        read = th.stack(
-            [value.float() for value in of_layers.values()]
-        ).tolist()  # one wait for a device, and one for each histogram
-        for i, (values, most) in enumerate(zip(zip(*read, strict=True), longest, strict=True)):
-            key, found = f"expire/layer{i}", dict(zip(of_layers, values, strict=True))
-            finite = math.isfinite(found["span_mean"])
-            for name, value in found.items():
+        for i, most in enumerate(longest):
+            key, finite = f"expire/layer{i}", bool(span_TLB[:, i].isfinite().all())
+            for name, value_L in of_layers.items():
                 if finite or not name.startswith("span"):
-                    logger.record(f"{key}/{name}", value)
+                    logger.record(f"{key}/{name}", value_L[i].item())
             if finite:
                 histogram = Histogram.of(span_TLB[:, i], 0.0, most)
                 logger.record(f"{key}/spans", histogram, exclude=("stdout", "log", "json", "csv"))

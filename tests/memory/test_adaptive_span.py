@@ -9,7 +9,7 @@ import torch
 from memory_harness import D, Runner, assert_close, shake, stepped, unrolled
 from torch import Tensor
 
-from expirespan.memory import AdaptiveSpan, ExpireSpan, FixedWindow, Rule, TransformerMemory
+from expirespan.memory import AdaptiveSpan, ExpireSpan, FixedWindow, Rule, TransformerMemory, soft_mask
 
 BOTH = pytest.mark.parametrize("run", [stepped, unrolled])
 START = torch.zeros(2, 14, dtype=torch.bool)
@@ -45,20 +45,20 @@ def test_every_head_has_a_mask_of_its_own() -> None:
     rule = attached(20, 4, heads=2)
     rule.reach_logit.data = torch.tensor([0.0, -math.log(3)], dtype=torch.float64)
     assert_close(rule.reaches(), torch.tensor([10.0, 5.0], dtype=torch.float64))
-    age = torch.tensor([0.0, 5, 6, 8, 9, 10, 12, 14], dtype=torch.float64).view(1, 1, 1, -1)
+    age = torch.tensor([0.0, 5, 6, 8, 9, 10, 12, 14], dtype=torch.float64)
     span = rule.spans(torch.zeros(1, 8, D, dtype=torch.float64))
     assert span.tolist() == [[10.0] * 8]
-    mask = rule.log_mask(span[:, None, None], age).exp()
-    assert_close(mask[0, 0, 0], torch.tensor([1, 1, 1, 1, 1, 1, 0.5, 0]).double())
-    assert_close(mask[0, 1, 0], torch.tensor([1, 1, 0.75, 0.25, 0, 0, 0, 0]).double())
-    assert rule.expired(span, age[0, 0]).tolist() == [[False] * 7 + [True]]
+    mask = soft_mask(rule.reach(span) - age, rule.ramp)
+    assert_close(mask[0, 0], torch.tensor([1, 1, 1, 1, 1, 1, 0.5, 0]).double())
+    assert_close(mask[0, 1], torch.tensor([1, 1, 0.75, 0.25, 0, 0, 0, 0]).double())
+    assert rule.expired(span, age[None]).tolist() == [[False] * 7 + [True]]
 
 
 def test_the_penalty_is_the_mean_reach() -> None:
     """(10 + 5) / 2; its gradient is L s (1 - s) / H = 20 / 4 / 2 and 20 * 3 / 16 / 2."""
     rule = attached(20, 4, heads=2)
     rule.reach_logit.data = torch.tensor([0.0, -math.log(3)], dtype=torch.float64)
-    penalty = rule.span_cost(torch.zeros(0), torch.zeros(0))
+    penalty = rule.span_cost(torch.zeros(0), 0, lambda: torch.zeros(0))
     penalty.backward()
     assert_close(penalty.item(), 7.5)
     assert_close(rule.reach_logit.grad, torch.tensor([2.5, 1.875]).double())

@@ -1,8 +1,10 @@
-"""Attention with its gradient by hand against PyTorch's softmax and autograd, and scores by age against a loop."""
+"""Attention over memories that expire: in PyTorch against loops and autograd, in C against PyTorch."""
 
 from __future__ import annotations
 
 import math
+import os
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -10,85 +12,239 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from expirespan.memory.attention import attend, near_ages, scores, weights
-from expirespan.memory.rule import FAR
-
-B, H, d = 2, 2, 3
-
-
-def case(M: int, T: int, ages: list[list[int]]) -> tuple[Tensor, ...]:
-    """q, k, by_age (their scores with each position), and the ages (B, T, K) of memories from before and of the block.
-
-    ``ages``: of the memories at the block's first step, by row.
-    """
-    generator = torch.Generator().manual_seed(M + 31 * T)
-    S = len(ages[0])
-    q, k = (torch.randn(B, H, n, d, dtype=torch.float64, generator=generator) for n in (T, S + T))
-    by_age = torch.randn(B, H, T, M, dtype=torch.float64, generator=generator)
-    t = torch.arange(T)
-    before = torch.tensor(ages, dtype=torch.long).view(B, 1, S) + t[:, None]
-    block = (t[:, None] - t).masked_fill(t[:, None] < t, FAR).expand(B, -1, -1)
-    return q, k, by_age, torch.cat([before, block], -1)
+from expirespan.memory import FixedWindow, TransformerMemory, log_soft_mask
+from expirespan.memory.attention import Inputs, Sight, attend, native, plain, scores, use_native, weights
+from expirespan.memory.rules.rule import FAR
 
 
-def by_loop(q: Tensor, k: Tensor, by_age: Tensor, age: Tensor) -> Tensor:
-    """Scores one by one, -inf where nothing is seen."""
-    score = q @ k.transpose(-1, -2) / math.sqrt(d)
-    rows = []
-    for row in range(B):
-        for t in range(q.shape[2]):
-            added = [
-                by_age[row, :, t, a] if a < by_age.shape[-1] else torch.zeros(H, dtype=torch.float64)
-                for a in age[row, t].tolist()
-            ]
-            rows.append(torch.stack(added, -1))
-    added = torch.stack(rows).view(B, q.shape[2], H, -1).transpose(1, 2)
-    return (score + added).masked_fill((age >= FAR)[:, None], -math.inf)
+class Case(NamedTuple):
+    """Sizes, the span of the reaches drawn, and whether keys after the block are summaries, which have a least age."""
+
+    B: int
+    T: int
+    S: int
+    H: int
+    d: int
+    M: int
+    heads_differ: bool
+    reach: float
+    ramp: float
+    summaries: int
+    seed: int
 
 
-AGES = st.integers(0, 6).flatmap(
-    lambda S: st.lists(
-        st.lists(st.sampled_from([1, 2, 3, 5, 9, 40, FAR]), min_size=S, max_size=S), min_size=B, max_size=B
-    )
+CASES = st.builds(
+    Case,
+    B=st.integers(1, 3),
+    T=st.sampled_from([1, 2, 5, 9, 17, 40]),
+    S=st.sampled_from([0, 1, 4, 15, 33]),
+    H=st.integers(1, 3),
+    d=st.sampled_from([1, 3, 8, 16, 20, 33]),
+    M=st.integers(1, 9),
+    heads_differ=st.booleans(),
+    reach=st.sampled_from([0.5, 5.0, 80.0]),
+    ramp=st.sampled_from([0.5, 1.0, 6.0]),
+    summaries=st.sampled_from([0, 0, 3]),
+    seed=st.integers(0, 999),
 )
 
 
-@given(M=st.integers(1, 9), T=st.integers(1, 12), ages=AGES, heads_differ=st.booleans())
-@settings(derandomize=True, deadline=None, max_examples=60)
-def test_values_and_gradients_are_those_of_pytorch(
-    M: int, T: int, ages: list[list[int]], heads_differ: bool
-) -> None:
-    q, k, by_age, age = case(M, T, ages)
-    S = age.shape[-1] - T
-    v = torch.randn_like(k)
-    mask = torch.rand(B, H if heads_differ else 1, T, S + T, dtype=torch.float64).log()
-    mask = mask.masked_fill((age >= FAR)[:, None], -math.inf)
-    inputs = [x.requires_grad_() for x in (q, k, v, by_age, mask)]
-    near = near_ages(age, S, M)
-    expected_scores = by_loop(q, k, by_age, age)
-    seen = expected_scores > -math.inf
-    torch.testing.assert_close(scores(q, k, by_age, near, S)[seen], expected_scores[seen])
-    expected_weights = torch.softmax(expected_scores + mask, -1)
-    torch.testing.assert_close(weights(q, k, by_age, mask, near, S), expected_weights)
-    found, expected = attend(q, k, v, by_age, mask, near, S), expected_weights @ v
-    torch.testing.assert_close(found, expected)
-    direction = torch.randn_like(found)
+def drawn(case: Case, dtype: torch.dtype = torch.float64) -> Inputs:
+    """Memories of random places, some absent, and a block in which episodes begin; one reach is infinite."""
+    B, T, S, H, d, M, heads_differ, longest, ramp, G, seed = case
+    torch.manual_seed(seed)
+    K = S + T + G
+    q, kv = torch.randn(B, T, H, d, dtype=dtype), torch.randn(B, K, 2, H, d, dtype=dtype)
+    near = torch.randn(H, B * T, M, dtype=dtype).transpose(0, 1).unflatten(0, (B, T))
+    reach = torch.rand(B, H if heads_differ else 1, K, dtype=dtype) * longest
+    reach[0, 0, 0] = math.inf
+    before = -1 - torch.stack([torch.randperm(S + 30)[:S] for _ in range(B)])
+    before[torch.rand(B, S) < 0.2] = -FAR
+    place = torch.cat([before, torch.arange(T).expand(B, -1), torch.randint(-20, T, (B, G))], 1)
+    start = torch.rand(B, T) < 0.1
+    begin = torch.where(start, torch.arange(T), -(S + 31)).cummax(1).values
+    youngest = torch.cat([torch.zeros(B, S + T), torch.full((B, G), 4)], 1).long() if G else None
+    return Inputs(q, kv[:, :, 0], kv[:, :, 1], near, reach, Sight(place, begin, youngest, S), ramp)
+
+
+def by_loop(given: Inputs) -> tuple[Tensor, Tensor]:
+    """s and the ages, one query and key at a time: `FAR` where a key is hidden."""
+    q, k, _, near, _, sight, _ = given
+    score = torch.einsum("bthd,bkhd->bhtk", q, k) / math.sqrt(q.shape[-1])
+    ages, added = [], []
+    for b, begins in enumerate(sight.begin_BT.tolist()):
+        for t, begin in enumerate(begins):
+            for i, place in enumerate(sight.place_BK[b].tolist()):
+                least = 0 if sight.youngest_BK is None else int(sight.youngest_BK[b, i])
+                age = t - place if place >= begin and t - place >= least else FAR
+                ages.append(age)
+                has_position = age < near.shape[-1] and least == 0
+                added.append(near[b, t, :, age] if has_position else torch.zeros_like(near[b, t, :, 0]))
+    shape = (len(q), q.shape[1], k.shape[1])
+    by_age = torch.stack(added).view(*shape, -1).permute(0, 3, 1, 2)
+    return score + by_age, torch.tensor(ages, dtype=q.dtype).view(shape)
+
+
+def expected_weights(given: Inputs) -> Tensor:
+    score, age = by_loop(given)
+    log_mask = log_soft_mask(given.reach[:, :, None] - age[:, None], given.ramp)
+    return torch.softmax(score + log_mask.masked_fill(age[:, None] == FAR, -math.inf), -1)
+
+
+def gradients(y: Tensor, given: Inputs) -> list[Tensor]:
+    direction = torch.randn(y.shape, dtype=y.dtype, generator=torch.Generator().manual_seed(1))
+    return [g.nan_to_num() for g in torch.autograd.grad((y * direction).sum(), given[:5])]
+
+
+def with_gradient(given: Inputs) -> Inputs:
+    return Inputs(*(x.detach().requires_grad_() for x in given[:5]), *given[5:])
+
+
+@given(case=CASES)
+@settings(derandomize=True, deadline=None, max_examples=80)
+def test_values_and_gradients_are_those_of_a_loop(case: Case) -> None:
+    given_ = with_gradient(drawn(case))
+    expected = torch.einsum("bhtk,bkhd->bthd", expected_weights(given_), given_.v)
+    expected_gradients = gradients(expected, given_)
+    for c in WAYS:
+        found = attend(given_, c)
+        torch.testing.assert_close(found, expected)
+        torch.testing.assert_close(gradients(found, given_), expected_gradients)
+    torch.testing.assert_close(weights(given_), expected_weights(given_))
+
+
+@given(case=CASES)
+@settings(derandomize=True, deadline=None, max_examples=40)
+def test_scores_before_any_mask(case: Case) -> None:
+    given_ = with_gradient(drawn(case))
+    (found, ages), (expected, expected_ages) = scores(given_), by_loop(given_)
+    assert torch.equal(ages, expected_ages)
+    seen = (ages < FAR)[:, None].expand_as(found)
+    torch.testing.assert_close(found[seen], expected[seen])
+    near = given_[0], given_[1], given_[3]
     torch.testing.assert_close(
-        [g.nan_to_num() for g in torch.autograd.grad((found * direction).sum(), inputs)],
-        [g.nan_to_num() for g in torch.autograd.grad((expected * direction).sum(), inputs)],
-    )
-    torch.testing.assert_close(
-        torch.autograd.grad(scores(q, k, by_age, near, S)[seen].square().sum(), (q, k, by_age)),
-        torch.autograd.grad(by_loop(q, k, by_age, age)[seen].square().sum(), (q, k, by_age)),
+        torch.autograd.grad(found[seen].square().sum(), near),
+        torch.autograd.grad(expected[seen].square().sum(), near),
     )
 
 
-@pytest.mark.parametrize("T", [1, 3, 8])
-def test_further_keys_have_no_position(T: int) -> None:
-    """Keys after the block, such as summaries, are read by content alone."""
-    q, k, by_age, age = case(4, T, [[1, 2], [5, FAR]])
-    more = torch.randn(B, H, 3, d, dtype=torch.float64)
-    near = near_ages(age, 2, 4)
-    found = scores(q, torch.cat([k, more], 2), by_age, near, 2)
-    torch.testing.assert_close(found[..., : 2 + T], scores(q, k, by_age, near, 2))
-    torch.testing.assert_close(found[..., 2 + T :], q @ more.transpose(-1, -2) / math.sqrt(d))
+def test_a_few_rows_at_a_time_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    given_ = with_gradient(drawn(Case(3, 9, 15, 2, 8, 4, False, 5.0, 6.0, 3, 0)))
+    whole = attend(given_, False)
+    expected = gradients(whole, given_)
+    monkeypatch.setattr(plain, "IN_CACHE", 1)
+    found = attend(given_, False)
+    torch.testing.assert_close(found, whole)
+    torch.testing.assert_close(gradients(found, given_), expected)
+
+
+# In C ---------------------------------------------------------------------------------------------
+
+built = pytest.mark.skipif(not native.available(), reason="the package was installed without a C compiler")
+WAYS = (True, False) if native.available() else (False,)
+
+
+def in_c(given: Inputs, kind: int) -> tuple[Tensor, ...]:
+    y, log_total = native.forward(given, kind)
+    direction = torch.randn(y.shape, dtype=y.dtype, generator=torch.Generator().manual_seed(1))
+    return y, log_total, *native.backward(given, y, log_total, direction, kind)
+
+
+@built
+@given(case=CASES, double=st.booleans())
+@settings(derandomize=True, deadline=None, max_examples=150)
+def test_all_kinds_of_processor_compute_the_same(case: Case, double: bool) -> None:
+    given_ = drawn(case, torch.float64 if double else torch.float32)
+    y, log_total = plain.forward(given_)
+    direction = torch.randn(y.shape, dtype=y.dtype, generator=torch.Generator().manual_seed(1))
+    expected = (y, log_total, *plain.backward(given_, y, log_total, direction))
+    bounds: dict[str, Any] = {} if double else {"rtol": 1e-4, "atol": 2e-5}
+    for kind in range(native.kind() + 1):
+        torch.testing.assert_close(in_c(given_, kind), expected, **bounds)
+
+
+@built
+def test_it_does_not_depend_on_the_number_of_threads() -> None:
+    given_ = drawn(Case(3, 40, 33, 3, 16, 9, False, 80.0, 6.0, 3, 0), torch.float32)
+    threads = torch.get_num_threads()
+    found = []
+    try:
+        for n in (1, 2, 5):
+            torch.set_num_threads(n)
+            found.append(in_c(given_, native.kind()))
+    finally:
+        torch.set_num_threads(threads)
+    for other in found[1:]:
+        assert all(map(torch.equal, found[0], other))
+
+
+@built
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_a_forked_process_computes_it_too() -> None:
+    """As worker processes of environments are made; threads do not survive a fork."""
+    given_ = drawn(Case(3, 40, 33, 3, 16, 9, False, 80.0, 6.0, 0, 0), torch.float32)
+    expected = in_c(given_, native.kind())
+    child = os.fork()
+    if child == 0:
+        found = in_c(given_, native.kind())
+        os._exit(0 if all(map(torch.equal, found, expected)) else 1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+@built
+@pytest.mark.parametrize("scale", [1.0, 30.0, 1e3])
+def test_large_scores_stay_finite(scale: float) -> None:
+    given_ = drawn(Case(2, 17, 15, 2, 16, 4, False, 5.0, 6.0, 0, 3), torch.float32)
+    given_ = given_._replace(q=given_.q * scale)
+    y, _ = plain.forward(given_)
+    for kind in range(native.kind() + 1):
+        found = in_c(given_, kind)
+        assert all(x.isfinite().all() for x in found)
+        torch.testing.assert_close(found[0], y, rtol=1e-3, atol=1e-3)
+
+
+@built
+@given(
+    sizes=st.tuples(
+        st.integers(1, 3), st.integers(1, 3), st.integers(1, 40), st.sampled_from([1, 3, 8, 16, 20, 33])
+    ),
+    heads_differ=st.booleans(),
+    double=st.booleans(),
+    seed=st.integers(0, 99),
+)
+@settings(derandomize=True, deadline=None, max_examples=150)
+def test_a_step_in_c(sizes: tuple[int, int, int, int], heads_differ: bool, double: bool, seed: int) -> None:
+    """Of slots of which some, or all but one, hold nothing."""
+    B, H, C, d = sizes
+    torch.manual_seed(seed)
+    dtype, M = torch.float64 if double else torch.float32, 4
+    fused = torch.randn(B, H * (d + M + 1), dtype=dtype)  # of which q and near are views, as in acting
+    q, near = fused[:, : H * d].view(B, H, d), fused[:, H * d :].view(B, H, M + 1)
+    k, v = torch.randn(B, H, d, C, dtype=dtype), torch.randn(B, H, C, d, dtype=dtype)
+    mask = torch.rand(B, 2, H if heads_differ else 1, C, dtype=dtype)[:, 1]
+    mask *= torch.rand(B, 1, C) < 0.4
+    mask[..., -1] = 1
+    age = torch.randint(0, M + 1, (B, C))
+    expected = plain.step(q, k, v, near, mask, age)
+    bounds: dict[str, Any] = {} if double else {"rtol": 1e-4, "atol": 2e-5}
+    for kind in range(native.kind() + 1):
+        found = native.step(q, k, v, near, mask, age, kind)
+        torch.testing.assert_close(found, expected, **bounds)
+
+
+def test_asking_for_c_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "_library", lambda: "the package was installed without a C compiler")
+    assert not use_native("auto") and not use_native("plain")
+    with pytest.raises(
+        ValueError, match="attention='native' is not to be had here: the package was installed"
+    ):
+        TransformerMemory(8, heads=2, rule=FixedWindow(4), attention="native")
+
+
+@pytest.mark.parametrize("c", WAYS)
+def test_half_precision_in_half_precision_out(c: bool) -> None:
+    given_ = drawn(Case(2, 9, 15, 2, 16, 4, False, 5.0, 6.0, 0, 3), torch.float32)
+    half = Inputs(*(x.bfloat16() for x in given_[:4]), *given_[4:])
+    y = attend(half, c)
+    assert y.dtype == torch.bfloat16
+    torch.testing.assert_close(y.float(), attend(given_, c), rtol=0.05, atol=0.05)

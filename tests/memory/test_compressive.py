@@ -12,7 +12,7 @@ from memory_harness import D, Runner, assert_close, shake, stepped, unrolled
 from torch import Tensor
 
 from expirespan.memory import Compressive, FixedWindow, Rule, TransformerMemory
-from expirespan.memory.rule import Columns
+from expirespan.memory.rules.rule import Columns
 
 BOTH = pytest.mark.parametrize("run", [stepped, unrolled])
 START = torch.zeros(2, 14, dtype=torch.bool)

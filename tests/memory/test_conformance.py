@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -103,20 +104,20 @@ class Hoarder(Rule):
 
     def __init__(self, inner: Rule) -> None:
         super().__init__()
-        self.inner, self.max_span, self.factor = inner, inner.max_span, inner.factor
+        self.inner, self.max_span, self.factor, self.ramp = inner, inner.max_span, inner.factor, inner.ramp
         self.summaries, self.renewed, self.first_age = inner.summaries, inner.renewed, inner.first_age
 
     def spans(self, h_BSD: Tensor) -> Tensor:
         return self.inner.spans(h_BSD)
 
-    def log_mask(self, span: Tensor, age: Tensor) -> Tensor:
-        return self.inner.log_mask(span, age)
+    def reach(self, span_BK: Tensor) -> Tensor:
+        return self.inner.reach(span_BK)
 
-    def span_cost(self, span_BK: Tensor, age_BTK: Tensor) -> Tensor:
-        return self.inner.span_cost(span_BK, age_BTK)
+    def span_cost(self, span_BK: Tensor, steps: int, ages: Callable[[], Tensor]) -> Tensor:
+        return self.inner.span_cost(span_BK, steps, ages)
 
-    def expired(self, span: Tensor, age: Tensor) -> Tensor:
-        return torch.zeros_like(span - age, dtype=torch.bool)
+    def expired(self, span_BK: Tensor, age_BK: Tensor) -> Tensor:
+        return torch.zeros_like(span_BK - age_BK, dtype=torch.bool)
 
 
 @pytest.mark.parametrize("run", [stepped, unrolled])

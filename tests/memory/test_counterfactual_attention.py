@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expirespan.memory.attention import counterfactual_attention
-from expirespan.memory.expire_span import soft_mask, taught_mask
+from expirespan.memory.rules.mask import soft_mask, taught_mask
 
 
 def inputs(seed: int, B: int, H: int, T: int, K: int, gone: float) -> tuple[torch.Tensor, ...]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from expirespan.memory import ExpireSpan, expiration, is_expired, log_soft_mask, mean_span, soft_mask
-from expirespan.memory.rule import FAR
+from expirespan.memory.rules.rule import FAR
 
 REMAINING = [3.0, 0.5, 0.0, -1.0, -2.0, -4.0, -5.0]
 """With a ramp of 4: in full, in full, in full, 3/4, 1/2, gone, gone."""
@@ -132,16 +132,16 @@ def test_rule_predicts_from_the_state() -> None:
 def test_rule_passes_its_ramp_and_penalty_on() -> None:
     span, age = values(2, 2, 2), values(2, 3, 6)
     rule = ExpireSpan(max_span=8, ramp=4, penalty="ramp")
-    assert rule.log_mask(span, age).tolist() == [0, math.log(0.75), -math.inf]
-    assert rule.expired(span, age).tolist() == [False, False, True]
+    assert soft_mask(rule.reach(span[None]) - age, rule.ramp).tolist() == [[[1, 0.75, 0]]]
+    assert rule.expired(span[None], age[None]).tolist() == [[False, False, True]]
     block_age = torch.tensor([[[3, FAR, 0]]])
-    assert rule.span_cost(values(2, 2, 7)[None], block_age).item() == 2 / 4
-    assert ExpireSpan(max_span=8, ramp=4).span_cost(values(2, 2, 7)[None], block_age).item() == 7
+    assert rule.span_cost(values(2, 2, 7)[None], 1, lambda: block_age).item() == 2 / 4
+    assert ExpireSpan(max_span=8, ramp=4).span_cost(values(2, 2, 7)[None], 1, lambda: block_age).item() == 7
 
 
 @given(span=st.floats(0, 1e6), ramp=st.floats(1e-6, 1e3))
 @settings(derandomize=True, deadline=None)
 def test_a_state_always_reads_itself(span: float, ramp: float) -> None:
     rule = ExpireSpan(max_span=1e6, ramp=ramp)
-    assert rule.log_mask(values(span), values(0)).item() == 0
-    assert not rule.expired(values(span), values(0)).item()
+    assert soft_mask(rule.reach(values(span)[None]), rule.ramp).item() == 1
+    assert not rule.expired(values(span)[None], values(0)[None]).item()

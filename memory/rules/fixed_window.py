@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from expirespan.memory.rule import LONGEST, Rule, require
+from expirespan.memory.rules.rule import LONGEST, Rule, require
 
 
 class FixedWindow(Rule):
@@ -14,8 +13,6 @@ class FixedWindow(Rule):
     ``window`` counts states (int >= 1, or ``math.inf`` for the whole episode). Written as a span it is the
     constant ``window`` - 1: `ExpireSpan` with that span and a ramp going to 0 is the same memory.
     """
-
-    elementwise = True
 
     def __init__(self, window: float) -> None:
         super().__init__()
@@ -29,12 +26,4 @@ class FixedWindow(Rule):
 
     def spans(self, h_BSD: Tensor) -> Tensor:
         """The same life for all."""
-        return h_BSD.new_full(h_BSD.shape[:-1], self.max_span)
-
-    def log_mask(self, span: Tensor, age: Tensor) -> Tensor:
-        """0 within the window, -inf beyond it."""
-        return torch.zeros_like(span - age).masked_fill(self.expired(span, age), -torch.inf)
-
-    def expired(self, span: Tensor, age: Tensor) -> Tensor:
-        """Older than the window."""
-        return age > span.clamp(max=LONGEST)
+        return h_BSD.new_full(h_BSD.shape[:-1], min(self.max_span, LONGEST))

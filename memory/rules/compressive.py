@@ -23,8 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from expirespan.memory.rule import Columns, KeysValues, Rule, Summaries, require
-from expirespan.memory.slots import take_columns
+from expirespan.memory.rules.rule import Columns, KeysValues, Rule, Summaries, require, take_columns
 
 COMPRESSIONS = ("conv", "mean", "max")
 
@@ -34,8 +33,6 @@ class Compressive(Rule):
 
     ``factor``: c, from 1 to ``window``. ``compression``: "conv" (learned; it begins as the mean), "mean" or "max".
     """
-
-    elementwise = True
 
     def __init__(
         self,
@@ -86,14 +83,6 @@ class Compressive(Rule):
     def first_age(self, span: Tensor) -> Tensor:
         """Summaries are read when the first of their states no longer is."""
         return self.window * (span >= self.window)
-
-    def log_mask(self, span: Tensor, age: Tensor) -> Tensor:
-        """0 while it lives, -inf beyond."""
-        return torch.zeros_like(span - age).masked_fill(self.expired(span, age), -torch.inf)
-
-    def expired(self, span: Tensor, age: Tensor) -> Tensor:
-        """Older than its span."""
-        return age > span
 
     def summaries(self, columns: Columns, begin_BK: Tensor, steps: int) -> Summaries:
         """Of the groups whose oldest state leaves the window within the block or right after it: G = steps / c, rounded

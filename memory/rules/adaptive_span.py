@@ -17,12 +17,13 @@ gradient by which they could grow.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-from expirespan.memory.expire_span import expiration, is_expired, log_soft_mask
-from expirespan.memory.rule import Rule, require
+from expirespan.memory.rules.expire_span import expiration
+from expirespan.memory.rules.rule import Rule, require
 
 
 class AdaptiveSpan(Rule):
@@ -57,21 +58,18 @@ class AdaptiveSpan(Rule):
         """The longest reach, for all."""
         return self.reaches().amax().detach().expand(h_BSD.shape[:-1])
 
-    def log_mask(self, span: Tensor, age: Tensor) -> Tensor:
-        """log m of every head.
+    layers_agree = False
+
+    def reach(self, span_BK: Tensor) -> Tensor:
+        """That of every head.
 
         ``span`` is the longest reach unless the state alters it: if shorter, no head reads farther; if longer, all
         read as much farther.
         """
-        z_H11 = self.reaches()[:, None, None]
-        longest = z_H11.detach().amax()
-        reach = torch.where(span < z_H11, span, z_H11) + (span - longest).clamp(min=0)
-        return log_soft_mask(reach - age, self.ramp)
+        z_H1 = self.reaches()[:, None]
+        longest, span_B1K = z_H1.detach().amax(), span_BK[:, None]
+        return torch.where(span_B1K < z_H1, span_B1K, z_H1) + (span_B1K - longest).clamp(min=0)
 
-    def expired(self, span: Tensor, age: Tensor) -> Tensor:
-        """Past the end of the ramp of the head that reads farthest."""
-        return is_expired(span - age, self.ramp)
-
-    def span_cost(self, span_BK: Tensor, age_BTK: Tensor) -> Tensor:
+    def span_cost(self, span_BK: Tensor, steps: int, ages: Callable[[], Tensor]) -> Tensor:
         """Mean reach of the heads."""
         return self.reaches().mean()

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from expirespan.memory.rules.mask import is_expired
+
 
 def require(ok: bool, name: str, value: object, expected: str) -> None:
     """Raise a ValueError that names the argument, the value given and what is expected."""
@@ -28,6 +30,13 @@ class Columns(NamedTuple):
     place_BK: Tensor
     episode_BK: Tensor
     span_BK: Tensor
+
+
+def take_columns(tensor: Tensor, order_BS: Tensor) -> Tensor:
+    """Columns ``order_BS`` of each row of a tensor (B, [H,] C, D)."""
+    index = order_BS[..., None] if tensor.dim() == 3 else order_BS[:, None, :, None]
+    shape = (*tensor.shape[:-2], order_BS.shape[1], tensor.shape[-1])
+    return tensor.gather(-2, index.expand(shape))
 
 
 class Summaries(NamedTuple):
@@ -68,9 +77,8 @@ class Rule(nn.Module, ABC):
     factor = 0
     """States that a summary stands for; 0 if there are none."""
 
-    elementwise = False
-    """Whether `log_mask`, `expired` and `first_age` depend, element by element, on span and age alone, whatever the
-    tensors' shape, and give -inf and True for an age of `FAR`, whatever the span. Then one call serves all layers."""
+    ramp = 1.0
+    """Steps over which a memory past its reach fades, > 0. With 1 it is read in full until it is gone."""
 
     def attach(self, width: int, heads: int = 1) -> None:
         """Create the parameters for a layer of that ``width`` and number of ``heads``, if the rule has any."""
@@ -81,24 +89,26 @@ class Rule(nn.Module, ABC):
 
     @abstractmethod
     def spans(self, h_BSD: Tensor) -> Tensor:
-        """Spans (B, S) in steps of memories with normalised states ``h``; may be infinite."""
+        """Spans (B, S) in steps of memories with normalised states ``h``, at most `LONGEST`."""
 
-    @abstractmethod
-    def log_mask(self, span: Tensor, age: Tensor) -> Tensor:
-        """What is added to the attention scores: 0 readable, -inf not at all.
+    layers_agree = True
+    """Whether `reach` depends on nothing but the span. Then one call serves all layers, with an axis for them."""
 
-        ``span`` (B, 1, 1, K) and ``age`` (B, 1, T, K) are broadcast. The axis of size 1 is that of the heads: a rule
-        under which heads differ returns (B, H, T, K).
+    def reach(self, span_BK: Tensor) -> Tensor:
+        """How far back memories of that span are read in full, in steps, (B, H, K), or (B, 1, K) where heads agree.
+
+        A memory of age a is read with the mask clamp(1 + (reach - a) / ramp, 0, 1), and deleted once it has `expired`.
         """
+        return span_BK.unsqueeze(-2)
 
-    @abstractmethod
-    def expired(self, span: Tensor, age: Tensor) -> Tensor:
-        """True where a memory is unreadable, for all heads, at this age and at every greater one."""
+    def expired(self, span_BK: Tensor, age_BK: Tensor) -> Tensor:
+        """(B, K) True where a memory is unreadable, for all heads, at this age and at every greater one."""
+        return is_expired(self.reach(span_BK).amax(-2) - age_BK, self.ramp)
 
-    def span_cost(self, span_BK: Tensor, age_BTK: Tensor) -> Tensor:
-        """Penalty (scalar, in steps) of the T states written last; 0 for rules that learn no spans.
+    def span_cost(self, span_BK: Tensor, steps: int, ages: Callable[[], Tensor]) -> Tensor:
+        """Penalty (scalar, in steps) of the ``steps`` T states written last; 0 for rules that learn no spans.
 
-        Ages are `FAR` where a query does not see a memory.
+        ``ages`` gives those (B, T, K) at which each query sees each memory, `FAR` where it does not.
         """
         return span_BK.new_zeros(())
 

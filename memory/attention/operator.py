@@ -1,0 +1,125 @@
+"""The operator ``expirespan::attend``: attention over memories that expire, computed by what suits the device.
+
+`plain.py` is its definition and runs anywhere; `native.py` runs C on CPUs. Compilers see one operator.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from expirespan.memory.attention import native, plain
+from expirespan.memory.attention.plain import Inputs
+from expirespan.memory.attention.sight import Sight
+
+KERNELS = ("auto", "native", "plain")
+"""How attention is computed: in C where that is built and tensors are on the CPU ("auto"), or always in one way."""
+
+
+def use_native(attention: str) -> bool:
+    """Whether C is to compute it on CPUs. ``attention``: one of `KERNELS`.
+
+    Raises:
+        ValueError: it is asked for and there is none.
+    """
+    if attention == "native" and not native.available():
+        raise ValueError(
+            f"attention='native' is not to be had here: {native.why_not()}; choose 'auto' or 'plain'"
+        )
+    return attention != "plain" and native.available()
+
+
+def attend(inputs: Inputs, c: bool) -> Tensor:
+    """y (B, T, H, d): what each query reads, in the dtype of ``q``. ``c``: in C, where tensors are on a CPU."""
+    q, k, v, near, reach, sight, ramp = inputs
+    q, k, v, near = (
+        x.to(reach.dtype) for x in (q, k, v, near)
+    )  # half precision is that of the products around
+    place, begin, youngest, before = sight
+    y: Tensor = _attend(q, k, v, near, reach, place, begin, youngest, before, ramp, c)[0]
+    return y.to(inputs.q.dtype)
+
+
+def attend_step(q: Tensor, k: Tensor, v: Tensor, near: Tensor, mask: Tensor, age: Tensor, c: bool) -> Tensor:
+    """What acting reads, see `plain.step`; without gradient. Compilers see what it consists of."""
+    if not c or torch.compiler.is_compiling() or not _fit_for_c(q, k, v, near, mask):
+        return plain.step(q, k, v, near, mask, age)
+    return native.step(q, k, v, near, mask, age)
+
+
+def _fit_for_c(*tensors: Tensor) -> bool:
+    first = tensors[0]
+    known = first.dtype in (torch.float32, torch.float64) and first.device.type == "cpu"
+    return known and all(tensor.dtype == first.dtype for tensor in tensors)
+
+
+def _way(c: bool, q: Tensor) -> Any:
+    return native if c and _fit_for_c(q) else plain
+
+
+@torch.library.custom_op("expirespan::attend", mutates_args=())
+def _attend(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    near: Tensor,
+    reach: Tensor,
+    place: Tensor,
+    begin: Tensor,
+    youngest: Tensor | None,
+    before: int,
+    ramp: float,
+    c: bool,
+) -> tuple[Tensor, Tensor]:
+    inputs = Inputs(q, k, v, near, reach, Sight(place, begin, youngest, before), ramp)
+    y, log_total = _way(c, q).forward(inputs)
+    return y, log_total
+
+
+@_attend.register_fake
+def _(q: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
+    B, T, H, d = q.shape
+    return q.new_empty(B, T, H, d), q.new_empty(B, H, T)
+
+
+@torch.library.custom_op("expirespan::attend_backward", mutates_args=())
+def _attend_backward(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    near: Tensor,
+    reach: Tensor,
+    place: Tensor,
+    begin: Tensor,
+    youngest: Tensor | None,
+    before: int,
+    ramp: float,
+    c: bool,
+    y: Tensor,
+    log_total: Tensor,
+    dy: Tensor,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    inputs = Inputs(q, k, v, near, reach, Sight(place, begin, youngest, before), ramp)
+    grads = _way(c, q).backward(inputs, y, log_total, dy)
+    return grads[0], grads[1], grads[2], grads[3], grads[4]
+
+
+@_attend_backward.register_fake
+def _(q: Tensor, k: Tensor, v: Tensor, near: Tensor, reach: Tensor, *_: Any) -> tuple[Tensor, ...]:
+    return tuple(x.new_empty(x.shape) for x in (q, k, v, near, reach))
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    ctx.save_for_backward(*inputs[:8], *output)
+    ctx.rest = inputs[8:]
+
+
+def _differentiate(ctx: Any, dy: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+    *tensors, y, log_total = ctx.saved_tensors
+    grads = _attend_backward(*tensors, *ctx.rest, y, log_total, dy)
+    return *grads, *[None] * 6
+
+
+_attend.register_autograd(_differentiate, setup_context=_keep)

@@ -1,0 +1,17 @@
+"""Agents learn on a device other than the host, and the host does not wait for it more often than it must.
+
+PyTorch takes one device in name only per process and keeps it, so a process of its own runs `on_labelled_device.py`.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+
+def test_agents_on_a_labelled_device():
+    cases = Path(__file__).with_name("on_labelled_device.py")
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    command = [sys.executable, "-m", "pytest", "-n", "0", "-p", "no:cacheprovider", cases]
+    done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
