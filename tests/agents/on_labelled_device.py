@@ -8,6 +8,7 @@ import torch as th
 
 from expirespan.agents import Forgetting, MemoryA2C, MemoryPPO
 from expirespan.memory import MEMORIES, Rule, block, transformer_layer
+from expirespan.memory.attention import native
 from expirespan.memory.slots import Slots
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -34,6 +35,12 @@ def minibatches(agent_class):
 
 def weights(agent):
     return {name: weight.cpu() for name, weight in agent.policy.state_dict().items()}
+
+
+@pytest.fixture(autouse=True)
+def attention_by_pytorch(monkeypatch):
+    """On the CPU it would be in C, which rounds otherwise."""
+    monkeypatch.setattr(native, "available", lambda: False)
 
 
 @pytest.fixture
