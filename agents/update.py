@@ -23,7 +23,7 @@ from expirespan.agents.rollout import RolloutAlgorithm
 from expirespan.memory import TransformerMemory
 
 NORM = "the norm of the gradient"
-MEMORY = "expire/forgetting_memory"
+MEMORY, SHARE = "expire/forgetting_memory", "expire/price_share"
 DECISIVE = {
     "train/loss": "the loss",
     "expire/forgetting_kl": "the divergence in the lesson in forgetting",
@@ -113,7 +113,8 @@ class UpdatingAlgorithm(RolloutAlgorithm):
         found = self._read(logs)
         if self._lesson is not None and MEMORY in found:
             full = alpha >= getattr(self.span_penalty, "coef", alpha)
-            self._lesson.price_decay.update(float(np.mean(found[MEMORY])), full)
+            share = float(np.mean(found[SHARE])) if full else 0.0
+            self._lesson.price_decay.update(float(np.mean(found[MEMORY])), share)
         self._log_update(found, alpha, score)
 
     def _objective(self, batch: SegmentBatch, alpha: float) -> Objective:
@@ -141,7 +142,7 @@ class UpdatingAlgorithm(RolloutAlgorithm):
             logs["train/reconstruction_loss"] = auxiliary
         logs["train/loss"] = loss
         if lesson is not None:
-            logs |= {"expire/forgetting_kl": lesson.kl, MEMORY: lesson.memory}
+            logs |= {"expire/forgetting_kl": lesson.kl, MEMORY: lesson.memory, SHARE: lesson.share}
         return Objective(loss, {name: value.detach() for name, value in logs.items()}, lesson)
 
     def _descend(self, objective: Objective, fine: th.Tensor) -> th.Tensor:

@@ -73,6 +73,7 @@ for _i, _floor in enumerate(FLOORS):
             "envs",
             "memory",
             "memory/rules",
+            "memory/attention",
             *_lower,
         }
 PACKAGES = ("memory", "agents", "envs", "experiments")

@@ -88,11 +88,13 @@ EMA_DECAY = 0.9
 
 class LessonGradient(NamedTuple):
     """``kl``: divergence in nats, summed over the steps of an episode, mean over the episodes of the segments (those
-    that only begin or end there too). ``memory``: the mean life of the memories read, span and ramp, in steps,
-    summed over the layers. Per layer, what its predictor read and the gradient of the lesson in its spans.
+    that only begin or end there too). ``share``: of the price that this divergence leaves, within [0, 1]. ``memory``:
+    the mean life of the memories read, span and ramp, in steps, summed over the layers. Per layer, what its predictor
+    read and the gradient of the lesson in its spans.
     """
 
     kl: th.Tensor
+    share: th.Tensor
     memory: th.Tensor
     readings: list[list[Reading]]
     grads: list[tuple[th.Tensor, ...]]
@@ -147,16 +149,15 @@ class Lesson:
         divergence = kl_nT.detach().sum() / (n + batch.episode_starts[:, 1:].sum())
         kl = kl_nT.mean()
         self.episode_kl = EMA_DECAY * self.episode_kl + (1 - EMA_DECAY) * divergence
-        priced = (
-            alpha * self.price_decay.factor * (1 - self.episode_kl / self.settings.tolerance).clamp(min=0)
-        )
+        share = (1 - self.episode_kl / self.settings.tolerance).clamp(min=0)
+        priced = alpha * self.price_decay.factor * share
         price = th.stack([_mean(layer, lambda e: e.clamp(min=TINY).log()) for layer in readings]).sum()
         with th.no_grad():
             spans = th.stack([_mean(layer, lambda e: e) for layer in readings]).sum()
         memory = spans + sum(rule.ramp for rule in self.rules)
         flat = iter(th.autograd.grad(kl + priced * price, [r.span_BK for layer in readings for r in layer]))
         grads = [tuple(next(flat) for _ in layer) for layer in readings]
-        return LessonGradient(divergence, memory, readings, grads)
+        return LessonGradient(divergence, share, memory, readings, grads)
 
     def learn(self, lesson: LessonGradient, fine: th.Tensor | bool = True, pace: float = 1.0) -> None:
         """Take one step on the spans, at the ``pace`` of `Forgetting`, none where not ``fine``.

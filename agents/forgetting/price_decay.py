@@ -25,19 +25,18 @@ class PriceDecay:
     factor: float = 1.0
     least: float = math.inf
 
-    def update(self, memory: float, full: bool = True) -> None:
+    def update(self, memory: float, share: float = 1.0) -> None:
         """Take in a rollout's ``memory``: the mean life of a memory (span and ramp, in steps), summed over layers.
 
-        Nothing changes unless the price was ``full``: one that setbacks have lowered may lower memory later.
+        ``share``: of the price that was asked, within [0, 1]. Where divergence or setbacks left none, memory could not
+        have become less because of it, and nothing changes.
         """
-        if not full:
-            return
-        if memory < PROGRESS * self.least:
+        if share > 0 and memory < PROGRESS * self.least:
             self.least = memory
             self.factor = min(1.0, GROWTH * self.factor)
         else:
-            self.least *= RELAX
-            self.factor *= DECAY
+            self.least *= RELAX**share
+            self.factor *= DECAY**share
 
     def state_dict(self) -> dict[str, float]:
         """For a checkpoint."""

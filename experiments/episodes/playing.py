@@ -15,7 +15,7 @@ from gymnasium.vector.utils import batch_space
 
 from expirespan.envs import ORACLES
 from expirespan.experiments.episodes.cue_retention import CueMeter, Retention
-from expirespan.experiments.making.agents import Agent, memory_policy, rules
+from expirespan.experiments.making.agents import Agent, memory_policy, ramps
 from expirespan.experiments.making.envs import make_envs
 from expirespan.experiments.settings import Env
 from expirespan.experiments.settings.errors import UserError
@@ -43,7 +43,7 @@ class PolicyPlayer:
         self.agent, self.deterministic = agent, deterministic
         self.policy = memory_policy(agent)
         self._state = self.policy.initial_state(num_envs)
-        self._ramps = [getattr(rule, "ramp", 0.0) for rule in rules(agent)]
+        self._ramps = ramps(agent)
         self._rows = np.arange(num_envs)
         space = batch_space(agent.action_space, num_envs)
         space.seed(0)

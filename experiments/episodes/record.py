@@ -17,7 +17,7 @@ from gymnasium import spaces
 from expirespan.experiments.episodes.frames import Frames, ImageOf, as_picture
 from expirespan.experiments.episodes.playing import select
 from expirespan.experiments.episodes.trace import EpisodeTrace
-from expirespan.experiments.making.agents import Agent, max_spans, memory_policy, rules
+from expirespan.experiments.making.agents import Agent, max_spans, memory_policy, ramps, rules
 from expirespan.experiments.making.envs import creator, make_envs, metadata_of, registered
 from expirespan.experiments.settings import Env
 from expirespan.experiments.settings.errors import UserError
@@ -83,7 +83,7 @@ def _record(agent: Agent, env: Env, seed: int, recipe: str, deterministic: bool)
             "settings": env.parameters,
             "seed": seed,
             "success": bool(final["is_success"][0]) if "is_success" in final else None,
-            "ramp": getattr(rules(agent)[0], "ramp", 0) if rules(agent) else None,
+            "ramp": ramps(agent)[0] if rules(agent) else None,
             "max_span": max_spans(agent),
             "trained_steps": agent.num_timesteps,
             "recipe": recipe,

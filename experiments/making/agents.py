@@ -108,6 +108,11 @@ def rules(agent: Agent) -> list[Any]:
     return list(getattr(agent.policy.memory, "rules", []))
 
 
+def ramps(agent: Agent) -> list[float]:
+    """Steps for which what each layer keeps is read beyond its span: 0 under rules that give all the same."""
+    return [rule.ramp if rule.span_parameters() else 0.0 for rule in rules(agent)]
+
+
 def check_device(device: str) -> str:
     """The device, if there is one of that name.
 

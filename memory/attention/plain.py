@@ -28,7 +28,7 @@ IN_CACHE = 1 << 19
 
 class Inputs(NamedTuple):
     """``q`` (B, T, H, d), ``k`` and ``v`` (B, K, H, d); ``near`` (B, T, H, M): scores by age; ``reach`` (B, 1 or H, K),
-    in 32 bits or more.
+    in 32 bits or more, at most `LONGEST`.
     """
 
     q: Tensor

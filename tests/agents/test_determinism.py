@@ -63,7 +63,7 @@ SPANS = {
 }
 EXPIRE = {"expire/penalty", "expire/penalty_coef", "expire/score", *SPANS}
 
-LESSON = {"expire/forgetting_kl", "expire/forgetting_memory", "expire/price_factor"}
+LESSON = {"expire/forgetting_kl", "expire/forgetting_memory", "expire/price_factor", "expire/price_share"}
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from expirespan.memory import FixedWindow, TransformerMemory, log_soft_mask
 from expirespan.memory.attention import Inputs, Sight, attend, native, plain, scores, use_native, weights
-from expirespan.memory.rules.rule import FAR
+from expirespan.memory.rules.rule import FAR, LONGEST
 
 
 class Case(NamedTuple):
@@ -50,14 +50,14 @@ CASES = st.builds(
 
 
 def drawn(case: Case, dtype: torch.dtype = torch.float64) -> Inputs:
-    """Memories of random places, some absent, and a block in which episodes begin; one reach is infinite."""
+    """Memories of random places, some absent, and a block in which episodes begin; one reach is the longest."""
     B, T, S, H, d, M, heads_differ, longest, ramp, G, seed = case
     torch.manual_seed(seed)
     K = S + T + G
     q, kv = torch.randn(B, T, H, d, dtype=dtype), torch.randn(B, K, 2, H, d, dtype=dtype)
     near = torch.randn(H, B * T, M, dtype=dtype).transpose(0, 1).unflatten(0, (B, T))
     reach = torch.rand(B, H if heads_differ else 1, K, dtype=dtype) * longest
-    reach[0, 0, 0] = math.inf
+    reach[0, 0, 0] = LONGEST
     before = -1 - torch.stack([torch.randperm(S + 30)[:S] for _ in range(B)])
     before[torch.rand(B, S) < 0.2] = -FAR
     place = torch.cat([before, torch.arange(T).expand(B, -1), torch.randint(-20, T, (B, G))], 1)

@@ -105,6 +105,7 @@ class Hoarder(Rule):
     def __init__(self, inner: Rule) -> None:
         super().__init__()
         self.inner, self.max_span, self.factor, self.ramp = inner, inner.max_span, inner.factor, inner.ramp
+        self.layers_agree = inner.layers_agree
         self.summaries, self.renewed, self.first_age = inner.summaries, inner.renewed, inner.first_age
 
     def spans(self, h_BSD: Tensor) -> Tensor:

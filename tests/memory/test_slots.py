@@ -20,11 +20,10 @@ Rows = list[list[float]]
 
 
 def tensors(numbers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """h (B, [S,] D), k and v (B, H, [S,] d): all told apart by number, environment and head."""
+    """h (B, [S,] D), k (B, H, d[, S]) and v (B, H, [S,] d): all told apart by number, environment and head."""
     h = torch.stack([numbers, -numbers], -1)
     head = torch.tensor([10.0, 20.0]).view(1, H, *[1] * numbers.dim())
-    k = numbers[:, None, ..., None] + head
-    return h, k, k + 0.5
+    return h, numbers[:, None, None] + head, numbers[:, None, ..., None] + head + 0.5
 
 
 def empty(keys: bool = True) -> Slots:
@@ -49,7 +48,7 @@ def add(slots: Slots, number: int) -> Slots:
         at = slot - slots.lead(i)
         store.h[i][:, at] = h
         if store.kv:
-            store.kv[i][0][:, :, at], store.kv[i][1][:, :, at] = k, v
+            store.kv[i][0][..., at], store.kv[i][1][:, :, at] = k, v
     store.used = slot + 1
     return replace(slots, birth_BLC=birth, used=slot + 1)
 
@@ -73,7 +72,8 @@ def rows(slots: Slots, layer: int = 0) -> Rows:
         assert torch.equal(span_BS[env, here], numbers / 2)
         assert torch.equal(birth_BS[env, here], numbers.long())
         if slots.acts:
-            k, v = (t[env, :, here, 0] for t in slots.store.kv[layer])
+            keys, values = slots.store.kv[layer]
+            k, v = keys[env, :, 0, here], values[env, :, here, 0]
             assert torch.equal(k, torch.stack([numbers + 10, numbers + 20]))
             assert torch.equal(v, k + 0.5)
         found.append([round(number, 1) for number in numbers.tolist()])

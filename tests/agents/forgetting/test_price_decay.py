@@ -40,11 +40,18 @@ def test_progress_brings_it_back():
     assert decay.factor == 1
 
 
-def test_a_lowered_price_tells_nothing():
+def test_without_a_price_nothing_is_learned_of_it():
     decay = after(20.0)
-    for _ in range(30):
-        decay.update(20.0, full=False)
+    for memory in (20.0, 30.0, 1.0):
+        decay.update(memory, share=0.0)
     assert decay == after(20.0)
+
+
+def test_a_part_of_the_price_counts_as_a_part_of_a_rollout():
+    decay, whole = after(20.0), after(20.0, 20.0)
+    for _ in range(4):
+        decay.update(20.0, share=0.25)
+    assert decay.factor == pytest.approx(whole.factor) and decay.least == pytest.approx(whole.least)
 
 
 def test_it_is_kept_in_a_checkpoint():
