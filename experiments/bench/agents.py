@@ -1,98 +1,154 @@
-"""Training speed of agents on the corridor, and what their rollouts hold, side by side in one process.
+"""Training speed of agents on corridors, and what their rollouts hold, side by side.
 
 Every agent has the same rollouts, epochs, minibatches and widths. Rounds alternate between agents, so that other
-work on the machine affects all of them; the median round counts. MemoryPPO's memories last nearly as long as they
-can, as before training, or ("forgetful") for a step and a ramp of 8, as once it has learned what not to keep.
-``predict`` is that of one environment, well into an episode.
+work on the machine affects all of them, and are compared in pairs; the median counts. Our memories last nearly as long
+as they can, as before training, or ("forgetful") for a step and a ramp of 8, as once it is learned what not to keep.
+
+Where RecurrentPPO is at its best depends on where episodes end: a minibatch in which none begins is one call of the
+LSTM, any other a loop over its steps. So there are workloads of short and long corridors, small and large minibatches,
+and rounds within which no episode ended are told apart.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
 import numpy as np
 import torch
-from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
-from expirespan.agents import MemoryA2C, MemoryPPO, SB3VecEnv
 from expirespan.experiments.bench.options import AgentsOptions as Options
-from expirespan.experiments.making.envs import make_envs
-from expirespan.experiments.settings import CorridorSettings
-from expirespan.experiments.settings.errors import UserError, unknown
+from expirespan.experiments.bench.rivals import REFERENCES, Elsewhere, Here, makers
+from expirespan.experiments.bench.served import Round
+from expirespan.experiments.settings.errors import UserError
 
-REFERENCE = "RecurrentPPO"
-REFERENCES = {"ppo": REFERENCE, "a2c": "A2C"}
-"""What each algorithm is compared with."""
-LEAST_STEPS = 4000
-"""Environment steps of a round, if a rollout is shorter."""
 WARM_UP = 150
 """Steps of an episode before ``predict`` is timed."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """``steps_per_second``: median over ``rounds``; ``ratio`` to that of ``reference``; ``bytes_per_step`` of the
-    rollout; ``predict_ms``: median of as many rounds.
+    """Of an agent in a workload.
+
+    ``steps_per_second``: median over ``rounds``. ``ratio``: median, least and greatest over the rounds, of its speed to
+    that of ``reference`` in the same round. ``without_ends``: the same of the rounds within which, with neither agent,
+    an episode ended; None if there was none. ``predict_ms``: median of as many rounds, of one environment well into an
+    episode. ``bytes_per_step`` of the rollout. Both are None for agents of another process.
     """
 
+    corridor: str
+    batch_size: int
     agent: str
     reference: str
     steps_per_second: float
-    ratio: float
-    bytes_per_step: float
-    predict_ms: float
+    ratio: tuple[float, float, float]
+    without_ends: tuple[float, float, float] | None
+    predict_ms: float | None
+    bytes_per_step: float | None
     rounds: list[float]
+    ends: list[bool]
 
 
 def run(options: Options) -> list[Row]:
-    """Measure every agent.
+    """Measure every agent in every workload.
 
     Raises:
-        UserError: sb3-contrib is not installed, or a number is not positive.
+        UserError: sb3-contrib is not installed, a number is not positive, a corridor is not LOW-HIGH, or the other
+            checkout fails.
     """
-    for name in ("num_envs", "n_steps", "epochs", "batch_size", "width", "layers", "rounds", "threads"):
+    for name in ("num_envs", "n_steps", "epochs", "width", "layers", "rounds", "threads"):
         if getattr(options, name) < 1:
             raise UserError(f"{name.replace('_', '-')}={getattr(options, name)}: expected at least 1")
-    if options.algorithm not in MAKERS:
-        raise unknown("algorithm", options.algorithm, MAKERS)
-    torch.set_num_threads(options.threads)
-    reference = REFERENCES[options.algorithm]
-    agents = {name: make(options) for name, make in MAKERS[options.algorithm].items()}
-    speeds: dict[str, list[float]] = {name: [] for name in agents}
-    times: dict[str, list[float]] = {name: [] for name in agents}
-    for _ in range(options.rounds + 1):
-        for name, agent in agents.items():
-            speeds[name].append(_steps_per_second(agent))
-            times[name].append(_predict_ms(agent))
-    median_of = {name: median(rounds[1:]) for name, rounds in speeds.items()}
-    return [
-        Row(
-            agent=name,
-            reference=reference,
-            steps_per_second=median_of[name],
-            ratio=median_of[name] / median_of[reference],
-            bytes_per_step=bytes_per_step(agents[name]),
-            predict_ms=median(times[name][1:]),
-            rounds=rounds[1:],
+    if min(options.batch_sizes, default=0) < 1:
+        raise UserError(f"batch-sizes={options.batch_sizes}: expected numbers of at least 1")
+    if options.version is not None and not (options.version / "memory").is_dir():
+        raise UserError(
+            f"version={options.version}: expected a checkout of expirespan, with its folder memory/"
         )
-        for name, rounds in speeds.items()
-    ]
+    torch.set_num_threads(options.threads)
+    lengths = [_lengths(corridor) for corridor in options.corridors]
+    batches = options.batch_sizes if options.algorithm == "ppo" else (options.num_envs * options.n_steps,)
+    return [row for pair in lengths for batch in batches for row in _workload(options, pair, batch)]
+
+
+def _lengths(corridor: str) -> tuple[int, int]:
+    low, _, high = corridor.partition("-")
+    if not (low.isdigit() and high.isdigit() and 3 <= int(low) <= int(high)):
+        raise UserError(
+            f"corridors={corridor!r}: expected LOW-HIGH, lengths of at least 3 cells, such as 3-200"
+        )
+    return int(low), int(high)
+
+
+def _workload(options: Options, corridor: tuple[int, int], batch_size: int) -> list[Row]:
+    reference = REFERENCES[options.algorithm]
+    rivals: dict[str, Here | Elsewhere] = {}
+    try:
+        for name, make in makers(options, corridor, batch_size).items():
+            rivals[name] = make()
+        rounds: dict[str, list[Round]] = {name: [] for name in rivals}
+        times: dict[str, list[float]] = {name: [] for name in rivals}
+        for _ in range(options.rounds + 1):
+            for name, rival in rivals.items():
+                rounds[name].append(rival.round())
+                if isinstance(rival, Here):
+                    times[name].append(_predict_ms(rival.agent))
+    finally:
+        for rival in rivals.values():
+            if isinstance(rival, Elsewhere):
+                rival.close()
+    rows = []
+    for name, rival in rivals.items():
+        agent = rival.agent if isinstance(rival, Here) else None
+        own, theirs = rounds[name][1:], rounds[reference][1:]
+        ratios = [a.steps_per_second / b.steps_per_second for a, b in zip(own, theirs, strict=True)]
+        quiet = [ratio for ratio, a, b in zip(ratios, own, theirs, strict=True) if not a.ends and not b.ends]
+        rows.append(
+            Row(
+                corridor="-".join(map(str, corridor)),
+                batch_size=batch_size,
+                agent=name,
+                reference=reference,
+                steps_per_second=median(r.steps_per_second for r in own),
+                ratio=_spread(ratios),
+                without_ends=_spread(quiet) if quiet else None,
+                predict_ms=median(times[name][1:]) if agent is not None else None,
+                bytes_per_step=bytes_per_step(agent) if agent is not None else None,
+                rounds=[r.steps_per_second for r in own],
+                ends=[r.ends for r in own],
+            )
+        )
+    return rows
+
+
+def _spread(ratios: list[float]) -> tuple[float, float, float]:
+    return median(ratios), min(ratios), max(ratios)
 
 
 def table(rows: list[Row]) -> str:
-    """The rows for people."""
+    """The rows for people, a block for each workload."""
     beside = f"x {rows[0].reference}"
-    lines = [f"{'agent':<22}{'steps/s':>10}{beside:>16}{'ms per predict':>18}{'rollout bytes per step':>25}"]
-    lines += [
-        f"{r.agent:<22}{r.steps_per_second:>10,.0f}{r.ratio:>16.2f}{r.predict_ms:>18.2f}{r.bytes_per_step:>25,.0f}"
-        for r in rows
-    ]
-    return "\n".join(lines)
+    quiet = "without ends"
+    head = f"{'agent':<34}{'steps/s':>9}  {beside:<22}{quiet:<22}{'ms per predict':>14}{'bytes per step':>16}"
+    lines, workload = [], None
+    for row in rows:
+        if (row.corridor, row.batch_size) != workload:
+            workload = row.corridor, row.batch_size
+            lines += ["" if lines else None, f"corridors of {workload[0]} cells, batch {workload[1]}", head]
+        times = "" if row.predict_ms is None else f"{row.predict_ms:.2f}"
+        held = "" if row.bytes_per_step is None else f"{row.bytes_per_step:,.0f}"
+        lines.append(
+            f"{row.agent:<34}{row.steps_per_second:>9,.0f}  {_shown(row.ratio):<22}{_shown(row.without_ends):<22}"
+            f"{times:>14}{held:>16}"
+        )
+    return "\n".join(line for line in lines if line is not None)
+
+
+def _shown(spread: tuple[float, float, float] | None) -> str:
+    return "" if spread is None else f"{spread[0]:.2f} ({spread[1]:.2f}-{spread[2]:.2f})"
 
 
 def bytes_per_step(agent: OnPolicyAlgorithm) -> float:
@@ -111,13 +167,6 @@ def _nbytes(value: Any) -> int:
     return _nbytes(value.state_dict()) if hasattr(value, "state_dict") else 0
 
 
-def _steps_per_second(agent: OnPolicyAlgorithm) -> float:
-    """Of rollouts with their updates."""
-    before, began = agent.num_timesteps, time.perf_counter()
-    agent.learn(max(agent.n_steps * agent.n_envs, LEAST_STEPS), reset_num_timesteps=False, log_interval=10**9)
-    return (agent.num_timesteps - before) / (time.perf_counter() - began)
-
-
 def _predict_ms(agent: OnPolicyAlgorithm, calls: int = 50) -> float:
     last: Any = agent._last_obs
     observation, state = last[:1], None
@@ -128,69 +177,3 @@ def _predict_ms(agent: OnPolicyAlgorithm, calls: int = 50) -> float:
             began = time.perf_counter()
         _, state = agent.predict(observation, state, episode_start=none, deterministic=True)
     return 1e3 * (time.perf_counter() - began) / calls
-
-
-def _arguments(options: Options, **policy: Any) -> dict[str, Any]:
-    heads = [options.width, options.width]
-    envs = make_envs(CorridorSettings(max_length=options.max_length), options.num_envs)
-    return {
-        "policy": "MlpPolicy",
-        "env": SB3VecEnv(envs, info_keys=()),
-        "n_steps": options.n_steps,
-        **(
-            {"batch_size": options.batch_size, "n_epochs": options.epochs}
-            if options.algorithm == "ppo"
-            else {}
-        ),
-        "policy_kwargs": {"net_arch": heads} | policy,
-        "device": "cpu",
-        "seed": 0,
-    }
-
-
-def _with_memory(options: Options, **more: Any) -> OnPolicyAlgorithm:
-    memory = {"width": options.width, "layers": options.layers, "max_span": options.max_span} | more
-    kind = MemoryPPO if options.algorithm == "ppo" else MemoryA2C
-    return kind(**_arguments(options, memory="expire_span", memory_kwargs=memory))
-
-
-def _forgetful(options: Options) -> OnPolicyAlgorithm:
-    return _with_memory(options, init_fraction=1 / options.max_span, ramp=8)
-
-
-def _plain(options: Options) -> OnPolicyAlgorithm:
-    return (PPO if options.algorithm == "ppo" else A2C)(**_arguments(options))
-
-
-def recurrent_ppo() -> Any:
-    """The class `RecurrentPPO`.
-
-    Raises:
-        UserError: sb3-contrib is not installed.
-    """
-    try:
-        from sb3_contrib import RecurrentPPO
-    except ImportError as error:
-        raise UserError(
-            f"the comparison needs sb3-contrib: {error}; pip install 'sb3-contrib>=2.9,<3'"
-        ) from error
-    return RecurrentPPO
-
-
-def _recurrent_ppo(options: Options) -> OnPolicyAlgorithm:
-    agent: OnPolicyAlgorithm = recurrent_ppo()(
-        **_arguments(options, lstm_hidden_size=options.width) | {"policy": "MlpLstmPolicy"}
-    )
-    return agent
-
-
-MAKERS: dict[str, dict[str, Callable[[Options], OnPolicyAlgorithm]]] = {
-    "ppo": {
-        "MemoryPPO": _with_memory,
-        "MemoryPPO, forgetful": _forgetful,
-        "PPO": _plain,
-        REFERENCE: _recurrent_ppo,
-    },
-    "a2c": {"MemoryA2C": _with_memory, "MemoryA2C, forgetful": _forgetful, "A2C": _plain},
-}
-"""Agents of each algorithm by the names in the table."""

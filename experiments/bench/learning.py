@@ -21,8 +21,8 @@ from torch import nn
 from tqdm import tqdm
 
 from expirespan.agents import SB3VecEnv
-from expirespan.experiments.bench.agents import REFERENCE, recurrent_ppo
 from expirespan.experiments.bench.options import LearningOptions as Options
+from expirespan.experiments.bench.rivals import REFERENCE, recurrent_ppo
 from expirespan.experiments.making.agents import make_agent
 from expirespan.experiments.making.envs import make_envs, make_training_env
 from expirespan.experiments.recipes import RECIPES

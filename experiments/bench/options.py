@@ -20,23 +20,27 @@ class AgentsOptions:
 
     algorithm: Literal["ppo", "a2c"] = "ppo"
     """What is compared: PPO with sb3-contrib's RecurrentPPO, or A2C with SB3's."""
+    corridors: tuple[str, ...] = ("3-200", "190-200")
+    """Lengths of corridors, a workload each: many episodes end within a rollout, or few."""
+    batch_sizes: tuple[int, ...] = (512, 2048)
+    """Steps per minibatch, a workload each; of A2C the whole rollout."""
+    memories: bool = False
+    """Also our other memories."""
+    version: Path | None = None
+    """Checkout of another version of expirespan, whose agents take part."""
     num_envs: int = 64
     """Environments side by side."""
     n_steps: int = 128
     """Steps of every environment between updates."""
     epochs: int = 3
     """Passes over each rollout; A2C makes one."""
-    batch_size: int = 2048
-    """Steps per minibatch; of A2C the whole rollout."""
     width: int = 64
     """Size of states: of the memory, the LSTM and the layers of the heads."""
     layers: int = 2
-    """Transformer layers of MemoryPPO; RecurrentPPO has one LSTM for the actor and one for the critic, its default."""
+    """Transformer layers of our memories; RecurrentPPO has LSTMs for actor and critic, or shares one."""
     max_span: float = 256
-    """Longest span of MemoryPPO's memories."""
-    max_length: int = 200
-    """Longest corridor."""
-    rounds: int = 3
+    """Longest span of memories."""
+    rounds: int = 5
     """Measured rollouts with their updates per agent; one more comes before, to warm up."""
     threads: int = 2
     """Threads of PyTorch."""

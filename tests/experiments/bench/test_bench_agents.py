@@ -2,22 +2,35 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from expirespan.experiments.bench import agents
+from expirespan.experiments.bench import agents, rivals, served
 from expirespan.experiments.cli import main
+from expirespan.experiments.settings.errors import UserError
+from expirespan.memory import MEMORIES
 
+ROOT = Path(__file__).parents[3]
 SMALL = agents.Options(
-    num_envs=2, n_steps=8, epochs=1, batch_size=8, width=8, layers=1, max_span=4, rounds=1, threads=1
+    corridors=("3-5",),
+    batch_sizes=(8,),
+    num_envs=2,
+    n_steps=8,
+    epochs=1,
+    width=8,
+    layers=1,
+    max_span=4,
+    rounds=1,
+    threads=1,
 )
 
 
 def test_bytes_by_hand():
     """A rollout of PPO's kind, beside what each memory adds."""
     held = {}
-    for name, make in agents.MAKERS["ppo"].items():
-        agent = make(SMALL)
+    for name, make in rivals.makers(SMALL, (3, 5), 8).items():
+        agent = make().agent
         agent.learn(16)
         held[name] = agents.bytes_per_step(agent)
     hidden_and_cell = 4 * 8 * 2 * 2  # float32, width 8, of actor and critic
@@ -27,27 +40,60 @@ def test_bytes_by_hand():
 
 
 def test_the_file(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(agents, "LEAST_STEPS", 1)
-    flags = "--num-envs 2 --n-steps 8 --epochs 1 --batch-size 8 --width 8 --layers 1 --rounds 2 --threads 1"
+    """Two workloads; in short corridors episodes end, in corridors of 90 cells none does within 8 steps."""
+    monkeypatch.setattr(served, "LEAST_STEPS", 1)
+    flags = "--corridors 3-3 90-90 --batch-sizes 8 --num-envs 2 --n-steps 8 --epochs 1 --width 8 --layers 1 --rounds 2"
+    flags += " --threads 1"
     assert main(["bench", "agents", *flags.split(), "--output", str(tmp_path / "bench.json")]) == 0
     found = json.loads((tmp_path / "bench.json").read_text())
-    rows = {row["agent"]: row for row in found["rows"]}
-    assert list(rows) == ["MemoryPPO", "MemoryPPO, forgetful", "PPO", "RecurrentPPO"]
-    reference = rows["RecurrentPPO"]
-    assert reference["ratio"] == 1
-    for row in rows.values():
+    assert [row["agent"] for row in found["rows"]] == 2 * [
+        "MemoryPPO",
+        "MemoryPPO, forgetful",
+        "PPO",
+        "RecurrentPPO",
+        "RecurrentPPO, shared LSTM",
+    ]
+    for row in found["rows"]:
         assert len(row["rounds"]) == 2 and min(row["rounds"]) <= row["steps_per_second"] <= max(row["rounds"])
-        assert row["ratio"] == pytest.approx(row["steps_per_second"] / reference["steps_per_second"])
+        assert row["ratio"][1] <= row["ratio"][0] <= row["ratio"][2]
         assert row["predict_ms"] > 0 and row["reference"] == "RecurrentPPO"
+        if row["agent"] == "RecurrentPPO":
+            assert row["ratio"] == [1, 1, 1]
+        if row["corridor"] == "90-90":
+            assert row["without_ends"] == row["ratio"] and not any(row["ends"])
     assert found["options"]["n_steps"] == 8 and "commit" in found
-    assert "MemoryPPO" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "corridors of 3-3 cells, batch 8" in shown and "corridors of 90-90 cells, batch 8" in shown
 
 
 def test_a2c_beside_that_of_sb3(monkeypatch):
-    monkeypatch.setattr(agents, "LEAST_STEPS", 1)
+    monkeypatch.setattr(served, "LEAST_STEPS", 1)
     rows = agents.run(replace(SMALL, algorithm="a2c"))
     assert [row.agent for row in rows] == ["MemoryA2C", "MemoryA2C, forgetful", "A2C"]
-    assert rows[2].ratio == 1 and {row.reference for row in rows} == {"A2C"}
+    assert rows[2].ratio == (1, 1, 1) and {row.reference for row in rows} == {"A2C"}
+
+
+def test_every_memory(monkeypatch):
+    monkeypatch.setattr(served, "LEAST_STEPS", 1)
+    rows = agents.run(replace(SMALL, memories=True))
+    assert {row.agent.removeprefix("MemoryPPO, ") for row in rows} >= MEMORIES.keys() - {"expire_span"}
+
+
+def test_another_checkout_takes_part(monkeypatch):
+    """Here it is this one."""
+    rows = agents.run(replace(SMALL, num_envs=250, n_steps=16, batch_sizes=(4000,), version=ROOT))
+    other = {row.agent: row for row in rows if row.agent.endswith("of the checkout")}
+    assert list(other) == ["MemoryPPO of the checkout", "MemoryPPO, forgetful of the checkout"]
+    assert all(row.steps_per_second > 0 and row.predict_ms is None for row in other.values())
+
+
+def test_a_checkout_that_fails(tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr(served, "LEAST_STEPS", 1)
+    for name in ("agents", "envs", "memory", "experiments", "expirespan"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(UserError, match="the other checkout's agent ended; its error is above"):
+        agents.run(replace(SMALL, version=tmp_path))
+    assert "Error" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -55,6 +101,9 @@ def test_a2c_beside_that_of_sb3(monkeypatch):
     [
         (["agent"], "unknown bench 'agent': did you mean 'agents'? expected one of agents"),
         (["agents", "--rounds", "0"], "rounds=0: expected at least 1"),
+        (["agents", "--batch-sizes", "0"], "batch-sizes=(0,): expected numbers of at least 1"),
+        (["agents", "--corridors", "2-9"], "corridors='2-9': expected LOW-HIGH, lengths of at least 3 cells"),
+        (["agents", "--version", "/nowhere"], "version=/nowhere: expected a checkout of expirespan"),
         (["agents", "--algorithm", "dqn"], "dqn"),
         (["agents", "--output", "/nowhere/bench.json"], "expected a file in an existing folder"),
     ],
