@@ -244,8 +244,8 @@ class TransformerLayer(nn.Module):
     def by_age(self, q_BTHd: Tensor) -> Tensor:
         """Scores q . p_age / sqrt(d) of queries with the M positions, (B, T, H, M)."""
         q_HNd = q_BTHd.flatten(0, 1).transpose(0, 1)
-        score = q_HNd @ (self.position / math.sqrt(q_BTHd.shape[-1])).transpose(1, 2)
-        return score.transpose(0, 1).unflatten(0, q_BTHd.shape[:2])
+        score_HNM = q_HNd @ (self.position / math.sqrt(q_BTHd.shape[-1])).transpose(1, 2)
+        return score_HNM.transpose(0, 1).view(*q_BTHd.shape[:3], -1)
 
 
 def readable(inputs: Inputs) -> Tensor:

@@ -133,7 +133,8 @@ def table(rows: list[Row]) -> str:
     beside = f"x {rows[0].reference}"
     quiet = "without ends"
     head = f"{'agent':<34}{'steps/s':>9}  {beside:<22}{quiet:<22}{'ms per predict':>14}{'bytes per step':>16}"
-    lines, workload = [], None
+    lines: list[str | None] = []
+    workload = None
     for row in rows:
         if (row.corridor, row.batch_size) != workload:
             workload = row.corridor, row.batch_size

@@ -48,10 +48,10 @@ class Inputs(NamedTuple):
             return
         for first in range(0, B, size):
             rows = slice(first, first + size)
-            young = self.sight.youngest_BK
-            place, begin = self.sight.place_BK[rows], self.sight.begin_BT[rows]
-            sight = Sight(place, begin, None if young is None else young[rows], self.sight.before)
-            yield rows, Inputs(*(x[rows] for x in self[:5]), sight, self.ramp)
+            place, begin, youngest, before = self.sight
+            sight = Sight(place[rows], begin[rows], None if youngest is None else youngest[rows], before)
+            q, k, v, near, reach = (x[rows] for x in self[:5])
+            yield rows, Inputs(q, k, v, near, reach, sight, self.ramp)
 
 
 def forward(inputs: Inputs) -> tuple[Tensor, Tensor]:
