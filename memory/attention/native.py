@@ -18,7 +18,7 @@ from expirespan.memory.attention.plain import Inputs
 
 NAME = "_native"
 KINDS = ("baseline", "avx2", "avx512")
-"""Kinds of processor that there is code for, as C numbers them. Which this is shows when it is loaded."""
+"""Kinds of processor that there is code for, as C numbers them."""
 SMALL = 1 << 18
 """Products below which one thread is as fast."""
 
@@ -134,7 +134,7 @@ def step(
 ) -> Tensor:
     """As `plain.step`. ``k`` and ``v`` must be contiguous."""
     B, H, d, C = k.shape
-    y = torch.empty(B, H, d, dtype=k.dtype)
+    y = k.new_empty(B, H, d)
     call = Step(
         *(B, H, C, d, near.shape[2], mask.shape[1]),
         *(q.stride(0), near.stride(0), mask.stride(0), mask.stride(1), age.stride(0)),
@@ -210,7 +210,7 @@ def _together(work: Any, job: Job, threads: int) -> None:
 
 
 PROCESS = os.getpid()
-OPENMP: Any = getattr(ctypes.CDLL(None), "GOMP_parallel", None)
+OPENMP: Any = getattr(ctypes.CDLL(None), "GOMP_parallel", None) if os.name == "posix" else None
 """Of the library that PyTorch has loaded: function, its argument, number of threads, flags."""
 
 

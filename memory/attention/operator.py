@@ -36,7 +36,7 @@ def attend(inputs: Inputs, c: bool) -> Tensor:
     q, k, v, near, reach, sight, ramp = inputs
     q, k, v, near = (
         x.to(reach.dtype) for x in (q, k, v, near)
-    )  # half precision is that of the products around
+    )  # only products around it are in half precision
     place, begin, youngest, before = sight
     y: Tensor = _attend(q, k, v, near, reach, place, begin, youngest, before, ramp, c)[0]
     return y.to(inputs.q.dtype)
