@@ -54,7 +54,7 @@ class Forgetting:
     """
 
     fraction: float = 0.5
-    shortest: float = 0.5
+    shortest: float = 0.7
     step_size: float = 2.0
     tolerance: float = 0.1
     settling: float = 0.98

@@ -52,7 +52,8 @@ RECIPES = (
         "corridor",
         "learn corridors of 3-200 cells, then to keep little but the ball",
         "success 0.99 with at most 10 memories alive per layer (8 is the least that ramp=8 allows)",
-        CORRIDOR,
+        # a wide margin: the ball is needed rarely, and then for as long as the longest corridor
+        replace(CORRIDOR, forgetting=LessonSettings(shortest=0.5)),
     ),
     recipe(
         "corridor-quick",

@@ -123,7 +123,7 @@ class LessonSettings:
     name: ClassVar[str] = "lesson"
     fraction: float = 0.5
     """Share of the environments that act with full memory."""
-    shortest: float = 0.5
+    shortest: float = 0.7
     """Spans are taught as if multiplied by a number between this and 1, for a margin."""
     step_size: float = 2.0
     """Of the spans' descent."""
