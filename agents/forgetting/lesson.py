@@ -55,7 +55,7 @@ class Forgetting:
 
     fraction: float = 0.5
     shortest: float = 0.7
-    step_size: float = 2.0
+    step_size: float = 0.5
     tolerance: float = 0.1
     settling: float = 0.98
 
