@@ -160,7 +160,7 @@ class UpdatingAlgorithm(RolloutAlgorithm):
         fine = fine & th.stack(decisive).isfinite().all()
         step_if(optimizer, fine)
         if self._lesson is not None and objective.lesson is not None:
-            self._lesson.learn(objective.lesson, fine, self._lesson.settings.pace(self.span_penalty))
+            self._lesson.learn(objective.lesson, fine)
         return fine
 
     def _read(self, logs: list[dict[str, th.Tensor]]) -> dict[str, list[float]]:

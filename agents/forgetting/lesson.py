@@ -49,13 +49,13 @@ class Forgetting:
     ``step_size``: of the spans' descent, see `SpanDescent`.
     ``tolerance``: in nats per episode; the price falls as the divergence of whole episodes rises, to nothing where its
     running mean reaches this. First the policy must be read rightly, then memory may cost.
-    ``settling``: within (0, 1]; the policy's learning rate and the spans' step size fall by this factor per rollout in
-    which success holds, see `AdaptivePenalty.settle`.
+    ``settling``: within (0, 1]; the policy's learning rate falls by this factor per rollout in which success holds,
+    see `AdaptivePenalty.settle`.
     """
 
     fraction: float = 0.5
     shortest: float = 0.7
-    step_size: float = 0.5
+    step_size: float = 0.25
     tolerance: float = 0.1
     settling: float = 0.98
 
@@ -67,7 +67,7 @@ class Forgetting:
         require(self.tolerance > 0, "tolerance", self.tolerance, "a number of nats > 0")
 
     def pace(self, penalty: PenaltySchedule) -> float:
-        """Factor of the policy's learning rate and of the spans' step size: the longer success, the less both move."""
+        """Factor of the policy's learning rate: the longer it succeeds, the less it moves, so that spans can settle."""
         return self.settling ** getattr(penalty, "settled", 0)
 
     def teachers(self, n_envs: int, device: th.device) -> th.Tensor:
@@ -159,13 +159,13 @@ class Lesson:
         grads = [tuple(next(flat) for _ in layer) for layer in readings]
         return LessonGradient(divergence, share, memory, readings, grads)
 
-    def learn(self, lesson: LessonGradient, fine: th.Tensor | bool = True, pace: float = 1.0) -> None:
-        """Take one step on the spans, at the ``pace`` of `Forgetting`, none where not ``fine``.
+    def learn(self, lesson: LessonGradient, fine: th.Tensor | bool = True) -> None:
+        """Take one step on the spans, none where not ``fine``.
 
         Call when nothing will be differentiated through the predictors any more.
         """
         for descent, reading, grads in zip(self.descents, lesson.readings, lesson.grads, strict=True):
-            descent.step(reading, grads, fine, pace)
+            descent.step(reading, grads, fine)
 
 
 def _divergence(full: Distribution, forgetful: Distribution) -> th.Tensor:

@@ -51,23 +51,16 @@ class SpanDescent:
 
     @th.no_grad()
     def step(
-        self,
-        readings: Sequence[Reading],
-        grads: Sequence[th.Tensor],
-        fine: th.Tensor | bool = True,
-        pace: float = 1.0,
+        self, readings: Sequence[Reading], grads: Sequence[th.Tensor], fine: th.Tensor | bool = True
     ) -> None:
         """Move against ``grads``, those of the readings' spans (B, K). Columns without a memory count nowhere.
 
-        Nothing changes where not ``fine``. ``pace``: factor of eta. Computed in the weights' precision, also under
-        autocast.
+        Nothing changes where not ``fine``. Computed in the weights' precision, also under autocast.
         """
         with th.autocast(self.rule.predictor.weight.device.type, enabled=False):
-            self._step(readings, grads, fine, pace)
+            self._step(readings, grads, fine)
 
-    def _step(
-        self, readings: Sequence[Reading], grads: Sequence[th.Tensor], fine: th.Tensor | bool, pace: float
-    ) -> None:
+    def _step(self, readings: Sequence[Reading], grads: Sequence[th.Tensor], fine: th.Tensor | bool) -> None:
         rule, weight = self.rule, self.rule.predictor.weight
         fine = th.as_tensor(fine, device=weight.device)
         columns = [
@@ -88,7 +81,7 @@ class SpanDescent:
             moment = EMA_DECAY * self.moment + (1 - EMA_DECAY) * moment
         self.moment = th.where(fine, moment, 0.0 if self.moment is None else self.moment)
         damping = DAMPING * self.moment.diagonal().mean() * th.eye(len(self.moment), device=h.device)
-        step = pace * self.step_size * th.linalg.solve_ex(self.moment + damping, h.T @ grad)[0]
+        step = self.step_size * th.linalg.solve_ex(self.moment + damping, h.T @ grad)[0]
         step = step * (LARGEST_CHANGE / (h @ step).abs().max().clamp_min(1e-12)).clamp(max=1.0)
         step = th.where(fine, step, 0.0)
         weight.sub_(step[:-1])

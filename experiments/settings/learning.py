@@ -94,7 +94,7 @@ class AdaptivePenaltySettings:
     """Rises while the agent succeeds, falls while it does not."""
 
     name: ClassVar[str] = "adaptive"
-    coef: float = 0.025
+    coef: float = 0.05
     """Price when success first reaches the target."""
     target: float = 0.95
     """Success rate (or mean return) that must hold for the price to rise."""
@@ -125,7 +125,7 @@ class LessonSettings:
     """Share of the environments that act with full memory."""
     shortest: float = 0.7
     """Spans are taught as if multiplied by a number between this and 1, for a margin."""
-    step_size: float = 0.5
+    step_size: float = 0.25
     """Of the spans' descent."""
     tolerance: float = 0.1
     """Divergence from full memory, in nats per episode, at which spans cost nothing."""
