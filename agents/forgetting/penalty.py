@@ -68,7 +68,7 @@ class AdaptivePenalty:
 
     coef: float
     target: float
-    growth: float = 1.3
+    growth: float = 1.1
     decay: float = 0.8
     maximum: float | None = None
     current: float = 0.0

@@ -55,7 +55,7 @@ RECIPES = (
         # large steps and a wide margin: the ball is needed rarely, and then for as long as the longest corridor
         replace(
             CORRIDOR,
-            penalty=AdaptivePenaltySettings(coef=0.0125, target=0.95),
+            penalty=AdaptivePenaltySettings(coef=0.0125, target=0.95, growth=1.3),
             forgetting=LessonSettings(shortest=0.5, step_size=2.0),
         ),
     ),

@@ -51,7 +51,7 @@ RECIPES = (
                 ent_coef=0.03,
                 batch_size=1024,
             ),
-            penalty=AdaptivePenaltySettings(coef=0.02, target=0.8, growth=1.1),
+            penalty=AdaptivePenaltySettings(coef=0.02, target=0.8),
             target=TargetSettings(success=0.97, alive=14, evaluations=2),
         ),
         source=LIGHT,

@@ -98,7 +98,7 @@ class AdaptivePenaltySettings:
     """Price when success first reaches the target."""
     target: float = 0.95
     """Success rate (or mean return) that must hold for the price to rise."""
-    growth: float = 1.3
+    growth: float = 1.1
     """Factor for each rollout at the target."""
     decay: float = 0.8
     """Factor for each rollout below it."""
