@@ -105,19 +105,19 @@ def read_and_write(
     kv: Sequence[tuple[Tensor, Tensor]],
     projections: Sequence[tuple[Tensor, Tensor]],
     spans: SpanOverride,
-    place: slice | Tensor,
-    places: Sequence[slice | Tensor],
+    place: slice,
+    places: Sequence[slice],
     need_attention: bool,
 ) -> Reading:
     """All that a step computes: tensors alone, of shapes that only the capacity changes, without a host's wait.
 
     What the store holds is written in place, births too: to slot ``place``, which in each layer is slot ``places``.
-    Each is a slice or an index (1,).
     """
     rules = [layer.rule for layer in layers]
     birth_BLC[..., place] = time_B[:, None, None]
     age_BLC = torch.where(birth_BLC < 0, FAR, time_B[:, None, None] - birth_BLC)
-    mask_BLHC = soft_mask(_reach(rules, spans.read(span_BLC)) - age_BLC[:, :, None], rules[0].ramp)
+    reach_BLHC = _of_layers(rules, "reach", spans.read(span_BLC))
+    mask_BLHC = soft_mask(reach_BLHC - age_BLC[:, :, None], rules[0].ramp)
     M, C = layers[0].position.shape[1], birth_BLC.shape[2]
     near_BLC = age_BLC.clamp(max=M)
     if rules[0].factor:  # summaries have no position
@@ -133,22 +133,17 @@ def read_and_write(
 
     span_BL = torch.stack(given, 1)
     span_BLC[..., place] = span_BL[:, :, None]
-    dead_BLC = _expired(rules, spans.kept(span_BLC), age_BLC + 1)
+    dead_BLC = _of_layers(rules, "expired", spans.kept(span_BLC), age_BLC + 1)
     alive_BL = (mask_BLHC > 0).any(2).sum(-1)
     return Reading(x, span_BL, birth_BLC, birth_BLC.masked_fill(dead_BLC, ABSENT), alive_BL, attention)
 
 
-def _reach(rules: Sequence[Rule], span_BLC: Tensor) -> Tensor:
-    """(B, L, 1 or H, C)."""
+def _of_layers(rules: Sequence[Rule], method: str, *tensors_BLC: Tensor) -> Tensor:
+    """What a method of the rules gives for all layers, (B, L, ...): by one call where the layers agree."""
     if rules[0].layers_agree:
-        return rules[0].reach(span_BLC)
-    return torch.stack([rule.reach(span_BLC[:, i]) for i, rule in enumerate(rules)], 1)
-
-
-def _expired(rules: Sequence[Rule], span_BLC: Tensor, age_BLC: Tensor) -> Tensor:
-    if rules[0].layers_agree:
-        return rules[0].expired(span_BLC, age_BLC)
-    return torch.stack([rule.expired(span_BLC[:, i], age_BLC[:, i]) for i, rule in enumerate(rules)], 1)
+        found: Tensor = getattr(rules[0], method)(*tensors_BLC)
+        return found
+    return torch.stack([getattr(r, method)(*(t[:, i] for t in tensors_BLC)) for i, r in enumerate(rules)], 1)
 
 
 def _sum_up(

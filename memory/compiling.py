@@ -2,8 +2,8 @@
 
 Each function becomes one program without breaks, made at its first call: that takes 10 to 30 seconds on a CPU, and
 again where shapes are of another kind (no memories yet, one environment) or another rule is used. How many memories
-there are changes nothing. Acting with 64 environments then takes 0.7 of the time on a CPU, learning about the same,
-because attention is in C there; for GPUs it is untried.
+there are changes nothing. On a CPU, where attention is in C, neither acting nor learning is faster for it; for GPUs it
+is untried.
 """
 
 from __future__ import annotations

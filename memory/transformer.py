@@ -22,7 +22,7 @@ from expirespan.memory.block import join, width_groups
 from expirespan.memory.core import Memory, MemoryOutput, Trace, near
 from expirespan.memory.rules.rule import Rule, require
 from expirespan.memory.slots import LayerMemories
-from expirespan.memory.transformer_layer import GATES, LayerOutput, TransformerLayer, unroll
+from expirespan.memory.transformer_layer import GATES, TransformerLayer, unroll
 from expirespan.memory.transformer_state import TransformerState
 
 
@@ -142,12 +142,12 @@ class TransformerMemory(Memory[TransformerState]):
         before = [slots.layer(i) for i in range(len(self.layers))]
         plan = state.time_B, episode_start_BT.bool(), before, state.spans
         run = compiling.compiled(unroll) if self.compiles and not state.spans.taught else unroll
-        outs: list[LayerOutput] = run(self._layers, x, *plan, need_attention, need_state)
+        outs, after_B = run(self._layers, x, *plan, need_attention, need_state)
         x = outs[-1].y_BTD
         after = [out.after for out in outs if out.after is not None]
         attention = [out.attention for out in outs if out.attention is not None]
         if after:
-            state = TransformerState.of(outs[-1].after_B, after, state.spans)
+            state = TransformerState.of(after_B, after, state.spans)
         trace = Trace(
             spans=[out.span_BT.detach() for out in outs],
             alive=[out.alive_BT for out in outs if out.alive_BT is not None],

@@ -74,7 +74,7 @@ GATES: dict[str, type[nn.Module]] = {"residual": ResidualGate, "gru": GRUGate}
 
 
 class LayerOutput(NamedTuple):
-    """Of a block. ``auxiliary``: the loss by which the rule learns to sum up. ``after_B``: the clock after it.
+    """Of a block. ``auxiliary``: the loss by which the rule learns to sum up.
 
     None unless asked for: the memories ``after`` the block, how many each query could read, the attention.
     """
@@ -84,7 +84,6 @@ class LayerOutput(NamedTuple):
     penalty: Tensor
     reading: Reading
     auxiliary: Tensor
-    after_B: Tensor
     after: LayerMemories | None
     alive_BT: Tensor | None
     attention: Tensor | None
@@ -155,7 +154,7 @@ class TransformerLayer(nn.Module):
         projection: tuple[Tensor, Tensor],
         h_BCD: Tensor,
         kv: tuple[Tensor, Tensor],
-        place: slice | Tensor,
+        place: slice,
         mask: Tensor,
         near_BC: Tensor,
         need_attention: bool,
@@ -222,7 +221,7 @@ class TransformerLayer(nn.Module):
         attention = weights(inputs) if need_attention else None
         return LayerOutput(
             *(y_BTD, span_BK[:, S : S + T], penalty, reading, auxiliary),
-            *(block.after_B, after, alive_BT, attention),
+            *(after, alive_BT, attention),
         )
 
     def _taught(self, inputs: Inputs, span_BK: Tensor) -> Tensor:
@@ -264,10 +263,10 @@ def unroll(
     override: SpanOverride,
     need_attention: bool,
     need_state: bool,
-) -> list[LayerOutput]:
-    """T steps of all layers, on tensors alone."""
+) -> tuple[list[LayerOutput], Tensor]:
+    """T steps of all layers, on tensors alone, and the clock (B,) after them."""
     block, outs = Block.of(time_B, start_BT), []
     for layer, memories in zip(layers, before, strict=True):
         outs.append(layer.unroll(x_BTD, memories, override, block, need_attention, need_state))
         x_BTD = outs[-1].y_BTD
-    return outs
+    return outs, block.after_B

@@ -20,7 +20,7 @@ class SpanOverride:
 
     Deletion applies only the floor; limit and scale mask memories but never delete them. None is neutral: (0, inf, 1).
     ``taught``: in a lesson in forgetting, an `unroll` reads the same and gives gradient to spans of any length
-    (`expire_span.taught_mask`); never saved.
+    (`mask.taught_mask`); never saved.
     """
 
     floor_B: Tensor | None = None

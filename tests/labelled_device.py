@@ -1,4 +1,4 @@
-"""A device in name only, which counts how often the host would wait for it.
+"""A fake device, which counts how often the host would wait for it.
 
 A tensor on device "labelled" wraps one on the CPU. Every operator unwraps its arguments, runs on the CPU and wraps the
 results. As on a GPU, operands on different devices are an error, except for scalars, indices and copies. Unlike on a
@@ -12,7 +12,7 @@ to the device unless they are ``non_blocking``.
         agent.train()
     assert waits == Counter(...)    # by `TO_HOST`, `TO_DEVICE` and the names of other operators
 
-PyTorch takes one such device per process and keeps it, so only a process of its own should `install` it.
+PyTorch takes one such device per process and keeps it: call `install` only in a process that is for this alone.
 """
 
 from __future__ import annotations

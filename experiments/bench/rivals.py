@@ -43,7 +43,7 @@ class Here:
 
 
 class Elsewhere:
-    """A memory agent of another checkout of expirespan, in a process of its own.
+    """A memory agent of another checkout of expirespan, measured in a separate process.
 
     Raises:
         UserError: it could not be made; the message has what its process said.

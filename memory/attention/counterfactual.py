@@ -44,7 +44,7 @@ def counterfactual_attention(score_BHTK: Tensor, mask_B1TK: Tensor, v_BHKd: Tens
 
     so m_i gets g_i = c_i (v_i - y) . dL/dy: times 1 - m_i where the loss asks for more of the memory (g_i < 0), times
     m_i where it asks for less, because a mask can neither rise above 1 nor fall below 0. A lesson in forgetting reads
-    what acting reads and learns from this that something deleted is missing (`expire_span.taught_mask`). Scores and
+    what acting reads and learns from this that something deleted is missing (`mask.taught_mask`). Scores and
     values get their usual gradient.
     """
     y: Tensor = _Counterfactual.apply(score_BHTK, mask_B1TK, v_BHKd)  # type: ignore[no-untyped-call]

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from expirespan.memory.attention.sight import Sight
-from expirespan.memory.rules.mask import log_mask, soft_mask
+from expirespan.memory.rules.mask import log_mask, log_mask_gradient, soft_mask
 
 IN_CACHE = 1 << 19
 """Scores that a core works on at a time."""
@@ -87,7 +87,7 @@ def _backward(inputs: Inputs, y: Tensor, log_total: Tensor, dy: Tensor) -> tuple
     dq, dk = _of_products(d_score, q, k)
     d_near = _of_ages(d_score, positions, sight.before, near.shape[-1])
     d_log = d_score.sum(1, keepdim=True) if reach.shape[1] == 1 else d_score
-    d_reach = torch.where((mask > 0) & (mask < 1), d_log / mask, 0.0).sum(2) / ramp
+    d_reach = log_mask_gradient(mask, d_log, ramp).sum(2)
     return *(x.transpose(1, 2) for x in (dq, dk, dv, d_near)), d_reach
 
 

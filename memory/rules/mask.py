@@ -28,6 +28,11 @@ def log_mask(mask: Tensor) -> Tensor:
     return mask.masked_fill(gone, 1.0).log_().masked_fill_(gone, -torch.inf)
 
 
+def log_mask_gradient(mask: Tensor, d_log: Tensor, ramp: float) -> Tensor:
+    """Gradient in r from that in log m (``mask``: m): 0 where m is 0 or 1."""
+    return torch.where((mask > 0) & (mask < 1), d_log / mask, 0.0) / ramp
+
+
 class _LogSoftMask(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, remaining: Tensor, ramp: float) -> Tensor:
@@ -39,7 +44,7 @@ class _LogSoftMask(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, d_log: Tensor) -> tuple[Tensor, None]:
         (mask,) = ctx.saved_tensors
-        return torch.where((mask > 0) & (mask < 1), d_log / mask, 0.0) / ctx.ramp, None
+        return log_mask_gradient(mask, d_log, ctx.ramp), None
 
 
 def log_soft_mask(remaining: Tensor, ramp: float) -> Tensor:

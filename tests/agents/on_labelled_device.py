@@ -1,4 +1,4 @@
-"""Agents on a device in name only (`labelled_device.py`): run by `test_labelled_device.py`, in a process of its own."""
+"""Agents on a fake device (`labelled_device.py`). `test_labelled_device.py` runs this file in a separate process."""
 
 import sys
 from pathlib import Path

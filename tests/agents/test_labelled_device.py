@@ -1,6 +1,6 @@
 """Agents learn on a device other than the host, and the host does not wait for it more often than it must.
 
-PyTorch takes one device in name only per process and keeps it, so a process of its own runs `on_labelled_device.py`.
+PyTorch takes one fake device per process and keeps it, so `on_labelled_device.py` runs in a separate process.
 """
 
 import os

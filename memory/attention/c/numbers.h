@@ -12,18 +12,7 @@
 #define EXP_SHIFT 23
 #include "attend.h"
 #include "step.h"
-#undef VEC
-#undef INTS
-#undef NUMBER
-#undef INTEGER
-#undef NAME
-#undef LANES
-#undef LARGE
-#undef EXP_LEAST
-#undef EXP_ROUNDER
-#undef EXP_TERMS
-#undef EXP_BIAS
-#undef EXP_SHIFT
+#include "forget.h"
 
 #define NUMBER double
 #define INTEGER int64_t
@@ -37,15 +26,4 @@
 #define EXP_SHIFT 52
 #include "attend.h"
 #include "step.h"
-#undef VEC
-#undef INTS
-#undef NUMBER
-#undef INTEGER
-#undef NAME
-#undef LANES
-#undef LARGE
-#undef EXP_LEAST
-#undef EXP_ROUNDER
-#undef EXP_TERMS
-#undef EXP_BIAS
-#undef EXP_SHIFT
+#include "forget.h"
