@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from expirespan.memory.attention import StepInputs, step_in_c, step_weights, steps_in_c
+from expirespan.memory.attention import step as attend_step
 from expirespan.memory.core import Trace
 from expirespan.memory.rules.mask import soft_mask
 from expirespan.memory.rules.rule import FAR, Columns, Rule
@@ -62,22 +65,13 @@ def step(
     slots = state.slots.with_room(2 if summing else 1)
     store, slot, leads = slots.store, slots.used, [slots.lead(i) for i in range(len(layers))]
     time_B = state.time_B.masked_fill(forget_B, 0)
-    place, *places = [slice(slot - lead, slot - lead + 1) for lead in (0, *leads)]
-    birth_BLC = slots.birth_BLC.masked_fill(forget_B[:, None, None], ABSENT)
-    done = read(
-        layers,
-        x_BD,
-        time_B,
-        birth_BLC,
-        store.span_BLC,
-        store.h,
-        store.kv,
-        store.projections,
-        state.spans,
-        place,
-        places,
-        need_attention,
-    )
+    tensors = x_BD, time_B, forget_B, slots.birth_BLC, store.span_BLC, store.h, store.kv, store.projections
+    in_c = steps_in_c(layers[0].native, store.kv[0][0]) and not (summing or need_attention)
+    if in_c and all(type(layer.rule).expired is Rule.expired for layer in layers):
+        done = read_and_write_in_c(layers, *tensors, state.spans, slot)
+    else:
+        place, *places = [slice(slot - lead, slot - lead + 1) for lead in (0, *leads)]
+        done = read(layers, *tensors, state.spans, place, places, need_attention)
     kept_BLC = done.kept_BLC
     store.used = slot + 1
     if summing:
@@ -99,6 +93,7 @@ def read_and_write(
     layers: Sequence[TransformerLayer],
     x_BD: Tensor,
     time_B: Tensor,
+    forget_B: Tensor,
     birth_BLC: Tensor,
     span_BLC: Tensor,
     h: Sequence[Tensor],
@@ -111,9 +106,10 @@ def read_and_write(
 ) -> Reading:
     """All that a step computes: tensors alone, of shapes that only the capacity changes, without a host's wait.
 
-    What the store holds is written in place, births too: to slot ``place``, which in each layer is slot ``places``.
+    What the store holds is written in place: to slot ``place``, which in each layer is slot ``places``.
     """
     rules = [layer.rule for layer in layers]
+    birth_BLC = birth_BLC.masked_fill(forget_B[:, None, None], ABSENT)
     birth_BLC[..., place] = time_B[:, None, None]
     age_BLC = torch.where(birth_BLC < 0, FAR, time_B[:, None, None] - birth_BLC)
     reach_BLHC = _of_layers(rules, "reach", spans.read(span_BLC))
@@ -123,19 +119,69 @@ def read_and_write(
     if rules[0].factor:  # summaries have no position
         near_BLC = near_BLC.masked_fill(rules[0].first_age(span_BLC) > 0, M)
 
-    x, given, attention = x_BD, [], []
-    for i, layer in enumerate(layers):
-        lead = C - h[i].shape[1]
+    given: list[Tensor] = []
+    attention: list[Tensor] = []
+
+    def attend(i: int, x_BD: Tensor, p: Tensor, span_B: Tensor) -> Tensor:
+        (k, v), lead, own = kv[i], C - h[i].shape[1], places[i]
+        B, H, d = k.shape[:3]
+        parts = p.split([H * d, H * d, H * d, H * (M + 1)], -1)
+        q, key, value, by_age = (part.view(B, H, -1) for part in parts)
+        h[i][:, own] = x_BD[:, None]
+        k[..., own] = key[..., None]
+        v[:, :, own] = value[:, :, None]
         mask, near = mask_BLHC[:, i, :, lead:], near_BLC[:, i, lead:]
-        x, span_B, weights = layer.step(x, projections[i], h[i], kv[i], places[i], mask, near, need_attention)
         given.append(span_B)
-        attention += [] if weights is None else [weights]
+        if need_attention:
+            attention.append(step_weights(q, k, by_age, mask, near)[:, :, None])
+        return attend_step(q, k, v, by_age, mask, near).flatten(1)
+
+    x = x_BD
+    for i, layer in enumerate(layers):
+        x = layer.step(x, projections[i], partial(attend, i, x))
 
     span_BL = torch.stack(given, 1)
     span_BLC[..., place] = span_BL[:, :, None]
     dead_BLC = _of_layers(rules, "expired", spans.kept(span_BLC), age_BLC + 1)
     alive_BL = (mask_BLHC > 0).any(2).sum(-1)
     return Reading(x, span_BL, birth_BLC, birth_BLC.masked_fill(dead_BLC, ABSENT), alive_BL, attention)
+
+
+def read_and_write_in_c(
+    layers: Sequence[TransformerLayer],
+    x_BD: Tensor,
+    time_B: Tensor,
+    forget_B: Tensor,
+    birth_BLC: Tensor,
+    span_BLC: Tensor,
+    h: Sequence[Tensor],
+    kv: Sequence[tuple[Tensor, Tensor]],
+    projections: Sequence[tuple[Tensor, Tensor]],
+    spans: SpanOverride,
+    slot: int,
+) -> Reading:
+    """The same on CPUs, for rules that do not sum up: all but the linear maps by one call of C per layer."""
+    C = birth_BLC.shape[2]
+    after_BLC = torch.full_like(birth_BLC, ABSENT)
+    alive_BL = birth_BLC.new_empty(birth_BLC.shape[:2])
+
+    def attend(i: int, x_BD: Tensor, p: Tensor, span_B: Tensor) -> Tensor:
+        layer, (k, v), lead = layers[i], kv[i], C - h[i].shape[1]
+        rule, span_BC = layer.rule, span_BLC[:, i, lead:]
+        span_BLC[:, i, slot] = span_B
+        read, kept = spans.read(span_BC), spans.kept(span_BC)
+        given = StepInputs(
+            *(p.to(k.dtype), x_BD.to(k.dtype), h[i], k, v, slot - lead),
+            *(birth_BLC[:, i, lead:], time_B, forget_B),
+            *(rule.reach(read), None if kept is read else rule.reach(kept), rule.ramp),
+            layer.position.shape[1],
+        )
+        return step_in_c(given, after_BLC[:, i, lead:], alive_BL[:, i]).to(p.dtype)
+
+    x = x_BD
+    for i, layer in enumerate(layers):
+        x = layer.step(x, projections[i], partial(attend, i, x))
+    return Reading(x, span_BLC[..., slot].clone(), birth_BLC, after_BLC, alive_BL, [])
 
 
 def _of_layers(rules: Sequence[Rule], method: str, *tensors_BLC: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ sum up what expires add G summaries to the keys.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -21,10 +21,8 @@ from torch.nn import functional as F
 from expirespan.memory.attention import (
     Inputs,
     attend,
-    attend_step,
     counterfactual_attention,
     scores,
-    step_weights,
     weights,
 )
 from expirespan.memory.block import Block
@@ -149,31 +147,12 @@ class TransformerLayer(nn.Module):
         return out
 
     def step(
-        self,
-        x_BD: Tensor,
-        projection: tuple[Tensor, Tensor],
-        h_BCD: Tensor,
-        kv: tuple[Tensor, Tensor],
-        place: slice,
-        mask: Tensor,
-        near_BC: Tensor,
-        need_attention: bool,
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """One step: output (B, D), the span (B,) given to what is written to slot ``place``, attention (B, H, 1, C).
-
-        ``mask`` (B, 1 or H, C); ``near_BC``: ages, at most M.
-        """
-        B, H, (k, v) = len(x_BD), self.heads, kv
-        M, d = self.position.shape[1:]
+        self, x_BD: Tensor, projection: tuple[Tensor, Tensor], attend: Callable[[Tensor, Tensor], Tensor]
+    ) -> Tensor:
+        """One step: output (B, D). ``attend``: what is read (B, D), of the `projection` and the span (B,) of the input."""
         n_BD = self.norm(x_BD)
-        parts = F.linear(n_BD, *projection).split([H * d, H * d, H * d, H * (M + 1)], -1)
-        q, key, value, by_age = (part.view(B, H, -1) for part in parts)
-        h_BCD[:, place] = x_BD[:, None]
-        k[..., place] = key[..., None]
-        v[:, :, place] = value[:, :, None]
-        read = attend_step(q, k, v, by_age, mask, near_BC, self.native)
-        attention = step_weights(q, k, by_age, mask, near_BC)[:, :, None] if need_attention else None
-        return self.join(x_BD, read.flatten(1)), self.rule.spans(n_BD[:, None])[:, 0], attention
+        span_B = self.rule.spans(n_BD[:, None])[:, 0]
+        return self.join(x_BD, attend(F.linear(n_BD, *projection), span_B))
 
     def unroll(
         self,

@@ -1,19 +1,23 @@
 """Attention over memories that expire: `plain.py` says what is computed, `operator.py` chooses how."""
 
 from expirespan.memory.attention.counterfactual import counterfactual_attention
-from expirespan.memory.attention.operator import KERNELS, attend, attend_step, use_native
-from expirespan.memory.attention.plain import Inputs, scores, step_weights, weights
+from expirespan.memory.attention.native import step as step_in_c
+from expirespan.memory.attention.operator import KERNELS, attend, steps_in_c, use_native
+from expirespan.memory.attention.plain import Inputs, StepInputs, scores, step, step_weights, weights
 from expirespan.memory.attention.sight import Sight
 
 __all__ = [
     "KERNELS",
     "Inputs",
     "Sight",
+    "StepInputs",
     "attend",
-    "attend_step",
     "counterfactual_attention",
     "scores",
+    "step",
+    "step_in_c",
     "step_weights",
+    "steps_in_c",
     "use_native",
     "weights",
 ]

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from expirespan.memory.attention.plain import Inputs
+from expirespan.memory.attention.plain import Inputs, StepInputs
 
 NAME = "_native"
 KINDS = ("baseline", "avx2", "avx512")
@@ -51,9 +51,12 @@ class Step(ctypes.Structure):
     """As in attend.c."""
 
     _fields_ = [
-        *((name, ctypes.c_int64) for name in ("B", "H", "C", "d", "M", "mask_heads")),
-        *((name, ctypes.c_int64) for name in ("q_env", "near_env", "mask_env", "mask_head", "age_env")),
-        *((name, ctypes.c_void_p) for name in ("q", "near", "k", "v", "mask", "age", "y", "next")),
+        *((name, ctypes.c_int64) for name in ("B", "H", "C", "d", "M", "slot", "read_heads", "keep_heads")),
+        *((name, ctypes.c_int64) for name in ("p_env", "birth_env", "after_env", "alive_env")),
+        *((name, ctypes.c_int64) for name in ("read_env", "read_head", "keep_env", "keep_head")),
+        ("ramp", ctypes.c_double),
+        *((name, ctypes.c_void_p) for name in ("p", "x", "read", "keep", "birth", "time", "forget")),
+        *((name, ctypes.c_void_p) for name in ("h", "k", "v", "y", "after", "alive", "next")),
     ]
 
 
@@ -108,7 +111,7 @@ def forward(inputs: Inputs, kind: int | None = None) -> tuple[Tensor, Tensor]:
     y, log_total = given.q.new_empty(B, T, H, d), given.q.new_empty(B, H, T)
     call = _described(given)
     call.y, call.log_total = View.of(y), log_total.data_ptr()
-    _run(call, FORWARD, given.q, given.q.numel() * given.k.shape[1], kind)
+    _run(call, FORWARD, given.q, B * H, given.q.numel() * given.k.shape[1], kind)
     return y, log_total
 
 
@@ -125,22 +128,26 @@ def backward(
     call.y, call.log_total = View.of(y), log_total.data_ptr()
     call.dy, call.d_near, call.d_reach = View.of(dy), View.of(d_near), d_reach.data_ptr()
     call.dq, call.dk, call.dv = map(View.of, grads)
-    _run(call, BACKWARD, given.q, given.q.numel() * given.k.shape[1], kind)
+    _run(call, BACKWARD, given.q, call.B * call.H, given.q.numel() * given.k.shape[1], kind)
     return *grads, d_near, d_reach if given.reach.shape[1] > 1 else d_reach.sum(1, keepdim=True)
 
 
-def step(
-    q: Tensor, k: Tensor, v: Tensor, near: Tensor, mask: Tensor, age: Tensor, kind: int | None = None
-) -> Tensor:
-    """As `plain.step`. ``k`` and ``v`` must be contiguous."""
+def step(given: StepInputs, after_BC: Tensor, alive_B: Tensor, kind: int | None = None) -> Tensor:
+    """What each environment reads, (B, H * d); writes to the store, to ``after_BC`` and to ``alive_B``."""
+    p, x, h, k, v, slot, birth, time, forget, read, keep, ramp, M = given
     B, H, d, C = k.shape
-    y = k.new_empty(B, H, d)
+    p, read, birth = _rows(p), _rows(read), _rows(birth)
+    x, time, forget = x.contiguous(), time.contiguous(), forget.contiguous()
+    keep = read if keep is None else _rows(keep)
+    y = x.new_empty(B, H * d)
     call = Step(
-        *(B, H, C, d, near.shape[2], mask.shape[1]),
-        *(q.stride(0), near.stride(0), mask.stride(0), mask.stride(1), age.stride(0)),
-        *(t.data_ptr() for t in (q, near, k, v, mask, age, y)),
+        *(B, H, C, d, M, slot, read.shape[1], keep.shape[1]),
+        *(p.stride(0), birth.stride(0), after_BC.stride(0), alive_B.stride(0)),
+        *(*read.stride()[:2], *keep.stride()[:2]),
+        ramp,
+        *(t.data_ptr() for t in (p, x, read, keep, birth, time, forget, h, k, v, y, after_BC, alive_B)),
     )
-    _run(call, STEP, k, k.numel(), kind)
+    _run(call, STEP, k, B, k.numel(), kind)
     return y
 
 
@@ -175,8 +182,8 @@ def _described(given: Inputs) -> Attend:
     )
 
 
-def _run(call: Attend | Step, what: int, like: Tensor, products: int, kind_: int | None) -> None:
-    """Let threads share the environments and heads among them.
+def _run(call: Attend | Step, what: int, like: Tensor, parts: int, products: int, kind_: int | None) -> None:
+    """Let threads share the ``parts``, environments and heads, among them.
 
     Raises:
         MemoryError: there is not enough memory.
@@ -187,7 +194,7 @@ def _run(call: Attend | Step, what: int, like: Tensor, products: int, kind_: int
     call.next = ctypes.addressof(taken)
     wide = like.dtype == torch.float64
     job = Job(ctypes.addressof(call), what, wide, kind() if kind_ is None else kind_, 0)
-    threads = min(torch.get_num_threads(), call.B * call.H) if products >= SMALL else 1
+    threads = min(torch.get_num_threads(), parts) if products >= SMALL else 1
     _together(library.expirespan_work, job, threads)
     if job.failed:
         raise MemoryError("no memory for attention")

@@ -42,11 +42,9 @@ def attend(inputs: Inputs, c: bool) -> Tensor:
     return y.to(inputs.q.dtype)
 
 
-def attend_step(q: Tensor, k: Tensor, v: Tensor, near: Tensor, mask: Tensor, age: Tensor, c: bool) -> Tensor:
-    """What acting reads, see `plain.step`; without gradient. Compilers see what it consists of."""
-    if not c or torch.compiler.is_compiling() or not _fit_for_c(q, k, v, near, mask):
-        return plain.step(q, k, v, near, mask, age)
-    return native.step(q, k, v, near, mask, age)
+def steps_in_c(native_wanted: bool, store: Tensor) -> bool:
+    """Whether `native.step` can serve a memory whose keys are ``store``. Compilers get what it consists of."""
+    return native_wanted and not torch.compiler.is_compiling() and _fit_for_c(store)
 
 
 def _fit_for_c(*tensors: Tensor) -> bool:

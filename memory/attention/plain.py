@@ -54,6 +54,31 @@ class Inputs(NamedTuple):
             yield rows, Inputs(q, k, v, near, reach, sight, self.ramp)
 
 
+class StepInputs(NamedTuple):
+    """One step of acting in one layer, in which each environment has one query and C slots.
+
+    ``p`` (B, 3 H d + H (M + 1)): query / sqrt(d), key, value and the query's scores by age, that of all that is older
+    last. ``x`` (B, D): the state to keep. The store, written to ``slot``: ``h`` (B, C, D), ``k`` (B, H, d, C), ``v``
+    (B, H, C, d). ``birth`` (B, C), before the step, `ABSENT` where there is none; ``time`` (B,); ``forget`` (B,):
+    what was there before is gone. ``read``, ``keep`` (B, 1 or H, C): reaches, of the new memory too, by which memories
+    are read and deleted; None for the same.
+    """
+
+    p: Tensor
+    x: Tensor
+    h: Tensor
+    k: Tensor
+    v: Tensor
+    slot: int
+    birth: Tensor
+    time: Tensor
+    forget: Tensor
+    read: Tensor
+    keep: Tensor | None
+    ramp: float
+    M: int
+
+
 def forward(inputs: Inputs) -> tuple[Tensor, Tensor]:
     """y (B, T, H, d) and log sum_j m_tj exp(s_tj), (B, H, T)."""
     q, v = inputs.q, inputs.v

@@ -12,9 +12,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from expirespan.memory import FixedWindow, TransformerMemory, log_soft_mask
-from expirespan.memory.attention import Inputs, Sight, attend, native, plain, scores, use_native, weights
+from expirespan.memory import FixedWindow, TransformerMemory, is_expired, log_soft_mask, soft_mask
+from expirespan.memory.attention import (
+    Inputs,
+    Sight,
+    StepInputs,
+    attend,
+    native,
+    plain,
+    scores,
+    use_native,
+    weights,
+)
 from expirespan.memory.rules.rule import FAR, LONGEST
+from expirespan.memory.slots import ABSENT
 
 
 class Case(NamedTuple):
@@ -214,22 +225,38 @@ def test_large_scores_stay_finite(scale: float) -> None:
 )
 @settings(derandomize=True, deadline=None, max_examples=150)
 def test_a_step_in_c(sizes: tuple[int, int, int, int], heads_differ: bool, double: bool, seed: int) -> None:
-    """Of slots of which some, or all but one, hold nothing."""
+    """All that a step does to a store of which some slots hold nothing, beside the formulas."""
     B, H, C, d = sizes
     torch.manual_seed(seed)
-    dtype, M = torch.float64 if double else torch.float32, 4
-    fused = torch.randn(B, H * (d + M + 1), dtype=dtype)  # of which q and near are views, as in acting
-    q, near = fused[:, : H * d].view(B, H, d), fused[:, H * d :].view(B, H, M + 1)
-    k, v = torch.randn(B, H, d, C, dtype=dtype), torch.randn(B, H, C, d, dtype=dtype)
-    mask = torch.rand(B, 2, H if heads_differ else 1, C, dtype=dtype)[:, 1]
-    mask *= torch.rand(B, 1, C) < 0.4
-    mask[..., -1] = 1
-    age = torch.randint(0, M + 1, (B, C))
-    expected = plain.step(q, k, v, near, mask, age)
-    bounds: dict[str, Any] = {} if double else {"rtol": 1e-4, "atol": 2e-5}
+    dtype, M, slot, ramp = torch.float64 if double else torch.float32, 4, seed % C, 1.5 + seed % 3
+    p, x = (
+        torch.randn(B, 3 * H * d + H * (M + 1) + 2, dtype=dtype)[:, :-2],
+        torch.randn(B, H * d, dtype=dtype),
+    )
+    store = [torch.randn(B, *shape, dtype=dtype) for shape in ((C, H * d), (H, d, C), (H, C, d))]
+    time, forget = torch.randint(C, 2 * C, (B, 2))[:, 0], (torch.rand(B, 2) < 0.2)[:, 0]
+    birth = torch.randint(-C, 2 * C, (B, 2, C))[:, 1].clamp(min=ABSENT).minimum(time[:, None])
+    read, keep = torch.rand(2, B, H if heads_differ else 1, C, dtype=dtype) * 20
+    keep = torch.maximum(read, keep)
+    given_ = StepInputs(p, x, *store, slot, birth, time, forget, read, keep, ramp, M)
+
+    h, k, v = (t.clone() for t in store)
+    q, key, value, by_age = (part.view(B, H, -1) for part in p.split([H * d] * 3 + [H * (M + 1)], -1))
+    h[:, slot], k[..., slot], v[:, :, slot] = x, key, value
+    births = torch.where(forget[:, None], ABSENT, birth)
+    births[:, slot] = time
+    age = torch.where(births == ABSENT, FAR, time[:, None] - births)
+    mask = soft_mask(read - age[:, None], ramp)
+    expected = plain.step(q, k, v, by_age, mask, age.clamp(max=M)).flatten(1)
+    gone = is_expired(keep.amax(1) - (age + 1), ramp)
     for kind in range(native.kind() + 1):
-        found = native.step(q, k, v, near, mask, age, kind)
-        torch.testing.assert_close(found, expected, **bounds)
+        own = given_._replace(h=store[0].clone(), k=store[1].clone(), v=store[2].clone())
+        after, alive = torch.full((B, 3, C), 7)[:, 1], torch.full((B, 2), 7)[:, 1]
+        found = native.step(own, after, alive, kind)
+        torch.testing.assert_close(found, expected, **({} if double else {"rtol": 1e-4, "atol": 2e-5}))
+        assert all(map(torch.equal, (own.h, own.k, own.v), (h, k, v)))
+        assert torch.equal(after, births.masked_fill(gone, ABSENT))
+        assert torch.equal(alive, (mask > 0).any(1).sum(1))
 
 
 def test_asking_for_c_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -121,6 +121,18 @@ class Hoarder(Rule):
         return torch.zeros_like(span_BK - age_BK, dtype=torch.bool)
 
 
+@pytest.mark.parametrize("case", RULE_CASES, indirect=True)
+def test_steps_are_the_same_without_c(memory: TransformerMemory, case: Case) -> None:
+    in_pytorch = copy.deepcopy(memory)
+    for layer in in_pytorch.layers:
+        layer.native = False
+    x, first = inputs(), memory.initial_state(B)
+    one, other = stepped(memory, x, first, STARTS), stepped(in_pytorch, x, first, STARTS)
+    assert_close(one.y, other.y)
+    assert one.births == other.births
+    assert all(map(torch.equal, one.alive, other.alive))
+
+
 @pytest.mark.parametrize("run", [stepped, unrolled])
 @pytest.mark.parametrize("case", RULE_CASES, indirect=True)
 def test_deletion_changes_no_output(memory: TransformerMemory, case: Case, run: Runner) -> None:

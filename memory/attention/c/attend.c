@@ -38,16 +38,23 @@ typedef struct {
   int64_t *next;                // environment and head, from 0, that the next free thread takes
 } Attend;
 
-// Acting: the only query of each environment reads C slots. Tensors are contiguous but for the strides given.
+// Acting: one step of one layer. Tensors are contiguous but for the strides given; those of slots follow each other.
 typedef struct {
-  int64_t B, H, C, d, M, mask_heads;
-  int64_t q_env, near_env, mask_env, mask_head, age_env;
-  const void *q, *near;  // (B, H, d), scaled, and (B, H, M): scores by age, those of all that is older last
-  const void *k, *v;     // (B, H, d, C) and (B, H, C, d)
-  const void *mask;      // (B, mask_heads, C), above 0 for one slot at least
-  const int64_t *age;    // (B, C)
-  void *y;               // (B, H, d)
-  int64_t *next;
+  int64_t B, H, C, d, M, slot;                 // slot: where the new memory goes
+  int64_t read_heads, keep_heads;              // 1 where all heads have one reach, else H
+  int64_t p_env, birth_env, after_env, alive_env, read_env, read_head, keep_env, keep_head;
+  double ramp;
+  const void *p;          // (B, >= 3 H d + H (M + 1)): query, scaled, key, value; scores by age, of all that is older last
+  const void *x;          // (B, H d): what the new memory keeps
+  const void *read, *keep;  // (B, heads, C): reaches by which memories are read and deleted
+  const int64_t *birth;   // (B, C), below 0 where there is none
+  const int64_t *time;    // (B)
+  const uint8_t *forget;  // (B): what was there before is gone
+  void *h, *k, *v;        // (B, C, H d), (B, H, d, C) and (B, H, C, d): written to
+  void *y;                // (B, H, d)
+  int64_t *after;         // (B, C): births of what can be read at the next step
+  int64_t *alive;         // (B): memories that some head read
+  int64_t *next;          // environment that the next free thread takes
 } Step;
 
 #define JOIN(name, type, kind) name##_##type##_##kind
