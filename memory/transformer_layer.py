@@ -149,7 +149,7 @@ class TransformerLayer(nn.Module):
     def step(
         self, x_BD: Tensor, projection: tuple[Tensor, Tensor], attend: Callable[[Tensor, Tensor], Tensor]
     ) -> Tensor:
-        """One step: output (B, D). ``attend``: what is read (B, D), of the `projection` and the span (B,) of the input."""
+        """One step: output (B, D). ``attend``: what is read (B, D), of the projected input and its span (B,)."""
         n_BD = self.norm(x_BD)
         span_B = self.rule.spans(n_BD[:, None])[:, 0]
         return self.join(x_BD, attend(F.linear(n_BD, *projection), span_B))

@@ -52,8 +52,8 @@ RECIPES = (
         "corridor",
         "learn corridors of 3-200 cells, then to keep little but the ball",
         "success 0.99 with at most 10 memories alive per layer (8 is the least that ramp=8 allows)",
-        # large steps and a wide margin: the ball is needed rarely, and then for as long as the longest corridor; a policy that
-        # soon stands still: where it moves at the end, spans are lost with it
+        # large steps and a wide margin: the ball is needed rarely, and then for as long as the longest corridor;
+        # a policy that soon stands still: where it moves at the end, spans are lost with it
         replace(
             CORRIDOR,
             penalty=AdaptivePenaltySettings(coef=0.0125, target=0.95, growth=1.3),
