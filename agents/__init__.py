@@ -13,6 +13,7 @@ from expirespan.agents.forgetting.penalty import (
     PenaltySchedule,
     WarmupPenalty,
 )
+from expirespan.agents.forgetting.plateau import PlateauPenalty
 from expirespan.agents.ppo import MemoryPPO
 from expirespan.agents.sb3.choices import ChoiceExtractor, MemoryChoicePolicy
 from expirespan.agents.sb3.vec_env import SB3VecEnv
@@ -28,6 +29,7 @@ __all__ = [
     "MemoryChoicePolicy",
     "MemoryPPO",
     "PenaltySchedule",
+    "PlateauPenalty",
     "PolicyStep",
     "SB3VecEnv",
     "StandardizedExtractor",

@@ -21,7 +21,7 @@ from stable_baselines3.common.save_util import save_to_zip_file
 from stable_baselines3.common.torch_layers import FlattenExtractor
 from stable_baselines3.common.utils import ConstantSchedule, FloatSchedule, LinearSchedule
 
-from expirespan.agents import AdaptivePenalty, Forgetting, MemoryActorCriticPolicy, MemoryPPO
+from expirespan.agents import AdaptivePenalty, Forgetting, MemoryActorCriticPolicy, MemoryPPO, PlateauPenalty
 from expirespan.agents.checkpoint.archive import FORMAT
 from expirespan.agents.checkpoint.codec import Decoder, Encoder, UnstorableError
 from expirespan.memory import make_memory
@@ -203,7 +203,7 @@ def test_schedules_and_settings_come_back():
         restored = again(schedule, "learning_rate")
         assert type(restored) is type(schedule)
         assert [restored(p / 10) for p in range(11)] == [schedule(p / 10) for p in range(11)]
-    for value in (AdaptivePenalty(0.1, 0.9, current=0.05), Forgetting(0.3, 0.7)):
+    for value in (AdaptivePenalty(0.1, 0.9, current=0.05), PlateauPenalty(0.1), Forgetting(0.3, 0.7)):
         assert again(value) == value and type(again(value)) is type(value)
 
 
