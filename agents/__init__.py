@@ -16,6 +16,7 @@ from expirespan.agents.forgetting.penalty import (
 from expirespan.agents.forgetting.plateau import PlateauPenalty
 from expirespan.agents.ppo import MemoryPPO
 from expirespan.agents.sb3.choices import ChoiceExtractor, MemoryChoicePolicy
+from expirespan.agents.sb3.evaluation import evaluate_policy
 from expirespan.agents.sb3.vec_env import SB3VecEnv
 
 __all__ = [
@@ -35,4 +36,5 @@ __all__ = [
     "StandardizedExtractor",
     "TokenExtractor",
     "WarmupPenalty",
+    "evaluate_policy",
 ]

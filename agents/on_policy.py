@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from typing import Any, ClassVar
 
+import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
@@ -128,6 +129,27 @@ class MemoryOnPolicyAlgorithm(UpdatingAlgorithm):
                 f"policy {policy_name!r} is unknown; choose one of {', '.join(self.policy_aliases)}"
             )
         return super()._get_policy_from_name(policy_name)
+
+    def predict(
+        self,
+        observation: np.ndarray | dict[str, np.ndarray],
+        state: Any = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+        action_masks: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, Any]:
+        """As the policy's `predict`. ``action_masks`` (n, W): what is allowed, as sb3-contrib's MaskablePPO takes it.
+
+        Raises:
+            ValueError: masks of another shape, or for a policy without a memory, whose `predict` takes none.
+        """
+        if action_masks is None:
+            return super().predict(observation, state, episode_start, deterministic)
+        require(
+            has_memory(self.policy_class), "action_masks", "an array", "None for a policy without a memory"
+        )
+        assert isinstance(self.policy, MemoryActorCriticPolicy)
+        return self.policy.predict(observation, state, episode_start, deterministic, action_masks)
 
     def _setup_model(self) -> None:
         self._check_settings()

@@ -8,6 +8,7 @@ environments that teach forgetting (`forgetting.py`). A time limit bootstraps fr
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from expirespan.agents.base.checks import check_finite
 from expirespan.agents.checkpoint import CheckpointedAlgorithm, position_of
 from expirespan.agents.core.buffer import MemoryRolloutBuffer
+from expirespan.agents.core.masks import Masks, present_infos, source
 from expirespan.agents.core.policies import MemoryActorCriticPolicy, has_memory
 from expirespan.agents.core.steps import to_env
 from expirespan.agents.forgetting.lesson import Forgetting
@@ -35,6 +37,8 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
     _segments: MemoryRolloutBuffer
     _scores: deque[tuple[int, float]] | None = None
     _full_scores: deque[tuple[int, float]] | None = None
+    _last_masks: Masks | None = None
+    _masks_of: tuple[VecEnv, Callable[[Sequence[dict[str, Any]]], Masks | None]] | None = None
 
     @property
     def actor(self) -> MemoryActorCriticPolicy | Memoryless:
@@ -101,6 +105,9 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
             self.policy.reset_noise(env.num_envs)
         check_finite(self._last_obs, np.zeros(env.num_envs), self.num_timesteps)  # a reset is no step
         self._memory_state = self._begin_rollout()
+        read_masks = self._mask_source(env)
+        if self._last_masks is None:
+            self._last_masks = read_masks(env.unwrapped.reset_infos)
 
         for n_steps in range(n_rollout_steps):
             if self.use_sde and self.sde_sample_freq > 0 and n_steps % self.sde_sample_freq == 0:
@@ -110,7 +117,10 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
             with th.no_grad():
                 obs_tensor = obs_as_tensor(self._last_obs, self.device)  # type: ignore[arg-type]
                 starts = th.as_tensor(self._last_episode_starts, dtype=th.bool, device=self.device)
-                out = actor.step(obs_tensor, self._memory_state, starts)
+                masks = (
+                    None if self._last_masks is None else th.as_tensor(self._last_masks, device=self.device)
+                )
+                out = actor.step(obs_tensor, self._memory_state, starts, action_masks=masks)
             values, log_probs = out.values, out.log_prob
             actions = out.actions.cpu().numpy()
             clipped_actions = to_env(self.policy, actions)
@@ -126,8 +136,9 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
             self._keep_scores(infos, dones)
             self._rollout_spans.add(out.trace, out.state)
             rewards = rewards + self.gamma * self._values_at_timeout(infos, dones, out.state)
-            segments.add(obs_tensor, out.actions, rewards, starts, values, log_probs)
+            segments.add(obs_tensor, out.actions, rewards, starts, values, log_probs, masks)
             self._last_obs, self._last_episode_starts = new_obs, dones  # type: ignore[assignment]
+            self._last_masks = read_masks(present_infos(env, dones, infos))
             self._memory_state = out.state
 
         with th.no_grad():
@@ -160,6 +171,19 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
                 )
                 values[cut] = self.actor.predict_values(obs, state[cut]).flatten().cpu().numpy()
         return values
+
+    def _setup_learn(self, *args: Any, **kwargs: Any) -> Any:
+        before = self._last_obs
+        found = super()._setup_learn(*args, **kwargs)
+        if self._last_obs is not before:  # a reset
+            self._last_masks = None
+        return found
+
+    def _mask_source(self, env: VecEnv) -> Callable[[Sequence[dict[str, Any]]], Masks | None]:
+        """How to read the masks of ``env``, found out once."""
+        if self._masks_of is None or self._masks_of[0] is not env:
+            self._masks_of = env, source(env)
+        return self._masks_of[1]
 
     def _keep_scores(self, infos: list[dict[str, Any]], dones: np.ndarray) -> None:
         """Keep the scores of episodes that ended, in environments that forget and in those that keep everything.

@@ -119,7 +119,8 @@ class UpdatingAlgorithm(RolloutAlgorithm):
 
     def _objective(self, batch: SegmentBatch, alpha: float) -> Objective:
         """What a minibatch asks for. ``alpha``: the price of memory."""
-        ev = self.actor.unroll(batch.observations, batch.actions, batch.state, batch.episode_starts)
+        segments = batch.observations, batch.actions, batch.state, batch.episode_starts
+        ev = self.actor.unroll(*segments, batch.action_masks)
         advantages = batch.advantages
         if self.normalize_advantage and advantages.numel() > 1:
             std = (advantages.std() + 1e-8).clamp_min(self.min_advantage_std)

@@ -130,3 +130,13 @@ def check_episode_start(episode_start: Any, batch_size: int) -> np.ndarray:
             f"got {episode_start!r}; pass dones of the step before, all True after a reset"
         )
     return flags.astype(bool).reshape(-1)
+
+
+def refuse_reset_pair(observation: object) -> None:
+    """Raise ValueError for what Gymnasium's ``reset`` returns, given in the place of an observation."""
+    if isinstance(observation, tuple) and len(observation) == 2 and isinstance(observation[1], dict):
+        raise ValueError(
+            "predict() was given the tuple (observation, info) instead of an observation: you are "
+            "probably mixing Gym API with SB3 VecEnv API. Gym: `obs, info = env.reset()`; "
+            "SB3 VecEnv: `obs = vec_env.reset()`. Pass the observation alone."
+        )

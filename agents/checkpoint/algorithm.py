@@ -20,7 +20,7 @@ from expirespan.agents.checkpoint.weights import WeightsError, check_weights, wi
 from expirespan.memory import MemoryState
 
 SPACES = {"observation_space": "observation space", "action_space": "action space"}
-DERIVED = ("lr_schedule", "_rollout_start", "_pending_log")
+DERIVED = ("lr_schedule", "_rollout_start", "_pending_log", "_masks_of")
 """Attributes made anew from others."""
 
 

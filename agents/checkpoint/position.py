@@ -29,9 +29,10 @@ MOVING = (
     "ep_success_buffer",
     "_scores",
     "_full_scores",
+    "_last_masks",
 )
 """Attributes that acting changes."""
-LATER = ("_full_scores",)
+LATER = ("_full_scores", "_last_masks")
 """Those that files of earlier versions lack; they begin anew."""
 
 

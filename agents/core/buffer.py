@@ -41,6 +41,7 @@ class SegmentBatch:
     returns: th.Tensor
     episode_starts: th.Tensor
     state: MemoryState
+    action_masks: th.Tensor | None = None
 
 
 def gae(
@@ -91,6 +92,7 @@ class MemoryRolloutBuffer(RolloutBuffer):
             self.data = {name: th.zeros((N, T), device=self.device) for name in names}
             self.starts = th.zeros((N, T), dtype=th.bool, device=self.device)
         self.snapshots: list[MemoryState] = []
+        self.masks: th.Tensor | None = None
         self.pos, self.full = 0, False
 
     def wants_snapshot(self) -> bool:
@@ -109,6 +111,7 @@ class MemoryRolloutBuffer(RolloutBuffer):
         episode_start: th.Tensor,
         value: th.Tensor,
         log_prob: th.Tensor,
+        action_masks: th.Tensor | None = None,
     ) -> None:
         """Store one step of every environment."""
         for key, store in _items(self.obs):
@@ -119,6 +122,11 @@ class MemoryRolloutBuffer(RolloutBuffer):
         self.data["value"][:, self.pos] = value.flatten()
         self.data["log_prob"][:, self.pos] = log_prob
         self.starts[:, self.pos] = episode_start
+        if action_masks is not None:
+            if self.masks is None:  # allowed before any was told
+                shape = (self.n_envs, self.buffer_size, action_masks.shape[1])
+                self.masks = th.ones(shape, dtype=th.bool, device=self.device)
+            self.masks[:, self.pos] = action_masks
         self.pos += 1
         self.full = self.pos == self.buffer_size
 
@@ -185,6 +193,7 @@ class MemoryRolloutBuffer(RolloutBuffer):
             returns=d["return"],
             episode_starts=self.starts[rows, steps],
             state=state,
+            action_masks=None if self.masks is None else self.masks[rows, steps],
         )
 
 

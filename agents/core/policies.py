@@ -9,7 +9,6 @@ import copy
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.distributions import Distribution
@@ -18,18 +17,17 @@ from stable_baselines3.common.torch_layers import MlpExtractor
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import nn
 
-from expirespan.agents.base.checks import check_episode_start, check_number, check_state, signature
-from expirespan.agents.checkpoint import CheckpointedPolicy
+from expirespan.agents.base.checks import check_number, check_state, signature
 from expirespan.agents.core.buffer import Observation
+from expirespan.agents.core.calls import SB3Calls
+from expirespan.agents.core.masks import masked
 from expirespan.agents.core.optimizers import make_optimizer
 from expirespan.agents.core.steps import (
     MemoryEvaluation,
     PolicyStep,
     as_taken,
-    check_probability,
     flatten_steps,
     full_precision,
-    to_env,
     unchecked,
 )
 from expirespan.memory import MEMORIES, MemoryOutput, MemoryState, Rule, make_memory
@@ -46,7 +44,7 @@ ENCODER_GAIN = 3.0
 """Length of the encoder's orthogonal columns: larger than SB3's, for the encoding passes through one layer more."""
 
 
-class MemoryActorCriticPolicy(CheckpointedPolicy):
+class MemoryActorCriticPolicy(SB3Calls):
     """SB3's actor-critic policy with a memory between features and heads.
 
     ``memory``: a name of ``expirespan.memory.MEMORIES``; ``memory_kwargs``: its arguments (``width`` defaults to 64,
@@ -188,20 +186,27 @@ class MemoryActorCriticPolicy(CheckpointedPolicy):
         episode_start: th.Tensor | None = None,
         deterministic: bool = False,
         need_attention: bool = False,
+        action_masks: th.Tensor | None = None,
     ) -> PolicyStep:
-        """Act once in every environment. ``episode_start`` (N,) bool.
+        """Act once in every environment. ``episode_start`` (N,) bool; ``action_masks`` (N, W) bool, see `masks.py`.
 
         ``need_attention``: the trace holds the attention weights; only where gradient is disabled.
         """
         out = self._read(obs, state, episode_start, need_attention)
         distribution, values = self.heads(out.y)
+        distribution = masked(distribution, action_masks)
         actions = distribution.get_actions(deterministic=deterministic)
         log_prob = distribution.log_prob(actions)
         actions = actions.reshape((-1, *self.action_space.shape))  # type: ignore[misc]
         return PolicyStep(actions, values, log_prob, out.state, out.trace)
 
     def unroll(
-        self, obs: Observation, actions: th.Tensor, state: MemoryState, episode_start: th.Tensor
+        self,
+        obs: Observation,
+        actions: th.Tensor,
+        state: MemoryState,
+        episode_start: th.Tensor,
+        action_masks: th.Tensor | None = None,
     ) -> MemoryEvaluation:
         """Re-read segments (n, T, ...) in one pass. ``actions`` (n, T, action_dim), as in the buffer."""
         n, T = episode_start.shape
@@ -209,6 +214,7 @@ class MemoryActorCriticPolicy(CheckpointedPolicy):
         out = self.memory.unroll(self._for_memory(x), state, episode_start, need_state=False)
         out = replace(out, y=self._for_heads(x, out.y))
         distribution, values = self.heads(out.y.flatten(0, 1))
+        distribution = masked(distribution, None if action_masks is None else action_masks.flatten(0, 1))
         entropy = distribution.entropy()
         return MemoryEvaluation(
             values=values.view(n, T),
@@ -219,79 +225,6 @@ class MemoryActorCriticPolicy(CheckpointedPolicy):
             distribution=distribution,
             memory=out,
         )
-
-    def forward(
-        self,
-        obs: PyTorchObs,
-        deterministic: bool = False,
-        state: MemoryState | None = None,
-        episode_start: th.Tensor | None = None,
-    ) -> tuple[Any, ...]:
-        """Actions, values and log-probabilities as in SB3; given a ``state``, the new one as fourth."""
-        out = self.step(obs, state, episode_start, deterministic)
-        return out[:3] if state is None else out[:4]
-
-    def evaluate_actions(
-        self,
-        obs: PyTorchObs,
-        actions: th.Tensor,
-        state: MemoryState | None = None,
-        episode_start: th.Tensor | None = None,
-    ) -> tuple[th.Tensor, th.Tensor, th.Tensor | None]:
-        """Values (N, 1), log-probabilities and entropy (N,) of one step per environment."""
-        distribution, values = self.heads(self._read(obs, state, episode_start).y)
-        return values, distribution.log_prob(actions), distribution.entropy()
-
-    def get_distribution(
-        self, obs: PyTorchObs, state: MemoryState | None = None, episode_start: th.Tensor | None = None
-    ) -> Distribution:
-        """Action distribution."""
-        return self.distribution(self._read(obs, state, episode_start).y)
-
-    def predict_values(
-        self, obs: PyTorchObs, state: MemoryState | None = None, episode_start: th.Tensor | None = None
-    ) -> th.Tensor:
-        """Values (N, 1)."""
-        return self.values(self._read(obs, state, episode_start).y)
-
-    def predict(  # type: ignore[override]
-        self,
-        observation: np.ndarray | dict[str, np.ndarray],
-        state: MemoryState | None = None,
-        episode_start: np.ndarray | None = None,
-        deterministic: bool = False,
-    ) -> tuple[np.ndarray, MemoryState]:
-        """Action and next memory state, as in SB3's recurrent policies.
-
-        ``state``: what the previous call returned, None to begin with an empty memory; its size follows the
-        batch of observations. ``episode_start`` (n,): True where the observation is the first of an episode.
-        """
-        if self.training:
-            self.set_training_mode(False)
-        given: Any = observation
-        if isinstance(given, tuple) and len(given) == 2 and isinstance(given[1], dict):
-            raise ValueError(
-                "predict() was given the tuple (observation, info) instead of an observation: you are "
-                "probably mixing Gym API with SB3 VecEnv API. Gym: `obs, info = env.reset()`; "
-                "SB3 VecEnv: `obs = vec_env.reset()`. Pass the observation alone."
-            )
-        obs, vectorized = self.obs_to_tensor(observation)
-        starts = None
-        if episode_start is not None:
-            rows = len(next(iter(obs.values()))) if isinstance(obs, dict) else len(obs)
-            flags = check_episode_start(episode_start, rows)
-            starts = th.as_tensor(flags, device=self.device)
-        with th.no_grad():
-            out = self._read(obs, state, starts)
-            distribution = self.distribution(out.y)
-            taken = distribution.get_actions(deterministic=deterministic)
-            check_probability(distribution.log_prob(taken))
-        actions = self.to_env(taken.cpu().numpy())
-        return (actions if vectorized else actions.squeeze(axis=0)), out.state
-
-    def to_env(self, actions: np.ndarray) -> np.ndarray:
-        """As the function `to_env`."""
-        return to_env(self, actions)
 
 
 def has_memory(policy_class: type[BasePolicy]) -> bool:

@@ -28,6 +28,7 @@ import torch as th
 from stable_baselines3.common.distributions import CategoricalDistribution, Distribution, kl_divergence
 
 from expirespan.agents.core.buffer import SegmentBatch
+from expirespan.agents.core.masks import masked
 from expirespan.agents.core.policies import MemoryActorCriticPolicy
 from expirespan.agents.core.steps import MemoryEvaluation
 from expirespan.agents.forgetting.penalty import PenaltySchedule
@@ -140,10 +141,12 @@ class Lesson:
         n, device = batch.state.batch_size, batch.actions.device
         scale = 1 - (1 - self.settings.shortest) * th.rand(n, device=device)
         state = batch.state.with_spans(scale=scale, taught=True)
-        forgetful = self.policy.unroll(batch.observations, batch.actions, state, batch.episode_starts)
+        masks = batch.action_masks
+        forgetful = self.policy.unroll(batch.observations, batch.actions, state, batch.episode_starts, masks)
         readings = forgetful.memory.readings
         with th.no_grad():
-            teacher, _ = self.policy.heads(full.memory.y.flatten(0, 1))
+            teacher = self.policy.distribution(full.memory.y.flatten(0, 1))
+            teacher = masked(teacher, None if masks is None else masks.flatten(0, 1))
         kl = _divergence(teacher, forgetful.distribution)
         kl_nT = (kl.sum(-1) if kl.dim() > 1 else kl).view(n, -1)
         divergence = kl_nT.detach().sum() / (n + batch.episode_starts[:, 1:].sum())

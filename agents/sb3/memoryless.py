@@ -16,6 +16,7 @@ from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.policies import ActorCriticPolicy
 
 from expirespan.agents.core.buffer import MemoryRolloutBuffer, Observation
+from expirespan.agents.core.masks import masked
 from expirespan.agents.core.steps import Evaluation, PolicyStep, as_taken, flatten_steps
 from expirespan.memory import MemoryState, Trace
 
@@ -62,20 +63,37 @@ class Memoryless:
         return NoState(th.zeros(n_envs, 0))
 
     def step(
-        self, obs: Any, state: MemoryState, episode_start: th.Tensor, deterministic: bool = False
+        self,
+        obs: Any,
+        state: MemoryState,
+        episode_start: th.Tensor,
+        deterministic: bool = False,
+        action_masks: th.Tensor | None = None,
     ) -> PolicyStep:
-        """Act once in every environment, through the policy's own ``forward``."""
-        actions, values, log_prob = self.policy(obs, deterministic=deterministic)
+        """Act once in every environment, through the policy's own ``forward``, or its distribution where masked."""
+        if action_masks is None:
+            actions, values, log_prob = self.policy(obs, deterministic=deterministic)
+        else:
+            distribution = masked(self.policy.get_distribution(obs), action_masks)
+            actions, values = distribution.get_actions(deterministic), self.policy.predict_values(obs)
+            log_prob = distribution.log_prob(actions)
         return PolicyStep(actions, values, log_prob, state, Trace([], [], []))
 
     def unroll(
-        self, obs: Observation, actions: th.Tensor, state: MemoryState, episode_start: th.Tensor
+        self,
+        obs: Observation,
+        actions: th.Tensor,
+        state: MemoryState,
+        episode_start: th.Tensor,
+        action_masks: th.Tensor | None = None,
     ) -> Evaluation:
-        """Read segments (n, T, ...) step by step, through the policy's own ``evaluate_actions``."""
-        shape = episode_start.shape
-        values, log_prob, entropy = self.policy.evaluate_actions(
-            flatten_steps(obs), as_taken(actions, self.policy.action_space)
+        """Read segments (n, T, ...) step by step, by ``evaluate_actions``, or by the distribution where masked."""
+        shape, flat, taken = (
+            episode_start.shape,
+            flatten_steps(obs),
+            as_taken(actions, self.policy.action_space),
         )
+        values, log_prob, entropy = self._evaluate(flat, taken, action_masks)
         return Evaluation(
             values=values.view(shape),
             log_prob=log_prob.view(shape),
@@ -83,6 +101,14 @@ class Memoryless:
             penalty=th.zeros(0, device=values.device),
             auxiliary=th.zeros(0, device=values.device),
         )
+
+    def _evaluate(
+        self, obs: Any, actions: th.Tensor, action_masks: th.Tensor | None
+    ) -> tuple[th.Tensor, th.Tensor, th.Tensor | None]:
+        if action_masks is None:
+            return self.policy.evaluate_actions(obs, actions)
+        distribution = masked(self.policy.get_distribution(obs), action_masks.flatten(0, 1))
+        return self.policy.predict_values(obs), distribution.log_prob(actions), distribution.entropy()
 
     def predict_values(
         self, obs: Any, state: MemoryState, episode_start: th.Tensor | None = None
@@ -111,9 +137,10 @@ class MirroredRolloutBuffer(MemoryRolloutBuffer):
         episode_start: th.Tensor,
         value: th.Tensor,
         log_prob: th.Tensor,
+        action_masks: th.Tensor | None = None,
     ) -> None:
         """Store one step of every environment in both."""
-        super().add(obs, action, reward, episode_start, value, log_prob)
+        super().add(obs, action, reward, episode_start, value, log_prob, action_masks)
         seen: Any = (
             {k: v.cpu().numpy() for k, v in obs.items()} if isinstance(obs, dict) else obs.cpu().numpy()
         )

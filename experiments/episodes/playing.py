@@ -13,6 +13,7 @@ import torch
 from gymnasium import spaces
 from gymnasium.vector.utils import batch_space
 
+from expirespan.agents.core.masks import allowed_action, of_vector_env
 from expirespan.envs import ORACLES
 from expirespan.experiments.episodes.cue_retention import CueMeter, Retention
 from expirespan.experiments.making.agents import Agent, memory_policy, ramps
@@ -27,11 +28,13 @@ Flags = npt.NDArray[np.bool_]
 class Player(Protocol):
     """Acts in every environment."""
 
-    def act(self, observations: Any, starts: Flags, playing: Flags) -> tuple[npt.NDArray[Any], Floats]:
+    def act(
+        self, observations: Any, starts: Flags, playing: Flags, masks: Flags | None = None
+    ) -> tuple[npt.NDArray[Any], Floats]:
         """Actions for all environments, and memories alive (layers, environments).
 
-        ``starts``: an episode begins; ``playing``: the others' actions do not matter. Environments once not
-        ``playing`` never play again.
+        ``masks``: what each environment allows, None for everything. ``starts``: an episode begins; ``playing``: the
+        others' actions do not matter. Environments once not ``playing`` never play again.
         """
         ...
 
@@ -53,7 +56,9 @@ class PolicyPlayer:
         self.lives = np.zeros(num_envs)
         """Steps for which what each environment has just seen can be read, in the layer that keeps it longest."""
 
-    def act(self, observations: Any, starts: Flags, playing: Flags) -> tuple[npt.NDArray[Any], Floats]:
+    def act(
+        self, observations: Any, starts: Flags, playing: Flags, masks: Flags | None = None
+    ) -> tuple[npt.NDArray[Any], Floats]:
         """See `Player`; environments that do not play any more cost nothing."""
         if playing.sum() < len(self._rows):
             stay = playing[self._rows]
@@ -67,6 +72,9 @@ class PolicyPlayer:
                 self._state,
                 torch.as_tensor(starts[rows], device=self.agent.device),
                 deterministic=self.deterministic,
+                action_masks=None
+                if masks is None
+                else torch.as_tensor(masks[rows], device=self.agent.device),
             )
         self._state = out.state
         self._before, self._survivors = self._survivors, (rows, out.trace.births)
@@ -98,7 +106,9 @@ class OraclePlayer:
         self._oracle = ORACLES[env.gym_id](num_envs)
         self._stacked = env.frame_stack > 1
 
-    def act(self, observations: Any, starts: Flags, playing: Flags) -> tuple[npt.NDArray[Any], Floats]:
+    def act(
+        self, observations: Any, starts: Flags, playing: Flags, masks: Flags | None = None
+    ) -> tuple[npt.NDArray[Any], Floats]:
         """See `Player`."""
         newest = observations[:, -1] if self._stacked else observations  # all that an oracle needs
         return self._oracle.act(newest, starts), np.zeros((0, len(starts)))
@@ -108,12 +118,18 @@ class RandomPlayer:
     """Every action with the same chance."""
 
     def __init__(self, space: spaces.Space[Any], num_envs: int, seed: int) -> None:
-        self._space = batch_space(space, num_envs)
+        self._one, self._space = space, batch_space(space, num_envs)
         self._space.seed(seed)
+        self._one.seed(seed)
 
-    def act(self, observations: Any, starts: Flags, playing: Flags) -> tuple[npt.NDArray[Any], Floats]:
+    def act(
+        self, observations: Any, starts: Flags, playing: Flags, masks: Flags | None = None
+    ) -> tuple[npt.NDArray[Any], Floats]:
         """See `Player`."""
-        return np.asarray(self._space.sample()), np.zeros((0, len(starts)))
+        none = np.zeros((0, len(starts)))
+        if masks is None:
+            return np.asarray(self._space.sample()), none
+        return np.stack([allowed_action(self._one, mask) for mask in masks]), none
 
 
 @dataclass(frozen=True)
@@ -158,7 +174,7 @@ def play(player: Player, env: Env, episodes: int, num_envs: int, seed: int) -> E
     observations, infos = envs.reset(seed=seed)
     while playing.any():
         cue, before = _cues(infos, num_envs), time.perf_counter()
-        actions, alive = player.act(observations, starts, playing)
+        actions, alive = player.act(observations, starts, playing, of_vector_env(envs, infos))
         observations, rewards, terminated, truncated, infos = envs.step(actions)
         times.append((time.perf_counter() - before, int(playing.sum())))
         if isinstance(player, PolicyPlayer) and len(alive):

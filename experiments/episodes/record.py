@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 from gymnasium import spaces
 
+from expirespan.agents.core.masks import of_vector_env
 from expirespan.experiments.episodes.frames import Frames, ImageOf, as_picture
 from expirespan.experiments.episodes.playing import select
 from expirespan.experiments.episodes.trace import EpisodeTrace
@@ -58,8 +59,9 @@ def _record(agent: Agent, env: Env, seed: int, recipe: str, deterministic: bool)
     while not done:
         start = torch.tensor([step == 0], device=agent.device)
         with torch.no_grad():
-            tensors = policy.obs_to_tensor(observation)[0]
-            out = policy.step(tensors, state, start, deterministic, need_attention=True)
+            tensors, allowed = policy.obs_to_tensor(observation)[0], of_vector_env(envs, infos)
+            masks = None if allowed is None else torch.as_tensor(allowed, device=agent.device)
+            out = policy.step(tensors, state, start, deterministic, need_attention=True, action_masks=masks)
         state = out.state
         action = policy.to_env(out.actions.cpu().numpy())
         seen.add(observation, infos, envs.render if mode else None)

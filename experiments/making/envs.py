@@ -84,7 +84,7 @@ def make_training_env(config: Config) -> SB3VecEnv:
     envs: VectorEnv[Any, Any, Any] = RecordEpisodeStatistics(make_envs(config.env, config.num_envs))
     if config.reward_scale != 1.0:
         envs = TransformReward(envs, partial(mul, config.reward_scale))
-    return SB3VecEnv(envs, info_keys=())
+    return SB3VecEnv(envs, info_keys=("action_mask",))
 
 
 def random_observations(config: Config) -> Iterator[npt.NDArray[Any]]:
