@@ -2,6 +2,7 @@
 
 from expirespan.agents.a2c import MemoryA2C
 from expirespan.agents.base.histogram import Histogram
+from expirespan.agents.core.masks import allowed_action, vector_action_masks
 from expirespan.agents.core.policies import MemoryActorCriticPolicy
 from expirespan.agents.core.steps import PolicyStep
 from expirespan.agents.features.standardized_extractor import StandardizedExtractor
@@ -36,5 +37,7 @@ __all__ = [
     "StandardizedExtractor",
     "TokenExtractor",
     "WarmupPenalty",
+    "allowed_action",
     "evaluate_policy",
+    "vector_action_masks",
 ]

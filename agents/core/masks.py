@@ -80,7 +80,7 @@ def source(env: VecEnv) -> Callable[[Sequence[dict[str, Any]]], Masks | None]:
     return lambda infos: _of_infos(infos, env)
 
 
-def of_vector_env(envs: VectorEnv[Any, Any, Any], infos: Mapping[str, Any]) -> Masks | None:
+def vector_action_masks(envs: VectorEnv[Any, Any, Any], infos: Mapping[str, Any]) -> Masks | None:
     """Masks of Gymnasium's vector environments, given the infos of the last reset or step; None if they have none."""
     space, count = envs.single_action_space, envs.num_envs
     scalars = getattr(envs.unwrapped, "envs", None)

@@ -13,7 +13,7 @@ import torch
 from gymnasium import spaces
 from gymnasium.vector.utils import batch_space
 
-from expirespan.agents.core.masks import allowed_action, of_vector_env
+from expirespan.agents import allowed_action, vector_action_masks
 from expirespan.envs import ORACLES
 from expirespan.experiments.episodes.cue_retention import CueMeter, Retention
 from expirespan.experiments.making.agents import Agent, memory_policy, ramps
@@ -174,7 +174,7 @@ def play(player: Player, env: Env, episodes: int, num_envs: int, seed: int) -> E
     observations, infos = envs.reset(seed=seed)
     while playing.any():
         cue, before = _cues(infos, num_envs), time.perf_counter()
-        actions, alive = player.act(observations, starts, playing, of_vector_env(envs, infos))
+        actions, alive = player.act(observations, starts, playing, vector_action_masks(envs, infos))
         observations, rewards, terminated, truncated, infos = envs.step(actions)
         times.append((time.perf_counter() - before, int(playing.sum())))
         if isinstance(player, PolicyPlayer) and len(alive):

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from gymnasium import spaces
 
-from expirespan.agents.core.masks import of_vector_env
+from expirespan.agents import vector_action_masks
 from expirespan.experiments.episodes.frames import Frames, ImageOf, as_picture
 from expirespan.experiments.episodes.playing import select
 from expirespan.experiments.episodes.trace import EpisodeTrace
@@ -59,7 +59,7 @@ def _record(agent: Agent, env: Env, seed: int, recipe: str, deterministic: bool)
     while not done:
         start = torch.tensor([step == 0], device=agent.device)
         with torch.no_grad():
-            tensors, allowed = policy.obs_to_tensor(observation)[0], of_vector_env(envs, infos)
+            tensors, allowed = policy.obs_to_tensor(observation)[0], vector_action_masks(envs, infos)
             masks = None if allowed is None else torch.as_tensor(allowed, device=agent.device)
             out = policy.step(tensors, state, start, deterministic, need_attention=True, action_masks=masks)
         state = out.state
