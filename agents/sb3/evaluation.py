@@ -54,4 +54,4 @@ def evaluate_policy(
     """
     watched = _Watched(env if isinstance(env, VecEnv) else DummyVecEnv([lambda: env]))
     found: Any = sb3_evaluate_policy(_Masked(model, watched), watched, *args, **kwargs)  # type: ignore[arg-type]
-    return found  # type: ignore[no-any-return]
+    return found
