@@ -34,6 +34,11 @@ def why_not() -> str:
     return ""
 
 
+def version() -> str:
+    """Of Triton, where it can be had."""
+    return "" if why_not() else str(import_module("triton").__version__)
+
+
 def fits(tensor: Tensor) -> bool:
     """Whether there is code for queries ``tensor``: 32 bits, on a GPU, heads of up to `WIDEST`."""
     there = tensor.is_cuda or interpreted()
@@ -72,7 +77,8 @@ View = tuple[Tensor, int, int, int]
 
 def _view(tensor: Tensor) -> View:
     tensor = tensor if tensor.stride(-1) == 1 else tensor.contiguous()
-    return tensor, *tensor.stride()[:3]
+    env, row, head, _ = tensor.stride()
+    return tensor, env, row, head
 
 
 def _run(kernel: str, rows: int, inputs: Inputs, *others: Tensor | View) -> None:
@@ -82,8 +88,13 @@ def _run(kernel: str, rows: int, inputs: Inputs, *others: Tensor | View) -> None
     views = [_view(x) for x in (q, k, v, near)]
     known = [None if x is None else x.contiguous() for x in (reach, place, begin, youngest)]
     sizes = T, k.shape[1], H, near.shape[-1], reach.shape[1], 1 / math.sqrt(d), float(ramp)
-    width = max(16, 1 << (d - 1).bit_length())  # the least that Triton multiplies is 16
+    programs = -(-rows // TILE) * B * H
     with torch.cuda.device_of(q):
-        getattr(_kernels(), kernel)[-(-rows // TILE) * B * H,](
-            *views, *known, *others, *sizes, d=d, WIDTH=width, TILE=TILE, BLOCK=TILE
-        )
+        getattr(_kernels(), kernel)[programs,](*views, *known, *others, *sizes, **shape(d))
+
+
+def shape(d: int) -> dict[str, Any]:
+    """For what programs are compiled. Wider heads take more threads, so that numbers stay in registers."""
+    width = max(16, 1 << (d - 1).bit_length())  # the least that Triton multiplies is 16
+    warps = 4 if width < 64 else 8
+    return dict(d=d, WIDTH=width, TILE=TILE, BLOCK=TILE, num_warps=warps, enable_fp_fusion=True)
