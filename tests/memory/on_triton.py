@@ -82,6 +82,20 @@ def test_blocks_that_nobody_can_read_are_not_looked_at() -> None:
             torch.testing.assert_close(found, expected, **BOUNDS)
 
 
+def test_the_end_of_a_ramp_is_read() -> None:
+    """A block of keys with half a step of their ramp left at the first query."""
+    size = in_triton.TILE
+    given_ = drawn(Case(1, 3, size, 1, 8, 4, False, 0.5, 6.0, 0, 0), torch.float32)
+    place = torch.arange(size + 3)[None] - size
+    reach = given_.reach.clone()
+    reach[0, 0, :size] = -place[0, :size] - given_.ramp + 0.5
+    sight = Sight(place, torch.full((1, 3), -size), None, size)
+    given_ = on_device(given_._replace(sight=sight, reach=reach))
+    found, expected = computed(in_triton, given_), computed(plain, given_)
+    torch.testing.assert_close(found, expected, **BOUNDS)
+    assert (expected[3][:, :size] != 0).all(), "all of them are read"
+
+
 @pytest.mark.parametrize("scale", [30.0, 1e3])
 def test_large_scores_stay_finite(scale: float) -> None:
     given_ = drawn(Case(2, 17, 15, 2, 16, 4, False, 5.0, 6.0, 0, 3), torch.float32)
