@@ -17,15 +17,13 @@ from expirespan.memory.attention import in_triton, native
 
 built = pytest.mark.skipif(not native.available(), reason="the package was installed without a C compiler")
 CPU = torch.device("cpu")
-SMALL = (
-    "--kernel native --cases 2 --rows 2 --block 8 --heads 2 --head-widths 8 --memories 16 --rounds 1".split()
-)
+SMALL = "--kernel native --cases 2 --rows 2 --block 8 --heads 2 --head-widths 8 --memories 16 --rounds 1"
 
 
 @built
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "attention.json"
-    assert main(["bench", "attention", *SMALL, "--output", str(output)]) == 0
+    assert main(["bench", "attention", *SMALL.split(), "--output", str(output)]) == 0
     printed = capsys.readouterr().out
     assert "native on cpu: 2 cases, all equal from run to run" in printed
     assert "| 8 | 16 | all |" in printed and "| 8 | 16 | few |" in printed
@@ -59,7 +57,7 @@ def test_what_changes_from_run_to_run_is_found(monkeypatch: pytest.MonkeyPatch) 
             x.copy_(x.nextafter(torch.tensor(torch.inf)))
 
     monkeypatch.setattr(native, "backward", changed(native.backward, 2, change))
-    with pytest.raises(UserError, match="dv of case 0 .* is not equal from run to run"):
+    with pytest.raises(UserError, match=r"dv of case 0 .* is not equal from run to run"):
         check("native", CPU, 1)
 
 
