@@ -66,7 +66,7 @@ def step(
     store, slot, leads = slots.store, slots.used, [slots.lead(i) for i in range(len(layers))]
     time_B = state.time_B.masked_fill(forget_B, 0)
     tensors = x_BD, time_B, forget_B, slots.birth_BLC, store.span_BLC, store.h, store.kv, store.projections
-    in_c = steps_in_c(layers[0].native, store.kv[0][0]) and not (summing or need_attention)
+    in_c = steps_in_c(layers[0].kernel, store.kv[0][0]) and not (summing or need_attention)
     if in_c and all(type(layer.rule).expired is Rule.expired for layer in layers):
         done = read_and_write_in_c(layers, *tensors, state.spans, slot)
     else:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from expirespan.memory import acting, compiling
-from expirespan.memory.attention import KERNELS, use_native
+from expirespan.memory.attention import KERNELS, choose_kernel
 from expirespan.memory.block import join, width_groups
 from expirespan.memory.core import Memory, MemoryOutput, Trace, near
 from expirespan.memory.rules.rule import Rule, require
@@ -33,7 +33,8 @@ class TransformerMemory(Memory[TransformerState]):
     ``rule``: `ExpireSpan`, `FixedWindow` or another `Rule`. ``gate``: "residual" or "gru" (GTrXL).
     ``ff_width``: of the feed-forward block, default 2 * width. ``positions``: M, steps with a learned relative
     position. ``output_scale``: components of the output start at about this size.
-    ``attention``: "native" (in C, on CPUs), "plain" (PyTorch) or "auto": native where it can be had.
+    ``attention``: "native" (in C, on CPUs), "triton" (on CUDA; PyTorch where tensors are on a CPU, and for acting),
+    "plain" (PyTorch) or "auto": native where it can be had.
     ``compile``: let ``torch.compile`` make one program of a step and one of an `unroll`; `compiling.py` states what
     that costs. Needs a C++ compiler on CPUs.
     """
@@ -48,7 +49,7 @@ class TransformerMemory(Memory[TransformerState]):
         ff_width: int | None = None,
         positions: int = 16,
         output_scale: float = 1.0,
-        attention: Literal["auto", "native", "plain"] = "auto",
+        attention: Literal["auto", "native", "plain", "triton"] = "auto",
         compile: bool = False,
     ) -> None:
         super().__init__()
@@ -64,14 +65,14 @@ class TransformerMemory(Memory[TransformerState]):
         require(positions >= 1, "positions", positions, "an integer >= 1")
         require(0 < output_scale < math.inf, "output_scale", output_scale, "a finite number > 0")
         require(attention in KERNELS, "attention", attention, f"one of {', '.join(KERNELS)}")
-        native = use_native(attention)
+        kernel = choose_kernel(attention)
         self.width, self.compiles = width, compile
         self.layers = nn.ModuleList()
         for _ in range(layers):
             own = copy.deepcopy(rule)
             own.attach(width, heads)
             self.layers.append(
-                TransformerLayer(width, heads, own, gate, ff_width or 2 * width, positions, native)
+                TransformerLayer(width, heads, own, gate, ff_width or 2 * width, positions, kernel)
             )
         self.norm = nn.LayerNorm(width)
         nn.init.constant_(self.norm.weight, output_scale)

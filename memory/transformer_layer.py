@@ -98,12 +98,12 @@ class TransformerLayer(nn.Module):
         gate: str,
         ff_width: int,
         positions: int,
-        native: bool,
+        kernel: str,
     ) -> None:
         super().__init__()
         self.heads = heads
         self.rule = rule
-        self.native = native
+        self.kernel = kernel
         self.norm = nn.LayerNorm(width)
         self.query = nn.Linear(width, width)
         self.key_value = nn.Linear(width, 2 * width)
@@ -183,7 +183,7 @@ class TransformerLayer(nn.Module):
             sight = sight._replace(place_BK=place_BK, youngest_BK=rule.first_age(span_BK).long())
         read_BK = override.read(span_BK)
         inputs = Inputs(q, k, v, self.by_age(q), rule.reach(read_BK), sight, rule.ramp)
-        read = self._taught(inputs, read_BK) if override.taught else attend(inputs, self.native)
+        read = self._taught(inputs, read_BK) if override.taught else attend(inputs, self.kernel)
         y_BTD = self.join(x_BTD, read.flatten(2))
         penalty = rule.span_cost(span_BK, T, lambda: sight.ages(span_BK.dtype))
         auxiliary = penalty.new_zeros(())

@@ -78,11 +78,12 @@ for _i, _floor in enumerate(FLOORS):
         }
 PACKAGES = ("memory", "agents", "envs", "experiments")
 OUTSIDE = {  # package: the third-party modules that it may import; experiments may import any
-    "memory": {"torch"},
+    "memory": {"torch", "triton"},
     "agents": {"torch", "stable_baselines3", "gymnasium", "numpy", "safetensors"},
     "envs": {"numpy", "gymnasium", "minigrid", "PIL"},
 }
 ONE_FILE = {
+    "triton": "memory/attention/triton_kernels.py",
     "wandb": "experiments/tracking/wandb_writer.py experiments/tracking/wandb_files.py",
     "bokeh": "experiments/viewer/figures.py",
     "playwright": "experiments/viewer/browser.py",

@@ -49,6 +49,30 @@ class AgentsOptions:
 
 
 @dataclass(frozen=True)
+class AttentionOptions:
+    """What to check and to time."""
+
+    kernel: Literal["triton", "native"] = "triton"
+    """Triton, on a GPU, or C (native), on a CPU."""
+    cases: int = 300
+    """Random cases to check."""
+    head_widths: tuple[int, ...] = (16, 64)
+    """Sizes of a head to time."""
+    memories: tuple[int, ...] = (128, 512, 2048)
+    """Memories from before the block, to time."""
+    rows: int = 64
+    """Environments side by side, when timing."""
+    block: int = 128
+    """Steps of a block, when timing."""
+    heads: int = 4
+    """Heads, when timing."""
+    rounds: int = 20
+    """Measured calls, of which the median counts."""
+    output: Path | None = None
+    """JSON file for the numbers."""
+
+
+@dataclass(frozen=True)
 class EnvsOptions:
     """What to measure."""
 
@@ -138,6 +162,7 @@ class ViewerOptions:
 
 OPTIONS: dict[str, Any] = {
     "agents": AgentsOptions,
+    "attention": AttentionOptions,
     "envs": EnvsOptions,
     "learning": LearningOptions,
     "memories": MemoriesOptions,

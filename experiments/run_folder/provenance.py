@@ -54,7 +54,7 @@ def machine() -> dict[str, Any]:
     """Processor, cores and threads in use, and the GPU if there is one."""
     import torch  # slow
 
-    from expirespan.memory.attention import native
+    from expirespan.memory.attention import in_triton, native
 
     return {
         "platform": platform.platform(),
@@ -62,6 +62,7 @@ def machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "torch_threads": torch.get_num_threads(),
         "attention_in_c": native.KINDS[native.kind()] if native.available() else native.why_not(),
+        "attention_in_triton": in_triton.version() or in_triton.why_not(),
         "gpu": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
     }
 

@@ -20,8 +20,9 @@ class _Transformer:
     """Size at which the outputs begin."""
     positions: int = 16
     """Recent steps with a learned relative position."""
-    attention: Literal["auto", "native", "plain"] = "auto"
-    """How attention is computed: in C on CPUs (native), by PyTorch (plain), or in C where that is built (auto)."""
+    attention: Literal["auto", "native", "plain", "triton"] = "auto"
+    """How attention is computed: in C on CPUs (native), by PyTorch (plain), in C where that is built (auto), or when
+    learning on CUDA in Triton (triton), which is not chosen by auto."""
     compile: bool = False
     """Let torch.compile make programs of what the memory computes, half a minute each; for GPUs."""
 

@@ -1,8 +1,9 @@
 """Attention over memories that expire: `plain.py` says what is computed, `operator.py` chooses how."""
 
+from expirespan.memory.attention import in_triton, native
 from expirespan.memory.attention.counterfactual import counterfactual_attention
 from expirespan.memory.attention.native import step as step_in_c
-from expirespan.memory.attention.operator import KERNELS, attend, steps_in_c, use_native
+from expirespan.memory.attention.operator import KERNELS, attend, choose_kernel, steps_in_c
 from expirespan.memory.attention.plain import Inputs, StepInputs, scores, step, step_weights, weights
 from expirespan.memory.attention.sight import Sight
 
@@ -12,12 +13,14 @@ __all__ = [
     "Sight",
     "StepInputs",
     "attend",
+    "choose_kernel",
     "counterfactual_attention",
+    "in_triton",
+    "native",
     "scores",
     "step",
     "step_in_c",
     "step_weights",
     "steps_in_c",
-    "use_native",
     "weights",
 ]

@@ -1,6 +1,7 @@
 """The operator ``expirespan::attend``: attention over memories that expire, computed by what suits the device.
 
-`plain.py` is its definition and runs anywhere; `native.py` runs C on CPUs. Compilers see one operator.
+`plain.py` is its definition and runs anywhere; `native.py` runs C on CPUs, `in_triton.py` Triton on CUDA. Compilers see
+one operator.
 """
 
 from __future__ import annotations
@@ -10,41 +11,45 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from expirespan.memory.attention import native, plain
+from expirespan.memory.attention import in_triton, native, plain
 from expirespan.memory.attention.plain import Inputs
 from expirespan.memory.attention.sight import Sight
 
-KERNELS = ("auto", "native", "plain")
-"""How attention is computed: in C where that is built and tensors are on the CPU ("auto"), or always in one way."""
+KERNELS = ("auto", "native", "plain", "triton")
+"""How attention is computed: in C, by PyTorch, in Triton; "auto" is C where that is built, otherwise PyTorch."""
 
 
-def use_native(attention: str) -> bool:
-    """Whether C is to compute it on CPUs. ``attention``: one of `KERNELS`.
+def choose_kernel(attention: str) -> str:
+    """The way that ``attention``, one of `KERNELS`, asks for: "native", "plain" or "triton".
 
     Raises:
-        ValueError: it is asked for and there is none.
+        ValueError: it is asked for and is not to be had.
     """
-    if attention == "native" and not native.available():
-        raise ValueError(
-            f"attention='native' is not to be had here: {native.why_not()}; choose 'auto' or 'plain'"
-        )
-    return attention != "plain" and native.available()
+    if attention == "auto":
+        return "native" if native.available() else "plain"
+    reason = {"native": native.why_not, "triton": in_triton.why_not}.get(attention, lambda: "")()
+    if reason:
+        raise ValueError(f"attention={attention!r} is not to be had here: {reason}; choose 'auto' or 'plain'")
+    return attention
 
 
-def attend(inputs: Inputs, c: bool) -> Tensor:
-    """y (B, T, H, d): what each query reads, in the dtype of ``q``. ``c``: in C, where tensors are on a CPU."""
+def attend(inputs: Inputs, kernel: str) -> Tensor:
+    """y (B, T, H, d): what each query reads, in the dtype of ``q``.
+
+    ``kernel``: as `choose_kernel` gives it. PyTorch computes what that has no code for: C is for CPUs, Triton for GPUs.
+    """
     q, k, v, near, reach, sight, ramp = inputs
     q, k, v, near = (
         x.to(reach.dtype) for x in (q, k, v, near)
     )  # only products around it are in half precision
     place, begin, youngest, before = sight
-    y: Tensor = _attend(q, k, v, near, reach, place, begin, youngest, before, ramp, c)[0]
+    y: Tensor = _attend(q, k, v, near, reach, place, begin, youngest, before, ramp, kernel)[0]
     return y.to(inputs.q.dtype)
 
 
-def steps_in_c(native_wanted: bool, store: Tensor) -> bool:
+def steps_in_c(kernel: str, store: Tensor) -> bool:
     """Whether `native.step` can serve a memory whose keys are ``store``. Compilers get what it consists of."""
-    return native_wanted and not torch.compiler.is_compiling() and _fit_for_c(store)
+    return kernel == "native" and not torch.compiler.is_compiling() and _fit_for_c(store)
 
 
 def _fit_for_c(*tensors: Tensor) -> bool:
@@ -53,8 +58,10 @@ def _fit_for_c(*tensors: Tensor) -> bool:
     return known and all(tensor.dtype == first.dtype for tensor in tensors)
 
 
-def _way(c: bool, q: Tensor) -> Any:
-    return native if c and _fit_for_c(q) else plain
+def _way(kernel: str, q: Tensor) -> Any:
+    if kernel == "native" and _fit_for_c(q):
+        return native
+    return in_triton if kernel == "triton" and in_triton.fits(q) else plain
 
 
 @torch.library.custom_op("expirespan::attend", mutates_args=())
@@ -69,10 +76,10 @@ def _attend(
     youngest: Tensor | None,
     before: int,
     ramp: float,
-    c: bool,
+    kernel: str,
 ) -> tuple[Tensor, Tensor]:
     inputs = Inputs(q, k, v, near, reach, Sight(place, begin, youngest, before), ramp)
-    y, log_total = _way(c, q).forward(inputs)
+    y, log_total = _way(kernel, q).forward(inputs)
     return y, log_total
 
 
@@ -94,13 +101,13 @@ def _attend_backward(
     youngest: Tensor | None,
     before: int,
     ramp: float,
-    c: bool,
+    kernel: str,
     y: Tensor,
     log_total: Tensor,
     dy: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     inputs = Inputs(q, k, v, near, reach, Sight(place, begin, youngest, before), ramp)
-    grads = _way(c, q).backward(inputs, y, log_total, dy)
+    grads = _way(kernel, q).backward(inputs, y, log_total, dy)
     return grads[0], grads[1], grads[2], grads[3], grads[4]
 
 

@@ -256,7 +256,7 @@ def test_a_reach_on_the_host_is_found(make, monkeypatch):
     monkeypatch.setattr(
         transformer_layer,
         "attend",
-        lambda inputs, c: attend(inputs._replace(reach=inputs.reach.cpu()), c),
+        lambda inputs, kernel: attend(inputs._replace(reach=inputs.reach.cpu()), kernel),
     )
     with pytest.raises(RuntimeError, match=refused):
         make().learn(N_STEPS * N_ENVS)

@@ -18,10 +18,10 @@ from expirespan.memory.attention import (
     Sight,
     StepInputs,
     attend,
+    choose_kernel,
     native,
     plain,
     scores,
-    use_native,
     weights,
 )
 from expirespan.memory.rules.rule import FAR, LONGEST
@@ -117,8 +117,8 @@ def test_values_and_gradients_are_those_of_a_loop(case: Case) -> None:
     given_ = with_gradient(drawn(case))
     expected = torch.einsum("bhtk,bkhd->bthd", expected_weights(given_), given_.v)
     expected_gradients = gradients(expected, given_)
-    for c in WAYS:
-        found = attend(given_, c)
+    for kernel in WAYS:
+        found = attend(given_, kernel)
         torch.testing.assert_close(found, expected)
         torch.testing.assert_close(gradients(found, given_), expected_gradients)
     torch.testing.assert_close(weights(given_), expected_weights(given_))
@@ -141,10 +141,10 @@ def test_scores_before_any_mask(case: Case) -> None:
 
 def test_a_few_rows_at_a_time_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     given_ = with_gradient(drawn(Case(3, 9, 15, 2, 8, 4, False, 5.0, 6.0, 3, 0)))
-    whole = attend(given_, False)
+    whole = attend(given_, "plain")
     expected = gradients(whole, given_)
     monkeypatch.setattr(plain, "IN_CACHE", 1)
-    found = attend(given_, False)
+    found = attend(given_, "plain")
     torch.testing.assert_close(found, whole)
     torch.testing.assert_close(gradients(found, given_), expected)
 
@@ -152,7 +152,7 @@ def test_a_few_rows_at_a_time_are_the_same(monkeypatch: pytest.MonkeyPatch) -> N
 # In C ---------------------------------------------------------------------------------------------
 
 built = pytest.mark.skipif(not native.available(), reason="the package was installed without a C compiler")
-WAYS = (True, False) if native.available() else (False,)
+WAYS = ("native", "plain") if native.available() else ("plain",)
 
 
 def in_c(given: Inputs, kind: int) -> tuple[Tensor, ...]:
@@ -261,17 +261,17 @@ def test_a_step_in_c(sizes: tuple[int, int, int, int], heads_differ: bool, doubl
 
 def test_asking_for_c_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(native, "_library", lambda: "the package was installed without a C compiler")
-    assert not use_native("auto") and not use_native("plain")
+    assert choose_kernel("auto") == choose_kernel("plain") == "plain"
     with pytest.raises(
         ValueError, match="attention='native' is not to be had here: the package was installed"
     ):
         TransformerMemory(8, heads=2, rule=FixedWindow(4), attention="native")
 
 
-@pytest.mark.parametrize("c", WAYS)
-def test_half_precision_in_half_precision_out(c: bool) -> None:
+@pytest.mark.parametrize("kernel", WAYS)
+def test_half_precision_in_half_precision_out(kernel: str) -> None:
     given_ = drawn(Case(2, 9, 15, 2, 16, 4, False, 5.0, 6.0, 0, 3), torch.float32)
     half = Inputs(*(x.bfloat16() for x in given_[:4]), *given_[4:])
-    y = attend(half, c)
+    y = attend(half, kernel)
     assert y.dtype == torch.bfloat16
-    torch.testing.assert_close(y.float(), attend(given_, c), rtol=0.05, atol=0.05)
+    torch.testing.assert_close(y.float(), attend(given_, kernel), rtol=0.05, atol=0.05)

@@ -125,7 +125,7 @@ class Hoarder(Rule):
 def test_steps_are_the_same_without_c(memory: TransformerMemory, case: Case) -> None:
     in_pytorch = copy.deepcopy(memory)
     for layer in in_pytorch.layers:
-        layer.native = False
+        layer.kernel = "plain"
     x, first = inputs(), memory.initial_state(B)
     one, other = stepped(memory, x, first, STARTS), stepped(in_pytorch, x, first, STARTS)
     assert_close(one.y, other.y)
