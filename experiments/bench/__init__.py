@@ -58,11 +58,11 @@ def _write(options: Any, rows: Sequence[Any]) -> None:
     from expirespan.experiments.run_folder.files import write_text
     from expirespan.experiments.run_folder.provenance import provenance
 
-    settings = {
-        name: value.name if isinstance(value, Path) else value
-        for name, value in asdict(options).items()
-        if name != "output"
-    }
+    settings = {name: value for name, value in asdict(options).items() if name != "output"}
     found = {"options": settings, "rows": [asdict(row) for row in rows], **provenance()}
-    write_text(options.output, json.dumps(found, indent=2) + "\n")
+    write_text(options.output, json.dumps(found, indent=2, default=_last_part) + "\n")
     print(options.output)
+
+
+def _last_part(path: Path) -> str:
+    return path.name

@@ -24,6 +24,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from expirespan.experiments.bench import ideal
 from expirespan.experiments.bench.options import AgentsOptions as Options
+from expirespan.experiments.bench.peers.checkouts import recognise
 from expirespan.experiments.bench.rivals import REFERENCES, Elsewhere, Here, makers
 from expirespan.experiments.bench.served import Round
 from expirespan.experiments.settings.errors import UserError
@@ -61,8 +62,8 @@ def run(options: Options) -> list[Row]:
     """Measure every agent in every workload.
 
     Raises:
-        UserError: sb3-contrib is not installed, a number is not positive, a corridor is not LOW-HIGH, or the other
-            checkout fails.
+        UserError: sb3-contrib is not installed, a number is not positive, a corridor is not LOW-HIGH, a checkout is not
+            what it should be, or its agent fails.
     """
     for name in ("num_envs", "n_steps", "epochs", "width", "layers", "rounds", "threads"):
         if getattr(options, name) < 1:
@@ -73,11 +74,27 @@ def run(options: Options) -> list[Row]:
         raise UserError(
             f"version={options.version}: expected a checkout of expirespan, with its folder memory/"
         )
+    _check_peers(options)
     torch.set_num_threads(options.threads)
     lengths = [_lengths(corridor) for corridor in options.corridors]
     rate = ideal.products_per_second()
     batches = options.batch_sizes if options.algorithm == "ppo" else (options.num_envs * options.n_steps,)
     return [row for pair in lengths for batch in batches for row in _workload(options, pair, batch, rate)]
+
+
+def _check_peers(options: Options) -> None:
+    if options.peers and options.algorithm != "ppo":
+        raise UserError(f"peers: expected algorithm=ppo, got {options.algorithm}; they have no other")
+    names = [recognise(checkout)[0].name for checkout in options.peers]
+    if len({*names}) < len(names):
+        raise UserError(f"peers: expected a checkout of each project, got {', '.join(names)}; leave one out")
+    rollout = options.num_envs * options.n_steps
+    for batch_size in options.batch_sizes if options.peers else ():
+        if rollout % min(batch_size, rollout):
+            raise UserError(
+                f"batch-sizes={batch_size}: peers need a divisor of the rollout's {rollout} steps, for their minibatches "
+                "are all alike"
+            )
 
 
 def _lengths(corridor: str) -> tuple[int, int]:

@@ -68,7 +68,7 @@ def products(agent: OnPolicyAlgorithm) -> float:
         acting += FORWARD * read * x_BD.shape[1] - (_batched(counter) - seen) / OPERATIONS
         return out
 
-    act = getattr(memory, "step", None)
+    act: Any = getattr(memory, "step", None)
     counted = mock.patch.object(memory, "step", step) if act is not None else nullcontext()
     with counted, counter:
         agent.learn(agent.n_steps * agent.n_envs, reset_num_timesteps=False, log_interval=10**9)
