@@ -19,7 +19,7 @@ from expirespan.experiments.settings.errors import UserError, unknown
 from expirespan.experiments.settings.options import parse
 
 BENCHES: dict[str, str] = {
-    "agents": "training speed and rollout bytes of our memories, PPO and sb3-contrib's RecurrentPPO on four workloads",
+    "agents": "training speed and rollout bytes of our memories, PPO, RecurrentPPO and others, beside the ideal",
     "envs": "steps per second of every environment, beside one of MiniGrid's own",
     "learning": "what recipes reach within their steps, beside RecurrentPPO with its published settings",
     "tracking": "what W&B and TensorBoard add to the time of training",

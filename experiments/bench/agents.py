@@ -92,8 +92,8 @@ def _check_peers(options: Options) -> None:
     for batch_size in options.batch_sizes if options.peers else ():
         if rollout % min(batch_size, rollout):
             raise UserError(
-                f"batch-sizes={batch_size}: peers need a divisor of the rollout's {rollout} steps, for their minibatches "
-                "are all alike"
+                f"batch-sizes={batch_size}: peers need a divisor of the rollout's {rollout} steps, for all their "
+                "minibatches have one size"
             )
 
 

@@ -52,7 +52,7 @@ def recognise(checkout: Path) -> tuple[Peer, Path]:
             return peer, script
     raise UserError(
         f"peers={checkout}: expected a checkout of CleanRL, which has {PEERS[0].files[0]}, or of PufferLib 1.0, which "
-        f"has {' and '.join(PEERS[1].files[:2])}"
+        f"has {', '.join(PEERS[1].files)}"
     )
 
 
