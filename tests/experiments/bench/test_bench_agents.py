@@ -65,6 +65,8 @@ def test_the_file(tmp_path, capsys, monkeypatch):
     assert found["options"]["n_steps"] == 8 and "commit" in found
     shown = capsys.readouterr().out
     assert "corridors of 3-3 cells, batch 8" in shown and "corridors of 90-90 cells, batch 8" in shown
+    lines = shown.splitlines()
+    assert lines[1].endswith("  ideal") and lines[2].endswith(f"{found['rows'][0]['ideal']:,.0f}")
 
 
 def test_a2c_beside_that_of_sb3(monkeypatch):
