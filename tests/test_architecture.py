@@ -60,7 +60,7 @@ FLOORS = (  # of experiments, lowest first: a folder imports only from floors be
     {"evaluation"},
     {"pictures"},
     {"viewer"},
-    {"training"},
+    {"training", "bench/peers"},
     {"sequence", "reproduce", "bench"},
     {""},  # the command
 )

@@ -19,7 +19,7 @@ from expirespan.experiments.settings.errors import UserError, unknown
 from expirespan.experiments.settings.options import parse
 
 BENCHES: dict[str, str] = {
-    "agents": "training speed and rollout bytes of our memories, PPO and sb3-contrib's RecurrentPPO on four workloads",
+    "agents": "training speed and rollout bytes of our memories, PPO, RecurrentPPO and others, beside the ideal",
     "attention": "checks attention in Triton (on a GPU) or C against PyTorch, and times both",
     "envs": "steps per second of every environment, beside one of MiniGrid's own",
     "learning": "what recipes reach within their steps, beside RecurrentPPO with its published settings",
@@ -59,11 +59,11 @@ def _write(options: Any, rows: Sequence[Any]) -> None:
     from expirespan.experiments.run_folder.files import write_text
     from expirespan.experiments.run_folder.provenance import provenance
 
-    settings = {
-        name: value.name if isinstance(value, Path) else value
-        for name, value in asdict(options).items()
-        if name != "output"
-    }
+    settings = {name: value for name, value in asdict(options).items() if name != "output"}
     found = {"options": settings, "rows": [asdict(row) for row in rows], **provenance()}
-    write_text(options.output, json.dumps(found, indent=2) + "\n")
+    write_text(options.output, json.dumps(found, indent=2, default=_last_part) + "\n")
     print(options.output)
+
+
+def _last_part(path: Path) -> str:
+    return path.name

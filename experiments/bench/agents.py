@@ -3,6 +3,8 @@
 Every agent has the same rollouts, epochs, minibatches and widths. Rounds alternate between agents, so that other
 work on the machine affects all of them, and are compared in pairs; the median counts. Our memories last nearly as long
 as they can, as before training, or ("forgetful") for a step and a ramp of 8, as once it is learned what not to keep.
+The last column, the ideal, is how fast this machine could be if it did nothing but the products that learning needs
+(`ideal.py`).
 
 Where RecurrentPPO is at its best depends on where episodes end: a minibatch in which none begins is one call of the
 LSTM, any other a loop over its steps. So there are workloads of short and long corridors, small and large minibatches,
@@ -20,7 +22,9 @@ import numpy as np
 import torch
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
+from expirespan.experiments.bench import ideal
 from expirespan.experiments.bench.options import AgentsOptions as Options
+from expirespan.experiments.bench.peers.checkouts import recognise
 from expirespan.experiments.bench.rivals import REFERENCES, Elsewhere, Here, makers
 from expirespan.experiments.bench.served import Round
 from expirespan.experiments.settings.errors import UserError
@@ -36,7 +40,8 @@ class Row:
     ``steps_per_second``: median over ``rounds``. ``ratio``: median, least and greatest over the rounds, of its speed to
     that of ``reference`` in the same round. ``without_ends``: the same of the rounds within which, with neither agent,
     an episode ended; None if there was none. ``predict_ms``: median of as many rounds, of one environment well into an
-    episode. ``bytes_per_step`` of the rollout. Both are None for agents of another process.
+    episode. ``bytes_per_step`` of the rollout. ``ideal``: steps per second that this machine could reach at best, None
+    if it is not known. All three are None for agents of another process.
     """
 
     corridor: str
@@ -50,14 +55,15 @@ class Row:
     bytes_per_step: float | None
     rounds: list[float]
     ends: list[bool]
+    ideal: float | None
 
 
 def run(options: Options) -> list[Row]:
     """Measure every agent in every workload.
 
     Raises:
-        UserError: sb3-contrib is not installed, a number is not positive, a corridor is not LOW-HIGH, or the other
-            checkout fails.
+        UserError: sb3-contrib is not installed, a number is not positive, a corridor is not LOW-HIGH, a checkout is not
+            what it should be, or its agent fails.
     """
     for name in ("num_envs", "n_steps", "epochs", "width", "layers", "rounds", "threads"):
         if getattr(options, name) < 1:
@@ -68,10 +74,27 @@ def run(options: Options) -> list[Row]:
         raise UserError(
             f"version={options.version}: expected a checkout of expirespan, with its folder memory/"
         )
+    _check_peers(options)
     torch.set_num_threads(options.threads)
     lengths = [_lengths(corridor) for corridor in options.corridors]
+    rate = ideal.products_per_second()
     batches = options.batch_sizes if options.algorithm == "ppo" else (options.num_envs * options.n_steps,)
-    return [row for pair in lengths for batch in batches for row in _workload(options, pair, batch)]
+    return [row for pair in lengths for batch in batches for row in _workload(options, pair, batch, rate)]
+
+
+def _check_peers(options: Options) -> None:
+    if options.peers and options.algorithm != "ppo":
+        raise UserError(f"peers: expected algorithm=ppo, got {options.algorithm}; they have no other")
+    names = [recognise(checkout)[0].name for checkout in options.peers]
+    if len({*names}) < len(names):
+        raise UserError(f"peers: expected a checkout of each project, got {', '.join(names)}; leave one out")
+    rollout = options.num_envs * options.n_steps
+    for batch_size in options.batch_sizes if options.peers else ():
+        if rollout % min(batch_size, rollout):
+            raise UserError(
+                f"batch-sizes={batch_size}: peers need a divisor of the rollout's {rollout} steps, for all their "
+                "minibatches have one size"
+            )
 
 
 def _lengths(corridor: str) -> tuple[int, int]:
@@ -83,7 +106,7 @@ def _lengths(corridor: str) -> tuple[int, int]:
     return int(low), int(high)
 
 
-def _workload(options: Options, corridor: tuple[int, int], batch_size: int) -> list[Row]:
+def _workload(options: Options, corridor: tuple[int, int], batch_size: int, rate: float) -> list[Row]:
     reference = REFERENCES[options.algorithm]
     rivals: dict[str, Here | Elsewhere] = {}
     try:
@@ -119,6 +142,7 @@ def _workload(options: Options, corridor: tuple[int, int], batch_size: int) -> l
                 bytes_per_step=bytes_per_step(agent) if agent is not None else None,
                 rounds=[r.steps_per_second for r in own],
                 ends=[r.ends for r in own],
+                ideal=ideal.steps_per_second(agent, rate) if agent is not None else None,
             )
         )
     return rows
@@ -131,8 +155,8 @@ def _spread(ratios: list[float]) -> tuple[float, float, float]:
 def table(rows: list[Row]) -> str:
     """The rows for people, a block for each workload."""
     beside = f"x {rows[0].reference}"
-    quiet = "without ends"
-    head = f"{'agent':<34}{'steps/s':>9}  {beside:<22}{quiet:<22}{'ms per predict':>14}{'bytes per step':>16}"
+    head = f"{'agent':<34}{'steps/s':>9}  {beside:<22}{'without ends':<22}"
+    head += f"{'ms per predict':>14}{'bytes per step':>16}{'ideal':>9}"
     lines: list[str | None] = []
     workload = None
     for row in rows:
@@ -141,9 +165,10 @@ def table(rows: list[Row]) -> str:
             lines += ["" if lines else None, f"corridors of {workload[0]} cells, batch {workload[1]}", head]
         times = "" if row.predict_ms is None else f"{row.predict_ms:.2f}"
         held = "" if row.bytes_per_step is None else f"{row.bytes_per_step:,.0f}"
+        best = "" if row.ideal is None else f"{row.ideal:,.0f}"
         lines.append(
             f"{row.agent:<34}{row.steps_per_second:>9,.0f}  {_shown(row.ratio):<22}{_shown(row.without_ends):<22}"
-            f"{times:>14}{held:>16}"
+            f"{times:>14}{held:>16}{best:>9}"
         )
     return "\n".join(line for line in lines if line is not None)
 

@@ -28,6 +28,9 @@ class AgentsOptions:
     """Also our other memories."""
     version: Path | None = None
     """Checkout of another version of expirespan, whose agents take part."""
+    peers: tuple[Path, ...] = ()
+    """Checkouts of other projects that take part in the comparison of PPO: of CleanRL, with its ppo_trxl, and of
+    PufferLib 1.0, with its LSTM."""
     num_envs: int = 64
     """Environments side by side."""
     n_steps: int = 128

@@ -1,4 +1,4 @@
-"""The agents of ``bench agents``: each is measured by rounds, in this process or, of another checkout, in its own."""
+"""The agents of ``bench agents``, measured by rounds: in this process or, of other checkouts, in a separate one."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from stable_baselines3 import A2C, PPO
 
-from expirespan.experiments.bench import served
+from expirespan.experiments.bench import peers, served
 from expirespan.experiments.bench.options import AgentsOptions as Options
+from expirespan.experiments.bench.peers.checkouts import Peer, recognise
 from expirespan.experiments.bench.served import Round
 from expirespan.experiments.settings.errors import UserError
 
@@ -43,26 +45,31 @@ class Here:
 
 
 class Elsewhere:
-    """A memory agent of another checkout of expirespan, measured in a separate process.
+    """An agent of a separate process, which reads its settings and then a line per round, and answers in JSON.
+
+    ``arguments``: of Python. ``name``: in the error. ``folder``: where it runs; removed at the end. ``path``: where
+    Python finds modules, None for where this process does.
 
     Raises:
-        UserError: it could not be made; the message has what its process said.
+        UserError: it could not be made; what its process said is above the message.
     """
 
-    def __init__(self, checkout: Path, settings: dict[str, Any]) -> None:
-        self.folder = tempfile.TemporaryDirectory()
-        package = Path(self.folder.name) / "expirespan"
-        package.mkdir()
-        for name in ("agents", "envs", "memory", "experiments"):
-            (package / name).symlink_to((checkout / name).resolve())
-        for path in (checkout / "expirespan").glob("*.py"):
-            (package / path.name).symlink_to(path.resolve())
+    def __init__(
+        self,
+        arguments: list[str],
+        settings: dict[str, Any],
+        name: str,
+        folder: tempfile.TemporaryDirectory[str],
+        path: str | None = None,
+    ) -> None:
+        self.name, self.folder = name, folder
         self.process = subprocess.Popen(
-            [sys.executable, str(Path(served.__file__).resolve())],
+            [sys.executable, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ | {"PYTHONPATH": self.folder.name},
+            cwd=folder.name,
+            env=os.environ | ({} if path is None else {"PYTHONPATH": path}),
         )
         self._say(json.dumps(settings))
 
@@ -80,13 +87,38 @@ class Elsewhere:
         except BrokenPipeError:
             answer = ""
         if not answer:
-            raise UserError("version: the other checkout's agent ended; its error is above")
+            raise UserError(f"{self.name} ended; its error is above")
         return Round(*json.loads(answer))
 
     def close(self) -> None:
         """End its process."""
         self.process.communicate()
         self.folder.cleanup()
+
+
+def _of_version(checkout: Path, settings: dict[str, Any]) -> Elsewhere:
+    """A memory agent of another checkout of expirespan."""
+    folder = tempfile.TemporaryDirectory()
+    package = Path(folder.name) / "expirespan"
+    package.mkdir()
+    for name in ("agents", "envs", "memory", "experiments"):
+        (package / name).symlink_to((checkout / name).resolve())
+    for path in (checkout / "expirespan").glob("*.py"):
+        (package / path.name).symlink_to(path.resolve())
+    program = str(Path(served.__file__).resolve())
+    return Elsewhere([program], settings, "version: the other checkout's agent", folder, folder.name)
+
+
+def _of_peer(peer: Peer, script: Path, settings: dict[str, Any]) -> Elsewhere:
+    """An agent of somebody else's project."""
+    rollout = settings["num_envs"] * settings["n_steps"]
+    given = settings | {
+        "script": str(script),
+        "minibatches": -(-rollout // settings["batch_size"]),
+        "rollouts": -(-served.LEAST_STEPS // rollout),
+    }
+    arguments = ["-W", "ignore", "-m", f"{peers.__name__}.{peer.program}"]
+    return Elsewhere(arguments, given, f"peers: {peer.name}", tempfile.TemporaryDirectory())
 
 
 def recurrent_ppo() -> Any:
@@ -150,9 +182,12 @@ def makers(
         checkout = options.version
         for name in [name for name in memories if ", " not in name or name.endswith(FORGETFUL)]:
             settings = memories[name]
-            found[name + OTHER] = lambda settings=settings: Elsewhere(checkout, settings)  # type: ignore[misc]
+            found[name + OTHER] = partial(_of_version, checkout, settings)
     if options.algorithm == "a2c":
         return found | {"A2C": here(lambda: A2C(**served.arguments(common)))}
+    others = common | {"layers": options.layers, "max_span": options.max_span}
+    for peer, script in map(recognise, options.peers):
+        found[peer.name] = partial(_of_peer, peer, script, others)
     return found | {
         "PPO": here(lambda: PPO(**served.arguments(common))),
         REFERENCE: here(_recurrent, common, False),

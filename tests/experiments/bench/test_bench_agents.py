@@ -57,6 +57,7 @@ def test_the_file(tmp_path, capsys, monkeypatch):
         assert len(row["rounds"]) == 2 and min(row["rounds"]) <= row["steps_per_second"] <= max(row["rounds"])
         assert row["ratio"][1] <= row["ratio"][0] <= row["ratio"][2]
         assert row["predict_ms"] > 0 and row["reference"] == "RecurrentPPO"
+        assert (row["ideal"] is None) == row["agent"].startswith("RecurrentPPO")
         if row["agent"] == "RecurrentPPO":
             assert row["ratio"] == [1, 1, 1]
         if row["corridor"] == "90-90":
@@ -64,6 +65,8 @@ def test_the_file(tmp_path, capsys, monkeypatch):
     assert found["options"]["n_steps"] == 8 and "commit" in found
     shown = capsys.readouterr().out
     assert "corridors of 3-3 cells, batch 8" in shown and "corridors of 90-90 cells, batch 8" in shown
+    lines = shown.splitlines()
+    assert lines[1].endswith("  ideal") and lines[2].endswith(f"{found['rows'][0]['ideal']:,.0f}")
 
 
 def test_a2c_beside_that_of_sb3(monkeypatch):
@@ -84,7 +87,7 @@ def test_another_checkout_takes_part(monkeypatch):
     rows = agents.run(replace(SMALL, num_envs=250, n_steps=16, batch_sizes=(4000,), version=ROOT))
     other = {row.agent: row for row in rows if row.agent.endswith("of the checkout")}
     assert list(other) == ["MemoryPPO of the checkout", "MemoryPPO, forgetful of the checkout"]
-    assert all(row.steps_per_second > 0 and row.predict_ms is None for row in other.values())
+    assert all(row.steps_per_second > 0 and row.predict_ms is row.ideal is None for row in other.values())
 
 
 def test_a_checkout_that_fails(tmp_path, capfd, monkeypatch):
