@@ -58,6 +58,7 @@ RECIPES = (
             penalty=AdaptivePenaltySettings(coef=0.0125, target=0.95, growth=1.3),
             forgetting=LessonSettings(shortest=0.5, step_size=2.0),
         ),
+        usual_steps=1_800_000,
     ),
     recipe(
         "corridor-quick",
