@@ -95,10 +95,10 @@ def shows_ball(observations: Observation) -> npt.NDArray[np.bool_]:
 
 def observation_words(observation: npt.ArrayLike) -> str:
     """What one observation (3, 3, 6) shows, in words: ball and doors, or walls where it shows neither."""
-    seen = np.asarray(observation).any(axis=(0, 1))
-    things = [f"the {KINDS[kind]}" for kind in (RED_BALL, BLUE_BALL, RED_DOOR, BLUE_DOOR) if seen[kind]]
-    both = seen[RED_DOOR] and seen[BLUE_DOOR]
-    things = [*things[:-2], "the doors"] if both else things
+    seen = set(np.nonzero(np.asarray(observation))[2].tolist())
+    things = [f"the {KINDS[kind]}" for kind in (RED_BALL, BLUE_BALL, RED_DOOR, BLUE_DOOR) if kind in seen]
+    if {RED_DOOR, BLUE_DOOR} <= seen:
+        things = [*things[:-2], "the doors"]
     return " and ".join(things) or "walls"
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from expirespan.experiments.demo.shipped import ABOUT, AGENT
-from expirespan.experiments.making.agents import load_agent
+from expirespan.experiments.making.agents import load_agent, memory_policy
 from expirespan.experiments.run_folder.files import write_text
 from expirespan.experiments.run_folder.run import Run
 
@@ -25,7 +25,7 @@ def pack(source: str | Path, folder: Path, checkpoint: str = "last") -> Path:
     config = run.config
     agent = load_agent(config, run.find_checkpoint(checkpoint), device="cpu")
     made = json.loads((run.folder / "about.json").read_text(encoding="utf-8"))
-    agent.policy.save(folder / AGENT)
+    memory_policy(agent).save(folder / AGENT)
     size = (folder / AGENT).stat().st_size
     if size > MOST_BYTES:
         raise ValueError(f"{folder / AGENT} has {size:,} bytes: expected at most {MOST_BYTES:,}")

@@ -37,7 +37,7 @@ def kept_sentence(trace: EpisodeTrace, words_of: WordsOf | None = None) -> str:
     """
     if not trace.about.get("ramp") or not trace.layers:
         return ""
-    T, kept = trace.steps, trace.kept.any(0)
+    T, kept = trace.steps, np.asarray(trace.kept.any(0))
     count = int(kept.sum())
     if count == T:
         return f"The agent keeps all {T:,} observations of the episode and deletes none."
@@ -112,4 +112,4 @@ def _lost(trace: EpisodeTrace, kept: Bools, words_of: WordsOf | None) -> str:
 
 
 def _join(parts: list[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else ""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])}, and {parts[-1]}" if parts else ""

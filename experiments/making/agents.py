@@ -107,7 +107,8 @@ def load_policy(file: Path, steps: int = 0) -> Agent:
         policy = MemoryActorCriticPolicy.load(file, device="cpu")
     except (OSError, ValueError) as error:
         raise UserError(f"cannot load the policy {file}: {error}") from error
-    agent = MemoryPPO(MemoryActorCriticPolicy, None, device="cpu", _init_setup_model=False)
+    no_env: Any = None
+    agent = MemoryPPO(MemoryActorCriticPolicy, no_env, device="cpu", _init_setup_model=False)
     agent.policy, agent.num_timesteps = policy, steps
     agent.observation_space, agent.action_space = policy.observation_space, policy.action_space
     return agent

@@ -30,7 +30,7 @@ def test_by_hand(make_trace: Any) -> None:
     """Of ten steps, the cues at 0 and 1 and the last two; the others are gone three steps after they were seen."""
     trace = kept(make_trace(10), 0, 1, 8, 9)
     assert kept_sentence(trace) == (
-        "The agent keeps 4 of 10 observations: a cue at steps 0 to 1 for 9 steps and the last 2; it deletes the other "
+        "The agent keeps 4 of 10 observations: a cue at steps 0 to 1 for 9 steps, and the last 2; it deletes the other "
         "6 after 3 steps (median)."
     )
 
@@ -41,7 +41,7 @@ def test_what_is_named_and_what_is_counted(make_trace: Any) -> None:
     found = kept_sentence(trace, lambda observation: "walls")
     assert found.startswith(
         "The agent keeps 5 of 30 observations: walls at step 2 for 27 steps, walls at step 5 for 24 steps, walls at "
-        "step 20 for 9 steps and 2 others; "
+        "step 20 for 9 steps, and 2 others; "
     )
 
 
