@@ -56,6 +56,8 @@ def world(env: str, settings: Mapping[str, Any]) -> str:
 
 def number(value: float) -> str:
     """A number with four digits, thousands in full, and at most three places."""
+    if not math.isfinite(value):
+        return str(value)
     whole = math.floor(math.log10(abs(value))) + 1 if value else 1
     return f"{value:,.{min(3, max(0, 4 - whole))}f}"
 

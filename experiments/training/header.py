@@ -6,7 +6,14 @@ from typing import Any
 
 from expirespan.experiments.evaluation.describe import world
 from expirespan.experiments.run_folder.run import Run
-from expirespan.experiments.settings import Config, ConstantPenaltySettings, TargetSettings, settings
+from expirespan.experiments.settings import (
+    AdaptivePenaltySettings,
+    Config,
+    NoLessonSettings,
+    TargetSettings,
+    WarmupPenaltySettings,
+    settings,
+)
 from expirespan.experiments.training.progress import usual_steps
 from expirespan.experiments.training.target import is_target
 
@@ -43,10 +50,14 @@ def memory_words(memory: Any) -> str:
 def price_words(config: Config) -> str:
     """What makes the agent forget."""
     price = config.penalty
-    if isinstance(price, ConstantPenaltySettings):
-        return f"{price.coef:g} from the start" if price.coef else "none: the agent has no reason to forget"
-    known = ", ".join(f"{name} {value:,}" for name, value in settings(price).items() if value is not None)
-    return f"{price.name} ({known})"
+    lesson = "" if isinstance(config.forgetting, NoLessonSettings) else ", with a lesson in forgetting"
+    if isinstance(price, AdaptivePenaltySettings):
+        return f"{price.coef:g}, once success (or the mean return) reaches {price.target:g}{lesson}"
+    if isinstance(price, WarmupPenaltySettings):
+        return f"rises to {price.coef:g} from step {price.start:,} to {price.start + price.steps:,}{lesson}"
+    return (
+        f"{price.coef:g} from the start{lesson}" if price.coef else "none: the agent has no reason to forget"
+    )
 
 
 def target_words(target: TargetSettings) -> str:

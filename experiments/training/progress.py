@@ -54,17 +54,17 @@ def estimate(step: int, rate: float | None, usual: int | None, most: int, target
         target: whether it ends before that when a target is met.
     """
 
-    def left(until: int) -> str:
-        return "? left" if rate is None else f"{duration((until - step) / rate)} left"
+    def left(words: str, until: int) -> str:
+        return "" if rate is None else f", {words}{duration((until - step) / rate)} left"
 
     done = millions(step)
     if not target:
-        return f"{done} of {millions(most)} steps, {left(most)}"
+        return f"{done} of {millions(most)} steps{left('', most)}"
     if usual is None:
-        return f"{done} steps, until its target, at most {left(most)}"
+        return f"{done} steps, until its target{left('at most ', most)}"
     if step < usual:
-        return f"{done} of usually {millions(usual)} steps, about {left(usual)}"
-    return f"{done} steps, more than usual, at most {left(most)}"
+        return f"{done} of usually {millions(usual)} steps{left('about ', usual)}"
+    return f"{done} steps, more than usual{left('at most ', most)}"
 
 
 def millions(steps: int) -> str:

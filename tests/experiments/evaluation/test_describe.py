@@ -26,6 +26,7 @@ SCORE = Score(
         (75.7, "75.70"),
         (-184.2, "-184.2"),
         (12345.6, "12,346"),
+        (float("inf"), "inf"),
     ],
 )
 def test_numbers_have_four_digits(value: float, text: str) -> None:

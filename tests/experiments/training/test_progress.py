@@ -24,9 +24,10 @@ from expirespan.experiments.settings import (
     FixedWindowSettings,
     LSTMSettings,
     TargetSettings,
+    WarmupPenaltySettings,
 )
 from expirespan.experiments.training import progress
-from expirespan.experiments.training.header import header, memory_words, next_words, target_words
+from expirespan.experiments.training.header import header, memory_words, next_words, price_words, target_words
 from expirespan.experiments.training.progress import (
     EvaluationTable,
     ProgressBar,
@@ -47,7 +48,7 @@ SCORE = Score(200, 1.0, Interval(0.981, 1.0), 1.0, 100.0, [9.0, 9.0], [9.0, 10.0
         (2_500_000, 5_000, 2_000_000, True, "2.50 M steps, more than usual, at most 5 min left"),
         (1_000_000, 500, None, True, "1.00 M steps, until its target, at most 1 h 40 min left"),
         (3_900_000, 5_000, None, False, "3.90 M of 4.00 M steps, 20 s left"),
-        (0, None, 2_000_000, True, "0.00 M of usually 2.00 M steps, about ? left"),
+        (0, None, 2_000_000, True, "0.00 M of usually 2.00 M steps"),
     ],
 )
 def test_estimates(step: int, rate: float | None, usual: int | None, target: bool, words: str) -> None:
@@ -102,6 +103,12 @@ def test_header(tiny: Config, tmp_path: Path) -> None:
     assert told["folder"] == str(run.folder)
     assert f"expirespan view {run.folder} " in told["watch"]
     assert ("", f"tensorboard --logdir {run.folder}") in facts
+    assert told["price"] == (
+        "0.0125, once success (or the mean return) reaches 0.95, with a lesson in forgetting"
+    )
+    warm = replace(tiny, penalty=WarmupPenaltySettings(coef=1e-5, start=1_000, steps=500))
+    assert price_words(warm) == "rises to 1e-05 from step 1,000 to 1,500"
+    assert price_words(replace(tiny, penalty=ConstantPenaltySettings(0.2))) == "0.2 from the start"
     told = dict(header(replace(tiny, penalty=ConstantPenaltySettings()), run, 512))
     assert told["recipe"] == "tiny, seed 0, goes on after 512 steps"
     assert told["price"] == "none: the agent has no reason to forget"
