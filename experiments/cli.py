@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import tyro
 
 from expirespan.experiments.bench import bench_command
-from expirespan.experiments.recipes import RECIPES, find_recipe
-from expirespan.experiments.settings import Config, CorridorSettings, Env
-from expirespan.experiments.settings.config_file import read_config
+from expirespan.experiments.settings import CorridorSettings, Env
 from expirespan.experiments.settings.errors import UserError, unknown
-from expirespan.experiments.settings.options import PARTS, parse, parse_config, split_paths, with_default
-
-if TYPE_CHECKING:
-    from expirespan.experiments.run_folder.run import Run
+from expirespan.experiments.settings.options import parse, split_paths, with_default
+from expirespan.experiments.terminal.text import facts, fitted, show_table
 
 USAGE, STOPPED = 2, 130
 
@@ -56,50 +51,9 @@ class EvaluateOptions:
 
 def train_command(args: Sequence[str]) -> int:
     """``expirespan train``."""
-    prog = "expirespan train"
-    if not args or args[0] in ("-h", "--help"):
-        print(_train_help())
-        return 0 if args else USAGE
-    resume = None
-    first, *rest = args
-    source, equals, path = first.partition("=")
-    if source in ("--resume", "--config"):
-        if not equals and not rest:
-            raise UserError(
-                f"{source} needs a path: {'a run folder' if source == '--resume' else 'a YAML file'}"
-            )
-        path = path if equals else rest.pop(0)
-        if source == "--resume":
-            from expirespan.experiments.run_folder.run import Run
+    from expirespan.experiments.training.command import train_command
 
-            resume = Run.open(path)
-        default, about = resume.config if resume else read_config(Path(path)), f"settings of {path}"
-        prog = f"{prog} {source} {path}"
-    elif first.startswith("-"):
-        raise UserError(f"{first!r} is no recipe: the recipe comes first, one of {', '.join(RECIPES)}")
-    else:
-        recipe = find_recipe(first)
-        default, prog = recipe.config, f"{prog} {first}"
-        about = f"{recipe.summary}.\nSource: {recipe.source}. Expected: {recipe.expected}."
-    config = parse_config(default, rest, prog, about)
-    return _train(config, resume)
-
-
-def _train(config: Config, resume: Run | None) -> int:
-    from expirespan.experiments.evaluation.describe import describe
-    from expirespan.experiments.training.train import train
-
-    result = train(config, resume)
-    print(f"{result.steps:,} environment steps, {result.seconds:.0f} s, run folder {result.run.folder}")
-    if result.interrupted:
-        print(f"stopped; to go on: expirespan train --resume {result.run.folder}")
-        return STOPPED
-    if config.target.success is not None:
-        print("target reached" if result.reached_target else "target not reached within the steps allowed")
-    if result.score is not None:
-        print(f"last evaluation: {describe(result.score)}")
-    print(result.picture)
-    return 0
+    return train_command(args)
 
 
 def evaluate_command(args: Sequence[str]) -> int:
@@ -113,7 +67,8 @@ def evaluate_command(args: Sequence[str]) -> int:
     import torch
     from stable_baselines3.common.utils import set_random_seed
 
-    from expirespan.experiments.episodes.record import image_of, record_episode, trace_paths
+    from expirespan.experiments.episodes.kept import kept_sentence
+    from expirespan.experiments.episodes.record import image_of, record_episode, trace_paths, words_of
     from expirespan.experiments.evaluation.describe import show_result
     from expirespan.experiments.evaluation.evaluate import evaluate
     from expirespan.experiments.making.agents import load_agent, override_max_span
@@ -153,8 +108,18 @@ def evaluate_command(args: Sequence[str]) -> int:
             old.unlink()
     picture = draw_retention(traces[0], run.pictures / "evaluation.png", image_of(options.env))
     show_result(result)
-    for path in (*paths, output, picture):
-        print(path)
+    if kept := kept_sentence(traces[0], words_of(options.env)):
+        print(fitted(kept))
+    named = [("episode", str(path)) for path in paths] + [("scores", str(output)), ("picture", str(picture))]
+    print(
+        facts(
+            [
+                *named,
+                ("next", f"expirespan view {run.folder} --open"),
+                ("", f"expirespan compare {run.folder} OTHER-RUN"),
+            ]
+        )
+    )
     return 0
 
 
@@ -176,14 +141,21 @@ def compare_command(args: Sequence[str]) -> int:
     options = parse(CompareOptions(), rest, prog, COMPARE)
 
     from expirespan.experiments.evaluation.compare import compare, read_results
-    from expirespan.experiments.pictures.comparison_report import markdown, table, write_report
+    from expirespan.experiments.pictures.comparison_report import table, write_report
 
     comparison = compare(read_results(runs))
     paths = write_report(comparison, options.output)
-    print(comparison.title)
-    print(markdown(table(comparison)))
+    print(fitted(comparison.title))
+    show_table(table(comparison), left=2, spare=("each run",))
     print("\n".join(map(str, paths)))
     return 0
+
+
+def demo_command(args: Sequence[str]) -> int:
+    """``expirespan demo``."""
+    from expirespan.experiments.demo.command import demo_command
+
+    return demo_command(args)
 
 
 def view_command(args: Sequence[str]) -> int:
@@ -219,6 +191,7 @@ COMPARE = (
 )
 
 COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
+    "demo": (demo_command, "see a trained agent keep one ball and forget a corridor; takes seconds"),
     "train": (train_command, "train an agent by a recipe"),
     "evaluate": (evaluate_command, "score a trained agent on fresh episodes"),
     "compare": (compare_command, "compare runs: success against memory, learning curves"),
@@ -273,20 +246,3 @@ def _help() -> str:
             "expirespan COMMAND --help says more; expirespan --version.",
         ]
     )
-
-
-def _train_help() -> str:
-    lines = [
-        "usage: expirespan train RECIPE [--setting VALUE ...]",
-        "       expirespan train --config FILE.yaml [--setting VALUE ...]",
-        "       expirespan train --resume RUN [--total-timesteps N]",
-        "",
-        "recipes (`expirespan train RECIPE --help` lists its settings):",
-    ]
-    for name, recipe in RECIPES.items():
-        text = f"{recipe.summary}; expected: {recipe.expected}"
-        lines += textwrap.wrap(text, 100, initial_indent=f"  {name:<22}", subsequent_indent=" " * 24)
-    example = (
-        "expirespan train corridor --seed 3 --total-timesteps 1e6 --env.max-length 50 --memory.max-span 128"
-    )
-    return "\n".join([*lines, "", PARTS, "", f"example: {example}"])

@@ -53,7 +53,7 @@ BELOW = {  # folder: the folders that its own files may import
     "envs": {"envs/base", "envs/corridor", "envs/tmaze", "envs/portal", "envs/instruction", "envs/borrowed"},
 }
 FLOORS = (  # of experiments, lowest first: a folder imports only from floors below its own
-    {"settings"},
+    {"settings", "terminal"},
     {"recipes", "run_folder", "making"},
     {"tracking"},
     {"episodes"},
@@ -61,7 +61,7 @@ FLOORS = (  # of experiments, lowest first: a folder imports only from floors be
     {"pictures"},
     {"viewer"},
     {"training", "bench/peers"},
-    {"sequence", "reproduce", "bench"},
+    {"sequence", "reproduce", "bench", "demo"},
     {""},  # the command
 )
 for _i, _floor in enumerate(FLOORS):

@@ -26,6 +26,7 @@ __all__ = [
     "WEST",
     "CorridorRules",
     "Layout",
+    "observation_words",
     "observe",
 ]
 
@@ -90,6 +91,15 @@ def observe(layout: Layout, x: int, y: int, direction: int) -> Observation:
 def shows_ball(observations: Observation) -> npt.NDArray[np.bool_]:
     """Whether the ball is in view, for observations (..., 3, 3, 6)."""
     return np.asarray(observations[..., RED_BALL : BLUE_BALL + 1].any(axis=(-3, -2, -1)))
+
+
+def observation_words(observation: npt.ArrayLike) -> str:
+    """What one observation (3, 3, 6) shows, in words: ball and doors, or walls where it shows neither."""
+    seen = set(np.nonzero(np.asarray(observation))[2].tolist())
+    things = [f"the {KINDS[kind]}" for kind in (RED_BALL, BLUE_BALL, RED_DOOR, BLUE_DOOR) if kind in seen]
+    if {RED_DOOR, BLUE_DOOR} <= seen:
+        things = [*things[:-2], "the doors"]
+    return " and ".join(things) or "walls"
 
 
 def observation_space() -> spaces.Box:

@@ -120,6 +120,7 @@ class Corridor(LayoutMiniGridEnv):
 
     ACTIONS = corridor_rules.ACTIONS
     observation_image = staticmethod(corridor_pictures.observation_image)
+    observation_words = staticmethod(corridor_rules.observation_words)
 
     def __init__(
         self,

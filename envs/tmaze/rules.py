@@ -25,6 +25,7 @@ __all__ = [
     "map_text",
     "map_things",
     "observation_image",
+    "observation_words",
 ]
 
 SIDES: Final = ("left", "right")
@@ -170,6 +171,14 @@ def observation_image(observation: npt.ArrayLike, tile: int = 16) -> Image:
     left, right = ("ball blue" if cell[CUE_LEFT] else sides), ("ball red" if cell[CUE_RIGHT] else sides)
     ahead = "wall" if cell[JUNCTION] else ""
     return draw_map([["wall", left, "wall"], ["", "", ahead], ["wall", right, "wall"]], (1, 1, 0), (), tile)
+
+
+def observation_words(observation: npt.ArrayLike) -> str:
+    """What one observation (4,) tells, in words."""
+    cell = np.asarray(observation)
+    if cell[CUE_LEFT] or cell[CUE_RIGHT]:
+        return f"the cue to turn {SIDES[int(cell[CUE_RIGHT] > 0)]}"
+    return "a junction" if cell[JUNCTION] else "the corridor"
 
 
 def map_text(place: Place) -> str:

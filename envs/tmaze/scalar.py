@@ -109,6 +109,7 @@ class EndlessTMaze(LayoutMiniGridEnv):
 
     ACTIONS = tmaze_rules.ACTIONS
     observation_image = staticmethod(tmaze_rules.observation_image)
+    observation_words = staticmethod(tmaze_rules.observation_words)
 
     def __init__(
         self,

@@ -16,6 +16,7 @@ from gymnasium import spaces
 
 from expirespan.agents import vector_action_masks
 from expirespan.experiments.episodes.frames import Frames, ImageOf, as_picture
+from expirespan.experiments.episodes.kept import WordsOf
 from expirespan.experiments.episodes.playing import select
 from expirespan.experiments.episodes.trace import EpisodeTrace
 from expirespan.experiments.making.agents import Agent, max_spans, memory_policy, ramps, rules
@@ -190,6 +191,16 @@ def image_of(env: Env) -> ImageOf | None:
     if drawer is None or env.frame_stack == 1:
         return drawer
     return lambda observation: drawer(observation[-1])  # the newest of those stacked
+
+
+def words_of(env: Env) -> WordsOf | None:
+    """What says in words what an observation of the environment shows, or None if nothing does."""
+    found: WordsOf | None = getattr(
+        creator(gym.spec(registered(env.gym_id)).entry_point), "observation_words", None
+    )
+    if found is None or env.frame_stack == 1:
+        return found
+    return lambda observation: found(observation[-1])  # the newest of those stacked
 
 
 def render_mode(env: Env) -> str | None:

@@ -1,25 +1,78 @@
-"""Scores as text."""
+"""Scores as text: cells of a row, and what `expirespan evaluate` prints."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
 from expirespan.experiments.episodes.cue_retention import Retention
 from expirespan.experiments.evaluation.evaluate import EvaluationResult, Score
+from expirespan.experiments.terminal.text import fitted
+
+WIDTHS = {
+    "": 7, "steps": 10, "success": 9, "95 % interval": 17, "return": 9, "return, 95 %": 19, "longest": 9, "alive": 11,
+    "steps/s": 10, "target": 13,
+}  # fmt: skip
+"""Characters of each column, its distance from the one before included."""
+LEGEND = {
+    "longest": "longest: success in the longest episodes.",
+    "alive": "alive: memories per layer at the end of the longest episodes.",
+}
+"""What the headings mean that do not say it themselves."""
 
 
-def describe(score: Score) -> str:
-    """A score in one line."""
-    parts = []
+def cells(score: Score) -> dict[str, str]:
+    """A score as cells by heading; what was not reported has none."""
+    found = {}
     if score.success is not None and score.interval is not None:
-        parts.append(f"success {score.success:.3f} ({score.interval.low:.3f}-{score.interval.high:.3f})")
-    between = "" if score.return_interval is None else " ({:.3f}-{:.3f})".format(*score.return_interval)
-    parts.append(f"return {score.mean_return:.3f}{between}")
+        found["success"] = f"{score.success:.3f}"
+        found["95 % interval"] = between(score.interval)
+    found["return"] = number(score.mean_return)
+    if score.success is None and score.return_interval is not None:
+        found["return, 95 %"] = between(score.return_interval)
     if score.longest_success is not None:
-        parts.append(f"longest {score.longest_success:.2f}")
-    if score.alive:
-        parts.append(f"alive {'/'.join(f'{count:.0f}' for count in score.alive)}")
+        found["longest"] = f"{score.longest_success:.3f}"
     if score.alive_at_end:
-        parts.append(f"at the longest's end {'/'.join(f'{count:.0f}' for count in score.alive_at_end)}")
-    return ", ".join(parts)
+        found["alive"] = layers(score.alive_at_end)
+    return found
+
+
+def line(cells: Mapping[str, str], headings: Iterable[str]) -> str:
+    """Cells under their headings, right-aligned in columns of fixed width."""
+    return "".join(f"{cells.get(heading, ''):>{WIDTHS[heading]}}" for heading in headings).rstrip()
+
+
+def legend(headings: Iterable[str]) -> str:
+    """What the headings mean."""
+    return " ".join(LEGEND[heading] for heading in headings if heading in LEGEND)
+
+
+def world(env: str, settings: Mapping[str, Any]) -> str:
+    """An environment, and those of its settings that are set."""
+    known = ", ".join(f"{name} {value}" for name, value in settings.items() if value is not None)
+    return f"{env} ({known})" if known else env
+
+
+def number(value: float) -> str:
+    """A number with four digits, thousands in full, and at most three places."""
+    if not math.isfinite(value):
+        return str(value)
+    whole = math.floor(math.log10(abs(value))) + 1 if value else 1
+    return f"{value:,.{min(3, max(0, 4 - whole))}f}"
+
+
+def between(interval: Sequence[float]) -> str:
+    """An interval: "0.981 to 1.000"."""
+    low, high = interval
+    return f"{number(low)} to {number(high)}"
+
+
+def layers(counts: Sequence[float]) -> str:
+    """A number of memories for each layer: "9 / 10"; of more than three layers the least and the most."""
+    if len(counts) > 3:
+        return f"{min(counts):,.0f} to {max(counts):,.0f}"
+    return " / ".join(f"{count:,.0f}" for count in counts)
 
 
 def describe_retention(retention: Retention) -> str:
@@ -37,18 +90,31 @@ def describe_retention(retention: Retention) -> str:
 
 
 def show_result(result: EvaluationResult) -> None:
-    """Print an evaluation as a table."""
-    print(f"{result.env} {result.settings}, trained for {result.trained_steps:,} steps")
-    for name, score in (("agent", result.agent), ("random", result.random), ("oracle", result.oracle)):
-        if score is not None:
-            print(f"{name:>8}: {describe(score)}; {score.steps_per_second:,.0f} steps/s")
-    for bucket in result.agent.by_length:
-        low, high = bucket.interval
-        rate = "-" if bucket.success is None else f"{bucket.success:.3f} ({low:.3f}-{high:.3f})"
-        print(f"  length {bucket.low:>6,}-{bucket.high:<6,} success {rate} in {bucket.episodes:,} episodes")
-    if result.agent.retention is not None:
-        print(f"  cues: {describe_retention(result.agent.retention)}")
-    for time in result.agent.step_times:
+    """Print an evaluation: a row each for the agent, chance and the oracle, then details of the agent's."""
+    agent = result.agent
+    played = f"{agent.episodes:,} episodes after {result.trained_steps:,} steps of training"
+    print(fitted(f"{world(result.env, result.settings)}: {played}"))
+    rows = {
+        name: cells(score) | {"": name, "steps/s": f"{score.steps_per_second:,.0f}"}
+        for name, score in (("agent", agent), ("chance", result.random), ("oracle", result.oracle))
+        if score is not None
+    }
+    headings = [heading for heading in WIDTHS if any(heading in row for row in rows.values())]
+    print(line({heading: heading for heading in headings}, headings))
+    for row in rows.values():
+        print(line(row, headings))
+    if legend(headings):
+        print(fitted(legend(headings)))
+    for bucket in agent.by_length:
+        rate = "-" if bucket.success is None else f"{bucket.success:.3f} ({between(bucket.interval)})"
+        print(
+            f"  length {bucket.low:>6,} to {bucket.high:<6,} success {rate} in {bucket.episodes:,} episodes"
+        )
+    if agent.alive:
+        print(f"  alive on average over all steps: {layers(agent.alive)}")
+    if agent.retention is not None:
+        print(fitted(f"  cues: {describe_retention(agent.retention)}", "    "))
+    for time in agent.step_times:
         print(
             f"  {time.milliseconds:.2f} ms per step of {time.envs} environments around timestep {time.step:,}"
         )

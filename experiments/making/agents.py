@@ -97,6 +97,23 @@ def load_agent(
         raise UserError(f"cannot load the checkpoint {checkpoint}: {error}") from error
 
 
+def load_policy(file: Path, steps: int = 0) -> Agent:
+    """An agent that acts by the policy in a file and learns nothing, trained for so many environment steps.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    try:
+        policy = MemoryActorCriticPolicy.load(file, device="cpu")
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot load the policy {file}: {error}") from error
+    no_env: Any = None
+    agent = MemoryPPO(MemoryActorCriticPolicy, no_env, device="cpu", _init_setup_model=False)
+    agent.policy, agent.num_timesteps = policy, steps
+    agent.observation_space, agent.action_space = policy.observation_space, policy.action_space
+    return agent
+
+
 def memory_policy(agent: Agent) -> MemoryActorCriticPolicy:
     """The policy of an agent that was made or loaded here: one that reads its memory."""
     assert isinstance(agent.policy, MemoryActorCriticPolicy)

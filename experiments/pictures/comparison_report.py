@@ -40,12 +40,6 @@ def table(comparison: Comparison) -> list[tuple[str, ...]]:
     return [head, *map(_row, comparison.groups)]
 
 
-def markdown(rows: list[tuple[str, ...]]) -> str:
-    """The rows as a Markdown table."""
-    lines = [f"| {' | '.join(row)} |" for row in rows]
-    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
-
-
 def page(comparison: Comparison, pictures: dict[str, bytes]) -> str:
     """A self-contained HTML page: table, and pictures (PNG) under their captions."""
     head, *rows = table(comparison)

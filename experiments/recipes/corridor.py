@@ -38,6 +38,13 @@ CORRIDOR = Config(
     evaluation=EvaluationSettings(every=100_000),
     target=TargetSettings(success=0.99, alive=10, evaluations=2),
 )
+# Large steps, a wide margin: the ball is needed rarely, and then for as long as the longest corridor.
+# A policy that soon stands still: where it moves at the end, spans are lost with it.
+PRICED = replace(
+    CORRIDOR,
+    penalty=AdaptivePenaltySettings(coef=0.0125, target=0.95, growth=1.3),
+    forgetting=LessonSettings(shortest=0.5, step_size=2.0, settling=0.95),
+)
 UNPRICED = replace(  # spans that reward alone moves should move slowly: they only drift
     CORRIDOR,
     algorithm=replace(CORRIDOR_PPO, predictor_lr=0.1),
@@ -52,19 +59,19 @@ RECIPES = (
         "corridor",
         "learn corridors of 3-200 cells, then to keep little but the ball",
         "success 0.99 with at most 10 memories alive per layer (8 is the least that ramp=8 allows)",
-        # large steps and a wide margin: the ball is needed rarely, and then for as long as the longest corridor;
-        # a policy that soon stands still: where it moves at the end, spans are lost with it
-        replace(
-            CORRIDOR,
-            penalty=AdaptivePenaltySettings(coef=0.0125, target=0.95, growth=1.3),
-            forgetting=LessonSettings(shortest=0.5, step_size=2.0, settling=0.95),
-        ),
+        PRICED,
+        usual_steps=1_800_000,
     ),
     recipe(
         "corridor-quick",
-        "the README's: ends as soon as corridors of 3-200 cells are solved, in about five minutes",
-        "success 0.98",
-        UNPRICED,
+        "the README's: `corridor`, ended as soon as corridors are solved with at most 20 memories, in some minutes",
+        "success 0.99 with at most 20 memories alive per layer",
+        replace(
+            PRICED,
+            evaluation=EvaluationSettings(every=50_000, episodes=100),
+            target=TargetSettings(success=0.99, alive=20, evaluations=1),
+        ),
+        usual_steps=1_300_000,
     ),
     recipe(
         "corridor-window",

@@ -13,14 +13,25 @@ PAPER = "the corridor task of Sukhbaatar et al. 2021, arXiv 2105.06548"
 
 @dataclass(frozen=True)
 class Recipe:
-    """``summary`` and ``expected`` score are for people; ``source`` is where task and settings come from."""
+    """``summary`` and ``expected`` score are for people; ``source`` is where task and settings come from.
+
+    ``usual_steps``: environment steps to the target, about the median of docs/results.md; None where not measured.
+    """
 
     summary: str
     source: str
     expected: str
     config: Config
+    usual_steps: int | None = None
 
 
-def recipe(name: str, summary: str, expected: str, config: Config, source: str = PAPER) -> tuple[str, Recipe]:
+def recipe(
+    name: str,
+    summary: str,
+    expected: str,
+    config: Config,
+    source: str = PAPER,
+    usual_steps: int | None = None,
+) -> tuple[str, Recipe]:
     """A recipe with its name; its runs are put under that name."""
-    return name, Recipe(summary, source, expected, replace(config, recipe=name))
+    return name, Recipe(summary, source, expected, replace(config, recipe=name), usual_steps)

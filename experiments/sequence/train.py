@@ -69,7 +69,10 @@ def _loop(trainer: Trainer, session: Session) -> SequenceScore | None:
     config, run, logger, signal = trainer.config, session.run, session.logger, session.signal
     score = None
     bar = tqdm(
-        total=config.updates, initial=trainer.update_number, unit=" updates", disable=not config.progress
+        total=config.updates,
+        initial=trainer.update_number,
+        unit=" updates",
+        disable=None if config.progress else True,
     )
     with bar:
         while trainer.update_number < config.updates and not signal.requested:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any, TypeVar
@@ -50,7 +51,7 @@ def parse(default: T, args: Sequence[str], prog: str, description: str) -> T:
 
 def parse_config(default: Config, args: Sequence[str], prog: str, description: str) -> Config:
     """As `parse`, for a `Config`: chooses kinds of parts, and ``eval_env`` follows overrides of ``env``."""
-    base, rest = choose_kinds(default, list(args), KINDS)
+    base, rest = choose_kinds(default, list(args), KINDS, prog)
     return _follow(base, parse(base, rest, prog, f"{description}\n\n{PARTS}"))
 
 
@@ -75,8 +76,8 @@ def split_paths(args: Sequence[str], what: str) -> tuple[list[str], list[str]]:
     return list(args[:count]), list(args[count:])
 
 
-def choose_kinds(config: T, args: list[str], kinds: Kinds) -> tuple[T, list[str]]:
-    """Take ``--memory NAME`` and its like, for the parts in ``kinds``, out of ``args``."""
+def choose_kinds(config: T, args: list[str], kinds: Kinds, prog: str = "") -> tuple[T, list[str]]:
+    """Take ``--memory NAME`` and its like, for the parts in ``kinds``, out of ``args``; ``prog`` is for messages."""
     rest: list[str] = []
     chosen: dict[str, str] = {}
     while args:
@@ -92,11 +93,21 @@ def choose_kinds(config: T, args: list[str], kinds: Kinds) -> tuple[T, list[str]
         chosen.setdefault("eval_env", chosen["env"])
     for part, name in chosen.items():
         if name not in kinds[part]:
-            raise unknown(part.replace("_", "-"), name, kinds[part])
+            raise unknown(part.replace("_", "-"), name, kinds[part], _instead(part, name, prog))
         if name != getattr(config, part).name:
             changed: Any = {part: choose(kinds[part][name], getattr(config, part))}
             config = replace(config, **changed)  # type: ignore[type-var]
     return config, rest
+
+
+def _instead(part: str, name: str, prog: str) -> str:
+    """The line to type for an environment that only Gymnasium knows, with neither a price nor a target."""
+    if part != "env" or not re.fullmatch(r"[\w.:/-]+-v\d+", name):
+        return ""
+    neutral = (
+        "--penalty constant --penalty.coef 0 --forgetting none --target.success None --target.alive None"
+    )
+    return f"for an environment that Gymnasium knows type: {prog} --env gym --env.id {name} {neutral}"
 
 
 def _follow(base: Config, config: Config) -> Config:

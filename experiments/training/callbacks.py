@@ -10,15 +10,14 @@ from stable_baselines3.common.callbacks import BaseCallback
 from expirespan.experiments.episodes.playing import PolicyPlayer
 from expirespan.experiments.episodes.record import image_of, record_episode
 from expirespan.experiments.episodes.trace import EpisodeTrace
-from expirespan.experiments.evaluation.describe import describe
 from expirespan.experiments.evaluation.evaluate import Score, score
 from expirespan.experiments.making.agents import Agent
 from expirespan.experiments.run_folder.files import atomically
 from expirespan.experiments.settings import Config
 from expirespan.experiments.tracking.log_files import STEP
-from expirespan.experiments.training.progress import say
+from expirespan.experiments.training.progress import EvaluationTable
 from expirespan.experiments.training.session import Session
-from expirespan.experiments.training.target import is_over, meets, rank, reached_at
+from expirespan.experiments.training.target import is_over, met_in_a_row, rank, reached_at
 from expirespan.experiments.viewer.episode_media import log_episode
 
 ROW_STEPS = 8192
@@ -43,6 +42,7 @@ class TrainingCallback(BaseCallback):
         self.run, self.signal = session.run, session.signal
         self.score: Score | None = None
         self.trace: EpisodeTrace | None = None
+        self._table = EvaluationTable(config.target)
         before = self.run.evaluations()
         self._best = max((rank(entry, config.target) for entry in before), default=None)
         self.reached_at = reached_at(before, config.target)
@@ -102,9 +102,9 @@ class TrainingCallback(BaseCallback):
             with atomically(self.run.best) as temporary:
                 shutil.copyfile(checkpoint, temporary)
         self.run.add_evaluation(entry)  # last: whoever is killed before evaluates again when resumed
-        self.reached_at = reached_at(self.run.evaluations(), config.target)
-        met = ", target met" if meets(entry, config.target) else ""
-        say(f"evaluation after {step:,} steps: {describe(self.score)}{met}")
+        entries = self.run.evaluations()
+        self.reached_at = reached_at(entries, config.target)
+        self._table.add(step, self.score, met_in_a_row(entries, config.target))
 
     def _log(self, score: Score) -> None:
         values = {

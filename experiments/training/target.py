@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Any
 
 from expirespan.experiments.settings import TargetSettings
@@ -19,10 +20,15 @@ def rank(entry: dict[str, object], target: TargetSettings) -> tuple[float, float
     return reached, -max(most, target.alive or 0.0)
 
 
+def is_target(target: TargetSettings) -> bool:
+    """Whether there is anything to reach: without success and mean return, training takes all steps."""
+    return target.success is not None or target.mean_return is not None
+
+
 def meets(entry: dict[str, object], target: TargetSettings) -> bool:
     """Whether an evaluation meets the target; never without one."""
     wanted = {"success": target.success, "mean_return": target.mean_return}
-    if all(least is None for least in wanted.values()):
+    if not is_target(target):
         return False
     for name, least in wanted.items():
         found = entry[name]
@@ -36,12 +42,15 @@ def meets(entry: dict[str, object], target: TargetSettings) -> bool:
 
 def reached_at(entries: Sequence[dict[str, Any]], target: TargetSettings) -> int | None:
     """Step of the evaluation with which the target was first met as often in a row as asked; None if it was not."""
-    in_a_row = 0
-    for entry in entries:
-        in_a_row = in_a_row + 1 if meets(entry, target) else 0
-        if in_a_row >= target.evaluations:
+    for i, entry in enumerate(entries):
+        if met_in_a_row(entries[: i + 1], target) >= target.evaluations:
             return int(entry["step"])
     return None
+
+
+def met_in_a_row(entries: Sequence[dict[str, Any]], target: TargetSettings) -> int:
+    """How many evaluations, back from the last, met the target."""
+    return len(list(takewhile(lambda entry: meets(entry, target), reversed(entries))))
 
 
 def is_over(step: int, reached: int | None, target: TargetSettings) -> bool:

@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 
 from expirespan.agents import SB3VecEnv
-from expirespan.experiments.episodes.record import image_of
+from expirespan.experiments.episodes.kept import kept_sentence
+from expirespan.experiments.episodes.record import image_of, words_of
 from expirespan.experiments.evaluation.evaluate import Score
 from expirespan.experiments.making.agents import Agent, load_agent, make_agent
 from expirespan.experiments.making.envs import make_training_env
@@ -17,9 +18,12 @@ from expirespan.experiments.pictures.retention import draw_retention
 from expirespan.experiments.run_folder.run import Run
 from expirespan.experiments.settings import Config
 from expirespan.experiments.settings.errors import UserError
+from expirespan.experiments.terminal.text import facts
 from expirespan.experiments.training.callbacks import TrainingCallback
+from expirespan.experiments.training.header import header
 from expirespan.experiments.training.progress import ProgressBar
 from expirespan.experiments.training.session import session
+from expirespan.experiments.training.target import is_target
 
 FIXED = ("seed", "trained_agent", "num_envs", "env", "memory", "algorithm", "penalty", "forgetting", "recipe")
 """Settings that a run cannot change when it is resumed."""
@@ -27,15 +31,20 @@ FIXED = ("seed", "trained_agent", "num_envs", "env", "memory", "algorithm", "pen
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """``score`` and ``picture`` are of the last evaluation; None if training was stopped before one."""
+    """``score``, ``picture`` and ``kept``, a sentence on what the agent keeps, are of the last evaluation.
+
+    The first two are None, and the sentence empty, if training was stopped before one; the sentence also for memories
+    without spans. ``reached_target`` is None where there was no target.
+    """
 
     run: Run
     agent: Agent
     steps: int
-    reached_target: bool
+    reached_target: bool | None
     interrupted: bool
     score: Score | None
     picture: Path | None
+    kept: str
     seconds: float
 
 
@@ -56,10 +65,12 @@ def train(config: Config, resume: Run | None = None) -> TrainingResult:
     env = make_training_env(config)
     try:
         agent = _new_agent(config, env) if resume is None else _resumed_agent(config, env, resume)
-        bar = ProgressBar(config.total_timesteps, agent.num_timesteps, config.progress)
+        bar = ProgressBar(config, agent.num_timesteps)
         with session(config, agent, resume, [bar]) as run_session:
             agent.set_logger(run_session.logger)
             callback = TrainingCallback(config, run_session)
+            print(facts(header(config, run_session.run, agent.num_timesteps)), flush=True)
+            bar.begin()
             agent.learn(
                 config.total_timesteps - agent.num_timesteps,
                 callback,
@@ -79,10 +90,11 @@ def train(config: Config, resume: Run | None = None) -> TrainingResult:
         run=run,
         agent=agent,
         steps=agent.num_timesteps,
-        reached_target=callback.reached_at is not None,
+        reached_target=callback.reached_at is not None if is_target(config.target) else None,
         interrupted=interrupted,
         score=callback.score,
         picture=picture,
+        kept=kept_sentence(callback.trace, words_of(config.eval_env)) if picture and callback.trace else "",
         seconds=time.perf_counter() - begin,
     )
 

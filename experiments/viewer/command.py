@@ -89,16 +89,24 @@ def _default(source: Path) -> Path:
     return Run.open(source).folder / "viewer.html" if source.is_dir() else source.with_suffix(".html")
 
 
+def show(page: Path) -> bool:
+    """Open the page in a browser, if there are a terminal, a display and a browser; whether it was."""
+    return sys.stdout.isatty() and not _blind() and webbrowser.open(page.resolve().as_uri())
+
+
 def _open(page: Path) -> None:
-    """Show the page.
+    """Open the page in a browser.
 
     Raises:
         UserError: nothing here can show it.
     """
-    blind = sys.platform.startswith("linux") and not (
-        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    )
-    if blind or not webbrowser.open(page.resolve().as_uri()):
+    if _blind() or not webbrowser.open(page.resolve().as_uri()):
         raise UserError(
             f"there is no display or browser here; copy {page} to where there is one, it needs no other file"
         )
+
+
+def _blind() -> bool:
+    """Whether there is no display."""
+    shown = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    return sys.platform.startswith("linux") and not shown

@@ -48,6 +48,10 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
         ),
         ("train corridor --memory.max-spn 3", ["did you mean --memory.max-span"]),
         ("train corridor --env Foo-v0", ["'Foo-v0'", "ExpireSpan/Corridor-v0"]),
+        (
+            "train corridor --env CartPole-v1",
+            ["type: expirespan train corridor --env gym --env.id CartPole-v1 "],
+        ),
         ("train corridor --seed three", ["--seed", "'three'", "INT"]),
         ("train corridor --total-timesteps 1.5", ["--total-timesteps", "'1.5'", "whole number"]),
         ("train corridor --wandb maybe", ["'maybe'", "offline"]),
@@ -83,8 +87,19 @@ def test_train_evaluate_resume(tiny: Config, tmp_path: Path, capsys: pytest.Capt
     assert main(["train", "--config", str(recipe), "--seed", "3", "--env.max-length", "5"]) == 0
     lines = capsys.readouterr().out.splitlines()
     run = Run.open(Path(tiny.runs) / "tiny")
-    assert lines[-1] == str(run.pictures / "retention.png")
-    assert Path(lines[-1]).stat().st_size > 10_000
+    assert lines[0] == "recipe       tiny, seed 3"
+    assert f"folder       {run.folder}" in lines
+    told = next(i for i, line in enumerate(lines) if line.startswith("Evaluations of 8 episodes each."))
+    assert [line.split()[0] for line in lines[told + 1 : told + 4]] == ["steps", "512", "1,024"]
+    assert lines[told + 4].startswith("ended after 1,024 environment steps")
+    assert lines[told + 5].startswith("The agent keeps ")
+    assert lines[-4] == f"picture  {run.pictures / 'retention.png'}"
+    assert (run.pictures / "retention.png").stat().st_size > 10_000
+    assert lines[-3:] == [
+        f"next     expirespan evaluate {run.folder} --trace",
+        f"         expirespan view {run.folder} --open",
+        f"         expirespan compare {run.folder} OTHER-RUN",
+    ]
     config = read_config(run.folder / "config.yaml")
     assert config.seed == 3
     assert config.eval_env == CorridorSettings(3, 5)
@@ -103,7 +118,14 @@ def test_train_evaluate_resume(tiny: Config, tmp_path: Path, capsys: pytest.Capt
     evaluated.append("--trace")
     assert main(evaluated) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-2:] == [str(run.folder / "evaluation.json"), str(run.pictures / "evaluation.png")]
+    assert lines[-4:] == [
+        f"scores   {run.folder / 'evaluation.json'}",
+        f"picture  {run.pictures / 'evaluation.png'}",
+        f"next     expirespan view {run.folder} --open",
+        f"         expirespan compare {run.folder} OTHER-RUN",
+    ]
+    assert any(line.startswith("The agent keeps ") and " observations" in line for line in lines)
+    assert any(line.split()[:1] == ["chance"] for line in lines)
     result = json.loads((run.folder / "evaluation.json").read_text())
     assert [path.name for path in run.traces.glob("evaluation*.npz")] == ["evaluation.npz"], (
         "the other is old"
@@ -132,10 +154,30 @@ def test_train_evaluate_resume(tiny: Config, tmp_path: Path, capsys: pytest.Capt
     assert main(["train", "--resume", str(run.folder), "--memory.width", "8"]) == 2
     assert "memory cannot change" in capsys.readouterr().err
     assert main(["train", "--resume", str(run.folder), "--total-timesteps", "1500"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == str(run.pictures / "retention.png")
+    resumed = capsys.readouterr().out.splitlines()
+    assert resumed[0] == "recipe       tiny, seed 3, goes on after 1,024 steps"
+    assert resumed[-4] == f"picture  {run.pictures / 'retention.png'}"
     assert run.newest_checkpoint().name == "step-0000001536.zip"
     assert main(["evaluate", str(run.folder), "--checkpoint", "third"]) == 2
     assert "checkpoint='third'" in capsys.readouterr().err
+
+
+def test_the_line_that_the_error_tells_to_type_works(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It trains, and charges nothing for memory."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "corridor", "--env", "CartPole-v1"]) == 2
+    line = capsys.readouterr().err.rpartition("type: expirespan ")[2].split()
+    small = (
+        "--total-timesteps 64 --num-envs 2 --algorithm.n-steps 16 --algorithm.batch-size 16 --evaluation.episodes 2 "
+        "--wandb off --no-tensorboard"
+    )
+    assert main([*line, *small.split()]) == 0
+    shown = capsys.readouterr().out
+    assert "environment  CartPole-v1, 2 side by side" in shown
+    assert "price        none: the agent has no reason to forget" in shown
+    assert "target       none" in shown
 
 
 def test_a_folder_that_cannot_be_written(

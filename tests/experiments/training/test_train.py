@@ -41,7 +41,7 @@ def test_what_a_run_leaves_behind(tiny: Config) -> None:
     result = train(tiny)
     run = result.run
     assert result.steps == 1024
-    assert not result.reached_target and not result.interrupted
+    assert result.reached_target is None and not result.interrupted
     assert run.config == tiny
     assert [path.name for path in run.step_checkpoints()] == ["step-0000000512.zip", "step-0000001024.zip"]
     assert all(zipfile.is_zipfile(path) for path in (*run.step_checkpoints(), run.best))
@@ -95,6 +95,7 @@ def test_evaluation_does_not_change_training(tiny: Config) -> None:
 def test_other_memories_and_algorithms(tiny: Config, changes: dict[str, Any]) -> None:
     result = train(replace(tiny, **changes))
     assert result.picture is not None and result.picture.exists()
+    assert result.kept.startswith("The agent keeps ") == ("memory" not in changes), "an LSTM has no spans"
     assert result.run.evaluations()[-1]["step"] == 1024
 
 

@@ -1,0 +1,80 @@
+"""``expirespan train``: a recipe, a file of settings or a run to go on with, and options."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+from expirespan.experiments.recipes import RECIPES, find_recipe
+from expirespan.experiments.run_folder.run import Run
+from expirespan.experiments.settings import Config
+from expirespan.experiments.settings.config_file import read_config
+from expirespan.experiments.settings.errors import UserError
+from expirespan.experiments.settings.options import PARTS, parse_config
+from expirespan.experiments.terminal.text import facts, fitted
+
+USAGE, STOPPED = 2, 130
+
+
+def train_command(args: Sequence[str]) -> int:
+    """0 if training ended, 130 if it was stopped."""
+    prog = "expirespan train"
+    if not args or args[0] in ("-h", "--help"):
+        print(_train_help())
+        return 0 if args else USAGE
+    resume = None
+    first, *rest = args
+    source, equals, path = first.partition("=")
+    if source in ("--resume", "--config"):
+        if not equals and not rest:
+            raise UserError(
+                f"{source} needs a path: {'a run folder' if source == '--resume' else 'a YAML file'}"
+            )
+        path = path if equals else rest.pop(0)
+        if source == "--resume":
+            resume = Run.open(path)
+        default, about = resume.config if resume else read_config(Path(path)), f"settings of {path}"
+        prog = f"{prog} {source} {path}"
+    elif first.startswith("-"):
+        raise UserError(f"{first!r} is no recipe: the recipe comes first, one of {', '.join(RECIPES)}")
+    else:
+        recipe = find_recipe(first)
+        default, prog = recipe.config, f"{prog} {first}"
+        about = f"{recipe.summary}.\nSource: {recipe.source}. Expected: {recipe.expected}."
+    config = parse_config(default, rest, prog, about)
+    return _train(config, resume)
+
+
+def _train(config: Config, resume: Run | None) -> int:
+    from expirespan.experiments.training.header import next_words
+    from expirespan.experiments.training.progress import duration
+    from expirespan.experiments.training.train import train
+
+    result = train(config, resume)
+    took = f"after {result.steps:,} environment steps ({duration(result.seconds)})"
+    if result.interrupted:
+        print(f"stopped {took}; to go on: expirespan train --resume {result.run.folder}")
+        return STOPPED
+    print({True: "target met", False: "target not met", None: "ended"}[result.reached_target], took)
+    if result.kept:
+        print(fitted(result.kept))
+    print(facts([("picture", str(result.picture)), *next_words(result.run)]))
+    return 0
+
+
+def _train_help() -> str:
+    lines = [
+        "usage: expirespan train RECIPE [--setting VALUE ...]",
+        "       expirespan train --config FILE.yaml [--setting VALUE ...]",
+        "       expirespan train --resume RUN [--total-timesteps N]",
+        "",
+        "recipes (`expirespan train RECIPE --help` lists its settings):",
+    ]
+    for name, recipe in RECIPES.items():
+        text = f"{recipe.summary}; expected: {recipe.expected}"
+        lines += textwrap.wrap(text, 100, initial_indent=f"  {name:<22}", subsequent_indent=" " * 24)
+    example = (
+        "expirespan train corridor --seed 3 --total-timesteps 1e6 --env.max-length 50 --memory.max-span 128"
+    )
+    return "\n".join([*lines, "", PARTS, "", f"example: {example}"])
