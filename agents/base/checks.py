@@ -9,13 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch as th
-from gymnasium import spaces
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs
 
 from expirespan.memory import ExpireSpan, Memory, MemoryState, TransformerMemory, TransformerState
 from expirespan.memory.rules.rule import require
-
-OBSERVATIONS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 
 
 def check_count(name: str, value: Any) -> None:
@@ -29,23 +26,6 @@ def check_number(name: str, value: Any, low: float, high: float = math.inf) -> N
     ok = not isinstance(value, bool) and isinstance(value, Real) and low <= float(value) <= high
     expected = f"a number >= {low:g}" if high == math.inf else f"a number within [{low:g}, {high:g}]"
     require(ok, name, value, expected)
-
-
-class UnreadableSpaceError(ValueError, NotImplementedError):
-    """An observation space that no policy here can read. Also what SB3 raises for nested Dict spaces."""
-
-
-def check_observation_space(space: Any) -> None:
-    """Raise UnreadableSpaceError for a Gymnasium space that no policy here can read."""
-    parts = {"": space} if not isinstance(space, spaces.Dict) else dict(space.spaces)
-    for key, part in parts.items():
-        if isinstance(part, spaces.Space) and not isinstance(part, OBSERVATIONS):
-            where = f"observation_space[{key!r}]" if key else "observation_space"
-            raise UnreadableSpaceError(
-                f"{where} is {part}, which policies cannot read: expected Box, Discrete, MultiDiscrete, "
-                "MultiBinary or one Dict of these; turn it into one of them with a "
-                "gymnasium.ObservationWrapper (FlattenObservation, or numbers for words)"
-            )
 
 
 def check_finite(

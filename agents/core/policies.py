@@ -19,6 +19,7 @@ from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import nn
 
 from expirespan.agents.base.checks import check_episode_start, check_number, check_state, signature
+from expirespan.agents.base.spaces import from_zero
 from expirespan.agents.checkpoint import CheckpointedPolicy
 from expirespan.agents.core.buffer import Observation
 from expirespan.agents.core.optimizers import make_optimizer
@@ -122,7 +123,7 @@ class MemoryActorCriticPolicy(CheckpointedPolicy):
         return state
 
     def _encode(self, obs: PyTorchObs) -> th.Tensor:
-        features = self.extract_features(obs)
+        features = self.extract_features(from_zero(obs, self.observation_space))
         if isinstance(features, tuple):
             features = th.cat(features, -1)
         encoded: th.Tensor = self.encoder(features)
