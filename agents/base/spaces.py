@@ -30,9 +30,7 @@ def check_observation_space(space: Any) -> None:
     """Raise UnreadableSpaceError for a Gymnasium space that no policy here can read."""
     parts = {"": space} if not isinstance(space, spaces.Dict) else dict(space.spaces)
     if not parts:
-        raise UnreadableSpaceError(
-            f"observation_space is {space}, which holds nothing to read; {_OWN} a Box of numbers"
-        )
+        raise UnreadableSpaceError(f"observation_space is {space}, {_unreadable(space)}")
     for key, part in parts.items():
         if isinstance(part, spaces.Space) and (reason := _unreadable(part)) is not None:
             where = f"observation_space[{key!r}]" if isinstance(space, spaces.Dict) else "observation_space"
@@ -117,6 +115,12 @@ _OWN = "write a gymnasium.ObservationWrapper that gives"
 
 def _unreadable(space: spaces.Space[Any]) -> str | None:
     """Why no policy reads a space, and what helps; None if policies do."""
+    if (
+        type(space).__module__.startswith("gymnasium.spaces")
+        and space.is_np_flattenable
+        and spaces.flatdim(space) == 0
+    ):
+        return f"which holds nothing to read; {_OWN} a Box of numbers"
     if isinstance(space, spaces.Dict | spaces.Tuple | spaces.Text | spaces.OneOf):
         kind = "a nested space" if isinstance(space, spaces.Dict) else f"a {type(space).__name__} space"
         if not space.is_np_flattenable:
@@ -132,8 +136,6 @@ def _unreadable(space: spaces.Space[Any]) -> str | None:
         )
     if isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim != 1:
         return f"of {space.nvec.ndim} dimensions, where policies read one; {FLATTEN}"
-    if 0 in (space.shape or ()):
-        return f"which holds nothing to read; {_OWN} a Box of numbers"
     return None
 
 

@@ -105,6 +105,8 @@ def to_env(policy: BasePolicy, actions: np.ndarray) -> np.ndarray:
         )
     space = policy.action_space
     if isinstance(space, spaces.Box) and policy.squash_output:
-        low, high = (bound.astype(np.promote_types(bound.dtype, np.float32)) for bound in (space.low, space.high))
+        low, high = (
+            bound.astype(np.promote_types(bound.dtype, np.float32)) for bound in (space.low, space.high)
+        )
         actions = low + 0.5 * (actions.reshape((-1, *space.shape)) + 1) * (high - low)
     return as_elements(actions, space)

@@ -110,7 +110,7 @@ def test_unequal_minibatches(make_agent, make_envs, recwarn):
 @pytest.mark.parametrize("observation", ["text", "tuple", "sequence"])
 def test_observations_that_no_policy_reads(make_agent, observation):
     env = gym.make("Toy/Noise-v0", observation=observation)
-    with pytest.raises(ValueError, match="which policies cannot read: expected Box, Discrete") as error:
+    with pytest.raises(ValueError, match="which policies cannot read; ") as error:
         make_agent(env=env)
     assert str(env.observation_space) in str(error.value) and "\n" not in str(error.value)
     vector = SyncVectorEnv([lambda: env], autoreset_mode=AutoresetMode.SAME_STEP)

@@ -10,7 +10,18 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium import spaces
-from gymnasium.spaces import Box, Dict, Discrete, Graph, MultiBinary, MultiDiscrete, OneOf, Sequence, Text, Tuple
+from gymnasium.spaces import (
+    Box,
+    Dict,
+    Discrete,
+    Graph,
+    MultiBinary,
+    MultiDiscrete,
+    OneOf,
+    Sequence,
+    Text,
+    Tuple,
+)
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from stable_baselines3 import PPO
 from stable_baselines3.common.evaluation import evaluate_policy
@@ -34,7 +45,10 @@ READ = [
     Box(-5, 5, (), np.float32),
     Box(-5, 5, (), np.int64),
     *map(image, (1, 3, 7, 64), (1, 3, 7, 64), (1, 3, 3, 3)),
-    *(image(*shape) for shape in ((36, 36, 1), (35, 36, 1), (60, 44, 3), (3, 7, 7), (2, 9, 3), (9, 9), (4, 9, 9, 3))),
+    *(
+        image(*shape)
+        for shape in ((36, 36, 1), (35, 36, 1), (60, 44, 3), (3, 7, 7), (2, 9, 3), (9, 9), (4, 9, 9, 3))
+    ),
     Box(0, 1, (9, 9, 3), np.float32),
     *(Discrete(3, start=start) for start in (0, 5, -2)),
     Discrete(3, dtype=np.int8),
@@ -42,7 +56,12 @@ READ = [
     MultiDiscrete([2, 3], start=[1, -4]),
     MultiBinary(3),
     MultiBinary([2, 2]),
-    Dict(a=Box(-1, 1, (2,)), b=Discrete(3, start=2), c=MultiDiscrete([2, 2], start=[1, 1]), d=MultiBinary([2, 1])),
+    Dict(
+        a=Box(-1, 1, (2,)),
+        b=Discrete(3, start=2),
+        c=MultiDiscrete([2, 2], start=[1, 1]),
+        d=MultiBinary([2, 1]),
+    ),
     Dict(a=image(7, 7, 3), b=Box(0, 1, ())),
     Dict(a=image(40, 40, 3), b=image(7, 7, 3)),
     Dict({"type": Box(0, 1, (2,)), "a.b": Discrete(2), "": Discrete(2)}),
@@ -102,7 +121,7 @@ NOT_ACTED_IN = [
 ]
 
 
-class Any_(gym.Env[Any, Any]):
+class Noise(gym.Env[Any, Any]):
     """Episodes of three steps of noise, ended in either way; every action must be an element, of the space's type."""
 
     metadata = {"render_modes": []}  # noqa: RUF012
@@ -136,7 +155,13 @@ def assert_element(action: Any, space: spaces.Space[Any]) -> None:
 
 def agent_in(env: gym.Env[Any, Any], **kwargs: Any) -> MemoryPPO:
     space = env.observation_space
-    policy = "CnnPolicy" if is_image_space(space) else "MultiInputPolicy" if isinstance(space, Dict) else "MlpPolicy"
+    policy = (
+        "CnnPolicy"
+        if is_image_space(space)
+        else "MultiInputPolicy"
+        if isinstance(space, Dict)
+        else "MlpPolicy"
+    )
     memory = {"width": 8, "layers": 1, "heads": 2, "max_span": 4, "ramp": 2, "positions": 4}
     given = {"memory_kwargs": memory, **kwargs.pop("policy_kwargs", {})}
     envs = SyncVectorEnv([lambda: env], autoreset_mode=AutoresetMode.SAME_STEP)
@@ -146,12 +171,13 @@ def agent_in(env: gym.Env[Any, Any], **kwargs: Any) -> MemoryPPO:
 
 def use(env: gym.Env[Any, Any], path: Any, **kwargs: Any) -> None:
     """Rollouts and updates, predictions for one and for many, an evaluation, and a file."""
+    inner: Any = env.unwrapped
+    inner.acted = 0
     agent = agent_in(env, **kwargs)
     agent.learn(8)
-    inner, before = env.unwrapped, env.unwrapped.acted  # type: ignore[attr-defined]
-    assert before == 8
+    assert inner.acted == 8
     evaluate_policy(agent, agent.env, n_eval_episodes=2, deterministic=False, warn=False)  # type: ignore[arg-type]
-    assert inner.acted == before + 6  # type: ignore[attr-defined]
+    assert inner.acted == 8 + 6
     for deterministic in (True, False):
         action, _ = agent.predict(env.observation_space.sample(), deterministic=deterministic)
         assert_element(action, env.action_space)
@@ -162,16 +188,16 @@ def use(env: gym.Env[Any, Any], path: Any, **kwargs: Any) -> None:
 
 @pytest.mark.parametrize("space", READ, ids=str)
 def test_observations_that_are_read(space: spaces.Space[Any], tmp_path: Any) -> None:
-    use(Any_(space, Discrete(2)), tmp_path / "agent")
+    use(Noise(space, Discrete(2)), tmp_path / "agent")
 
 
 @pytest.mark.parametrize("space", ACTED_IN, ids=str)
 @pytest.mark.filterwarnings("ignore:.*Casting input x to numpy array")
 def test_actions_that_reach_the_environment_are_elements(space: spaces.Space[Any], tmp_path: Any) -> None:
-    use(Any_(Box(-1, 1, (2,)), space), tmp_path / "agent")
+    use(Noise(Box(-1, 1, (2,)), space), tmp_path / "agent")
     if isinstance(space, Box):
         loud = {"use_sde": True, "policy_kwargs": {"squash_output": True, "log_std_init": 3.0}}
-        use(Any_(Box(-1, 1, (2,)), space), tmp_path / "agent", **loud)
+        use(Noise(Box(-1, 1, (2,)), space), tmp_path / "agent", **loud)
 
 
 def refusal(env: gym.Env[Any, Any]) -> str:
@@ -185,7 +211,7 @@ def refusal(env: gym.Env[Any, Any]) -> str:
 
 @pytest.mark.parametrize("space", NOT_READ, ids=str)
 def test_observations_that_are_refused_and_what_helps(space: spaces.Space[Any], tmp_path: Any) -> None:
-    env = Any_(space, Discrete(2))
+    env = Noise(space, Discrete(2))
     said = refusal(env)
     named = re.match(r"observation_space(?:\['(\w+)'\])? (?:is|has) ", said)
     assert named and " ".join(str(space[named[1]] if named[1] else space).split()) in said
@@ -197,12 +223,14 @@ def test_observations_that_are_refused_and_what_helps(space: spaces.Space[Any], 
         elif wrapper == "FilterObservation":
             use(gym.wrappers.FilterObservation(env, eval(keys)), tmp_path / "agent")
         else:
-            assert wrapper in ("ObservationWrapper", "TransformObservation") and hasattr(gym, "ObservationWrapper")
+            assert wrapper in ("ObservationWrapper", "TransformObservation") and hasattr(
+                gym, "ObservationWrapper"
+            )
 
 
 @pytest.mark.parametrize("space", NOT_ACTED_IN, ids=str)
 def test_actions_that_are_refused_and_what_helps(space: spaces.Space[Any], tmp_path: Any) -> None:
-    env = Any_(Box(-1, 1, (2,)), space)
+    env = Noise(Box(-1, 1, (2,)), space)
     said = refusal(env)
     assert f"action_space is {' '.join(str(space).split())}, " in said
     assert "gymnasium.wrappers.TransformAction(env, function, action_space)" in said
@@ -213,9 +241,15 @@ def test_actions_that_are_refused_and_what_helps(space: spaces.Space[Any], tmp_p
 
 
 def test_every_kind_of_space_is_tried() -> None:
-    kinds = {kind for kind in vars(spaces).values() if isinstance(kind, type) and issubclass(kind, spaces.Space)}
+    kinds = {
+        kind for kind in vars(spaces).values() if isinstance(kind, type) and issubclass(kind, spaces.Space)
+    }
     kinds -= {spaces.Space}
-    assert kinds == {type(space) for space in READ + NOT_READ} == {type(space) for space in ACTED_IN + NOT_ACTED_IN}
+    assert (
+        kinds
+        == {type(space) for space in READ + NOT_READ}
+        == {type(space) for space in ACTED_IN + NOT_ACTED_IN}
+    )
 
 
 class Odd(spaces.Space[int]):
@@ -225,7 +259,7 @@ class Odd(spaces.Space[int]):
 @pytest.mark.parametrize("spaces_", [(Odd(), Discrete(2)), (Discrete(2), Odd())])
 def test_a_space_of_ones_own_is_refused(spaces_: tuple[spaces.Space[Any], spaces.Space[Any]]) -> None:
     with pytest.raises(ValueError, match=r"space is <.*Odd.*expected Box, Discrete, MultiDiscrete"):
-        MemoryPPO("MlpPolicy", Any_(*spaces_))
+        MemoryPPO("MlpPolicy", Noise(*spaces_))
 
 
 @pytest.mark.parametrize(
@@ -239,20 +273,22 @@ def test_policies_without_memory_refuse_what_they_would_shift(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with pytest.raises(ValueError, match="policies without memory such as ActorCriticPolicy") as error:
-            MemoryPPO(PPO.policy_aliases["MlpPolicy"], Any_(observation, action))
-        MemoryPPO(PPO.policy_aliases["MlpPolicy"], Any_(Discrete(2), Discrete(2)))
+            MemoryPPO(PPO.policy_aliases["MlpPolicy"], Noise(observation, action))
+        MemoryPPO(PPO.policy_aliases["MlpPolicy"], Noise(Discrete(2), Discrete(2)))
     assert "\n" not in str(error.value)
 
 
 def test_cnn_policy_says_what_images_are() -> None:
     for space in (Box(-1, 1, (3,)), image(9, 9)):
-        with pytest.raises(ValueError, match="CnnPolicy is for images, a Box.*; use MlpPolicy"):
-            MemoryPPO("CnnPolicy", Any_(space, Discrete(2)))
+        with pytest.raises(ValueError, match=r"CnnPolicy is for images, a Box.*; use MlpPolicy"):
+            MemoryPPO("CnnPolicy", Noise(space, Discrete(2)))
 
 
 def test_shifted_spaces_are_read_and_chosen_as_those_from_zero() -> None:
     """The same weights see the same thing in Discrete(3) and Discrete(3, start=5), and choose the same plus 5."""
-    plain, shifted = (agent_in(Any_(Discrete(3, start=start), Discrete(4, start=2 * start))) for start in (0, 5))
+    plain, shifted = (
+        agent_in(Noise(Discrete(3, start=start), Discrete(4, start=2 * start))) for start in (0, 5)
+    )
     for seen in range(3):
         one, _ = plain.predict(np.array(seen), deterministic=True)
         other, _ = shifted.predict(np.array(seen + 5), deterministic=True)
