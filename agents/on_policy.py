@@ -86,6 +86,7 @@ class MemoryOnPolicyAlgorithm(UpdatingAlgorithm):
         if env is not None:
             self._check_students()
         if _init_setup_model:
+            require(env is not None, "env", None, "an environment, its id, or a vector environment")
             self._setup_model()
 
     def _check_settings(self) -> None:

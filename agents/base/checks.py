@@ -28,6 +28,26 @@ def check_number(name: str, value: Any, low: float, high: float = math.inf) -> N
     require(ok, name, value, expected)
 
 
+def check_observation(observation: Any) -> None:
+    """Raise ValueError if what `predict` was given is what ``reset`` returned, or not finite."""
+    if isinstance(observation, tuple) and len(observation) == 2 and isinstance(observation[1], dict):
+        raise ValueError(
+            "predict() was given the tuple (observation, info) instead of an observation: you are "
+            "probably mixing Gym API with SB3 VecEnv API. Gym: `obs, info = env.reset()`; "
+            "SB3 VecEnv: `obs = vec_env.reset()`. Pass the observation alone."
+        )
+    parts = observation.items() if isinstance(observation, dict) else [("", observation)]
+    for key, part in parts:
+        array = np.asarray(part)
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            place = np.argwhere(~np.isfinite(array))[0].tolist()
+            where = f"observation{f'[{key!r}]' if key else ''}{place if place else ''}"
+            raise ValueError(
+                f"predict() was given {where} = {array[tuple(place)]}: every number of an observation must be finite; "
+                "check the environment, for instance with stable_baselines3.common.vec_env.VecCheckNan"
+            )
+
+
 def check_finite(
     obs: VecEnvObs, rewards: np.ndarray, num_timesteps: int, infos: Sequence[dict[str, Any]] = ()
 ) -> None:

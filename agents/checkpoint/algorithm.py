@@ -57,6 +57,11 @@ class CheckpointedAlgorithm(MovingAlgorithm):
         tb_log_name: str = "run",
         progress_bar: bool = False,
     ) -> Any:
+        if self.env is None:
+            raise ValueError(
+                "there is no environment to learn in: pass one to load(path, env=...) or to set_env(env); without one "
+                "an agent can only predict"
+            )
         setup = super()._setup_learn(
             total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar
         )

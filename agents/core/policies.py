@@ -18,7 +18,13 @@ from stable_baselines3.common.torch_layers import MlpExtractor
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import nn
 
-from expirespan.agents.base.checks import check_episode_start, check_number, check_state, signature
+from expirespan.agents.base.checks import (
+    check_episode_start,
+    check_number,
+    check_observation,
+    check_state,
+    signature,
+)
 from expirespan.agents.base.spaces import from_zero
 from expirespan.agents.checkpoint import CheckpointedPolicy
 from expirespan.agents.core.buffer import Observation
@@ -269,13 +275,7 @@ class MemoryActorCriticPolicy(CheckpointedPolicy):
         """
         if self.training:
             self.set_training_mode(False)
-        given: Any = observation
-        if isinstance(given, tuple) and len(given) == 2 and isinstance(given[1], dict):
-            raise ValueError(
-                "predict() was given the tuple (observation, info) instead of an observation: you are "
-                "probably mixing Gym API with SB3 VecEnv API. Gym: `obs, info = env.reset()`; "
-                "SB3 VecEnv: `obs = vec_env.reset()`. Pass the observation alone."
-            )
+        check_observation(observation)
         obs, vectorized = self.obs_to_tensor(observation)
         starts = None
         if episode_start is not None:

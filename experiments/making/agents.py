@@ -28,7 +28,9 @@ from expirespan.experiments.settings import (
     A2CSettings,
     AdaptivePenaltySettings,
     Config,
+    ConstantPenaltySettings,
     Env,
+    ExpireSpanSettings,
     Lesson,
     NoLessonSettings,
     Penalty,
@@ -42,6 +44,7 @@ Agent = MemoryPPO | MemoryA2C
 
 def make_agent(config: Config, env: SB3VecEnv) -> Agent:
     """A new agent. Its constructor seeds python, numpy, torch and ``env`` with ``config.seed``."""
+    _check_lesson(config)
     given = settings(config.algorithm)
     policy: dict[str, Any] = {"memory": config.memory.name, "memory_kwargs": settings(config.memory)}
     if config.env.choices and config.standardize:
@@ -70,6 +73,21 @@ def make_agent(config: Config, env: SB3VecEnv) -> Agent:
         if isinstance(agent.policy.features_extractor, StandardizedExtractor):
             agent.policy.features_extractor.calibrate(random_observations(config))
         return agent
+
+
+def _check_lesson(config: Config) -> None:
+    """Raise UserError if there is a lesson in forgetting for a memory that has no spans to learn."""
+    if isinstance(config.forgetting, NoLessonSettings) or config.memory.name == ExpireSpanSettings.name:
+        return
+    off = ["--forgetting none"]
+    if config.penalty != ConstantPenaltySettings():
+        off.append("--penalty constant")
+    if config.target.alive is not None:
+        off.append("--target.alive None")
+    raise UserError(
+        f"memory {config.memory.name} has no spans that it could learn to shorten, as these settings want it to; "
+        f"add {' '.join(off)}"
+    )
 
 
 def _policy(env: Env, space: spaces.Space[Any]) -> str:

@@ -130,6 +130,36 @@ def test_a_part_of_a_dict_that_no_policy_reads(make_agent):
         make_agent(policy="MultiInputPolicy", env=env)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_predictions_need_finite_observations(make_agent, make_envs, value):
+    agent = make_agent()
+    for observation, where in (
+        (np.array([0, value, 0]), "[1]"),
+        (np.array([[0, 0, 0], [0, 0, value]]), "[1, 2]"),
+    ):
+        with pytest.raises(
+            ValueError, match=re.escape(f"was given observation{where} = {value}: every")
+        ) as error:
+            agent.predict(observation)
+        assert "\n" not in str(error.value)
+    agent = make_agent(policy="MultiInputPolicy", env=make_envs("Noise", 2, observation="dict"))
+    seen = agent.observation_space.sample() | {"vector": np.array([value, 0])}
+    with pytest.raises(ValueError, match=re.escape("observation['vector'][0] = ")):
+        agent.predict(seen)
+
+
+def test_learning_needs_an_environment(make_agent, tmp_path):
+    make_agent().save(tmp_path / "agent")
+    agent = MemoryPPO.load(tmp_path / "agent", device="cpu")
+    assert agent.predict(agent.observation_space.sample())
+    with pytest.raises(ValueError, match=r"no environment to learn in: pass one to load\(path, env=\.\.\.\)"):
+        agent.learn(12)
+    with pytest.raises(
+        ValueError, match="env must be an environment, its id, or a vector environment, got None"
+    ):
+        MemoryPPO("MlpPolicy", None)
+
+
 def state_of(agent):
     moments = [moment for state in agent.policy.optimizer.state.values() for moment in state.values()]
     return [th.as_tensor(tensor).detach().clone() for tensor in [*agent.policy.parameters(), *moments]]
