@@ -86,7 +86,6 @@ class MemoryOnPolicyAlgorithm(UpdatingAlgorithm):
         if env is not None:
             self._check_students()
         if _init_setup_model:
-            require(env is not None, "env", None, "an environment, its id, or a vector environment")
             self._setup_model()
 
     def _check_settings(self) -> None:
@@ -128,6 +127,8 @@ class MemoryOnPolicyAlgorithm(UpdatingAlgorithm):
         return super()._get_policy_from_name(policy_name)
 
     def _setup_model(self) -> None:
+        known = hasattr(self, "observation_space")
+        require(known, "env", None, "an environment, its id, or a vector environment")
         self._check_settings()
         given = self.rollout_buffer_class, self.rollout_buffer_kwargs
         buffer_class = given[0] or MemoryRolloutBuffer

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy.typing as npt
 import torch
 from gymnasium import spaces
+from stable_baselines3.common.preprocessing import is_image_space, preprocess_obs
 from stable_baselines3.common.utils import LinearSchedule
 
 from expirespan.agents import (
@@ -71,7 +74,7 @@ def make_agent(config: Config, env: SB3VecEnv) -> Agent:
             **given,
         )
         if isinstance(agent.policy.features_extractor, StandardizedExtractor):
-            agent.policy.features_extractor.calibrate(random_observations(config))
+            agent.policy.features_extractor.calibrate(_as_read(agent, random_observations(config)))
         return agent
 
 
@@ -93,7 +96,17 @@ def _check_lesson(config: Config) -> None:
 def _policy(env: Env, space: spaces.Space[Any]) -> str:
     if env.choices:
         return "ChoicePolicy"
-    return "MultiInputPolicy" if isinstance(space, spaces.Dict) else "MlpPolicy"
+    if isinstance(space, spaces.Dict):
+        return "MultiInputPolicy"
+    return "CnnPolicy" if is_image_space(space) else "MlpPolicy"
+
+
+def _as_read(agent: Agent, batches: Iterable[npt.NDArray[Any]]) -> Iterator[npt.NDArray[Any]]:
+    """Observations as features extractors read them: channels first, pixels from 0 to 1."""
+    policy = agent.policy
+    for batch in batches:
+        seen = policy.obs_to_tensor(batch)[0]
+        yield preprocess_obs(seen, policy.observation_space, policy.normalize_images).cpu().numpy()  # type: ignore[union-attr]
 
 
 def load_agent(
