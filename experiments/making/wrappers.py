@@ -43,7 +43,7 @@ class _Wrap:
         try:
             wrapped = self.kind(env, *self.args, **self.kwargs)
         except Exception as error:  # whatever somebody's wrapper raises
-            said = " ".join(str(error).split())
+            said = " ".join(str(error).split()).rstrip(".")
             raise UserError(
                 f"wrapper {self.text!r}: {type(error).__name__}: {said}; expected {EXPECTED}, around {env}"
             ) from error
