@@ -9,7 +9,6 @@ import warnings
 from typing import Any, ClassVar
 
 import numpy as np
-from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
 from stable_baselines3.common.buffers import RolloutBuffer
@@ -23,8 +22,8 @@ from expirespan.agents.base.checks import (
     check_count,
     check_learns_spans,
     check_number,
-    check_observation_space,
 )
+from expirespan.agents.base.spaces import READ, check_action_space, check_observation_space, check_plain
 from expirespan.agents.core.buffer import MemoryRolloutBuffer
 from expirespan.agents.core.policies import MemoryActorCriticPolicy, has_memory
 from expirespan.agents.forgetting.lesson import Forgetting, Lesson
@@ -69,12 +68,7 @@ class MemoryOnPolicyAlgorithm(UpdatingAlgorithm):
         _init_setup_model: bool = True,
         **kwargs: Any,
     ) -> None:
-        kwargs["supported_action_spaces"] = (
-            spaces.Box,
-            spaces.Discrete,
-            spaces.MultiDiscrete,
-            spaces.MultiBinary,
-        )
+        kwargs["supported_action_spaces"] = READ
         super().__init__(policy, env, _init_setup_model=False, **kwargs)
         self.batch_size, self.n_epochs = batch_size, n_epochs
         self.normalize_advantage, self.min_advantage_std = normalize_advantage, min_advantage_std
@@ -88,6 +82,8 @@ class MemoryOnPolicyAlgorithm(UpdatingAlgorithm):
                 f"with a memory choose {', '.join(self.policy_aliases)} or a subclass of MemoryActorCriticPolicy",
                 stacklevel=3,
             )
+            if env is not None:
+                check_plain(self.policy_class.__name__, self.observation_space, self.action_space)
         if env is not None:
             self._check_students()
         if _init_setup_model:
@@ -121,6 +117,7 @@ class MemoryOnPolicyAlgorithm(UpdatingAlgorithm):
             recorded = bridge.env_is_wrapped(RecordEpisodeStatistics)[0]
             env = VecMonitor(bridge) if monitor_wrapper and not recorded else bridge
         check_observation_space(env.observation_space)
+        check_action_space(env.action_space)
         return OnPolicyAlgorithm._wrap_env(env, verbose, monitor_wrapper)
 
     def _get_policy_from_name(self, policy_name: str) -> type[BasePolicy]:
@@ -152,6 +149,8 @@ class MemoryOnPolicyAlgorithm(UpdatingAlgorithm):
         return self.policy.predict(observation, state, episode_start, deterministic, action_masks)
 
     def _setup_model(self) -> None:
+        known = hasattr(self, "observation_space")
+        require(known, "env", None, "an environment, its id, or a vector environment")
         self._check_settings()
         given = self.rollout_buffer_class, self.rollout_buffer_kwargs
         buffer_class = given[0] or MemoryRolloutBuffer

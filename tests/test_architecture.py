@@ -69,6 +69,7 @@ for _i, _floor in enumerate(FLOORS):
         _lower = {f"experiments/{folder}" for floor in FLOORS[:_i] for folder in floor}
         BELOW[f"experiments/{_folder}".rstrip("/")] = {
             "agents",
+            "agents/checkpoint",
             "agents/forgetting",
             "envs",
             "memory",

@@ -9,13 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch as th
-from gymnasium import spaces
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs
 
 from expirespan.memory import ExpireSpan, Memory, MemoryState, TransformerMemory, TransformerState
 from expirespan.memory.rules.rule import require
-
-OBSERVATIONS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 
 
 def check_count(name: str, value: Any) -> None:
@@ -31,20 +28,23 @@ def check_number(name: str, value: Any, low: float, high: float = math.inf) -> N
     require(ok, name, value, expected)
 
 
-class UnreadableSpaceError(ValueError, NotImplementedError):
-    """An observation space that no policy here can read. Also what SB3 raises for nested Dict spaces."""
-
-
-def check_observation_space(space: Any) -> None:
-    """Raise UnreadableSpaceError for a Gymnasium space that no policy here can read."""
-    parts = {"": space} if not isinstance(space, spaces.Dict) else dict(space.spaces)
-    for key, part in parts.items():
-        if isinstance(part, spaces.Space) and not isinstance(part, OBSERVATIONS):
-            where = f"observation_space[{key!r}]" if key else "observation_space"
-            raise UnreadableSpaceError(
-                f"{where} is {part}, which policies cannot read: expected Box, Discrete, MultiDiscrete, "
-                "MultiBinary or one Dict of these; turn it into one of them with a "
-                "gymnasium.ObservationWrapper (FlattenObservation, or numbers for words)"
+def check_observation(observation: Any) -> None:
+    """Raise ValueError if what `predict` was given is what ``reset`` returned, or not finite."""
+    if isinstance(observation, tuple) and len(observation) == 2 and isinstance(observation[1], dict):
+        raise ValueError(
+            "predict() was given the tuple (observation, info) instead of an observation: you are "
+            "probably mixing Gym API with SB3 VecEnv API. Gym: `obs, info = env.reset()`; "
+            "SB3 VecEnv: `obs = vec_env.reset()`. Pass the observation alone."
+        )
+    parts = observation.items() if isinstance(observation, dict) else [("", observation)]
+    for key, part in parts:
+        array = np.asarray(part)
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            place = np.argwhere(~np.isfinite(array))[0].tolist()
+            where = f"observation{f'[{key!r}]' if key else ''}{place if place else ''}"
+            raise ValueError(
+                f"predict() was given {where} = {array[tuple(place)]}: every number of an observation must be finite; "
+                "check the environment, for instance with stable_baselines3.common.vec_env.VecCheckNan"
             )
 
 
@@ -130,13 +130,3 @@ def check_episode_start(episode_start: Any, batch_size: int) -> np.ndarray:
             f"got {episode_start!r}; pass dones of the step before, all True after a reset"
         )
     return flags.astype(bool).reshape(-1)
-
-
-def refuse_reset_pair(observation: object) -> None:
-    """Raise ValueError for what Gymnasium's ``reset`` returns, given in the place of an observation."""
-    if isinstance(observation, tuple) and len(observation) == 2 and isinstance(observation[1], dict):
-        raise ValueError(
-            "predict() was given the tuple (observation, info) instead of an observation: you are "
-            "probably mixing Gym API with SB3 VecEnv API. Gym: `obs, info = env.reset()`; "
-            "SB3 VecEnv: `obs = vec_env.reset()`. Pass the observation alone."
-        )

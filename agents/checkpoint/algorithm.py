@@ -16,11 +16,12 @@ from expirespan.agents.base.checks import check_state, signature
 from expirespan.agents.checkpoint.archive import Content, arguments, carries_pickle, read, write
 from expirespan.agents.checkpoint.files import Source, destination, named, origin, replacing
 from expirespan.agents.checkpoint.position import LATER, MOVING, MovingAlgorithm, Position, go_to, position_of
+from expirespan.agents.checkpoint.statistics import Statistics, hidden_statistics, set_statistics
 from expirespan.agents.checkpoint.weights import WeightsError, check_weights, with_shared_extractors
 from expirespan.memory import MemoryState
 
 SPACES = {"observation_space": "observation space", "action_space": "action space"}
-DERIVED = ("lr_schedule", "_rollout_start", "_pending_log", "_masks_of")
+DERIVED = ("lr_schedule", "_rollout_start", "_pending_log", "_statistics", "_hidden", "_masks_of")
 """Attributes made anew from others."""
 
 
@@ -28,6 +29,8 @@ class CheckpointedAlgorithm(MovingAlgorithm):
     """`OnPolicyAlgorithm` that saves atomically, loads without unpickling, and goes on exactly where it stopped."""
 
     _rollout_start: Position | None = None
+    _statistics: Statistics = []  # noqa: RUF012  (never changed in place)
+    _hidden = False
 
     @property
     def resumable_timesteps(self) -> int:
@@ -54,6 +57,11 @@ class CheckpointedAlgorithm(MovingAlgorithm):
         tb_log_name: str = "run",
         progress_bar: bool = False,
     ) -> Any:
+        if self.env is None:
+            raise ValueError(
+                "there is no environment to learn in: pass one to load(path, env=...) or to set_env(env); without one "
+                "an agent can only predict"
+            )
         setup = super()._setup_learn(
             total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar
         )
@@ -93,6 +101,10 @@ class CheckpointedAlgorithm(MovingAlgorithm):
             "attributes": attributes,
             "weights": self.get_parameters(),
             "learned": self._learned_state(),
+            "envs": {
+                "statistics": self._statistics or position.pop("statistics"),
+                "hidden": self._hidden if self.env is None else hidden_statistics(self.env),
+            },
             "position": {} if without & {*MOVING, "_memory_state"} else position,
         }
         write(file, sections, stacklevel=4)
@@ -151,6 +163,9 @@ class CheckpointedAlgorithm(MovingAlgorithm):
             agent = cls._of(data, weights, env, device, resume, force_reset, kwargs)
             if content is not None:
                 agent._set_learned_state(content.decode("learned"))
+                envs = content.decode("envs") if "envs" in content.sections else {}
+                agent._statistics, agent._hidden = envs.get("statistics", []), envs.get("hidden", False)
+            agent._take_statistics()
             if resume:
                 go_to(agent, _position(content, env, given))
         except (ValueError, RuntimeError, KeyError, TypeError, AssertionError) as error:
@@ -207,6 +222,23 @@ class CheckpointedAlgorithm(MovingAlgorithm):
             expected = signature(agent.actor.initial_state(1))
             check_state(agent._memory_state, expected, agent._memory_state.batch_size)
         return agent
+
+    def set_env(self, env: GymEnv, force_reset: bool = True) -> None:
+        """As in SB3; the statistics of wrappers that a file held come back into those of ``env``."""
+        super().set_env(env, force_reset)
+        self._take_statistics()
+
+    def _take_statistics(self) -> None:
+        """Give the environments the statistics of the file that was loaded, once."""
+        if self.env is None:
+            return
+        if self._hidden:
+            raise ValueError(
+                "it learned in environments normalised within processes of their own, whose statistics no file can "
+                "hold, so it cannot act in others; to save and load agents put VecNormalize around them instead"
+            )
+        set_statistics(self.env, self._statistics)
+        self._statistics = []
 
     def set_parameters(
         self,

@@ -13,17 +13,19 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from gymnasium.wrappers.vector import RecordEpisodeStatistics, TransformReward
-from stable_baselines3.common.vec_env import VecCheckNan, VecEnv, VecMonitor, VecTransposeImage
+from gymnasium.wrappers.vector import NormalizeReward, RecordEpisodeStatistics, TransformReward
+from stable_baselines3.common.vec_env import VecCheckNan, VecEnv, VecMonitor, VecNormalize, VecTransposeImage
 
 ARRAYS: dict[type[Any], tuple[str, ...]] = {
     RecordEpisodeStatistics: ("episode_count", "episode_returns", "episode_lengths", "prev_dones"),
     TransformReward: (),
+    NormalizeReward: ("accumulated_reward", "_prev_dones"),
+    VecNormalize: ("returns",),
     VecMonitor: ("episode_count", "episode_returns", "episode_lengths"),
     VecTransposeImage: (),
     VecCheckNan: (),
 }
-"""State of foreign wrappers: numbers and arrays by attribute."""
+"""State of foreign wrappers: numbers and arrays by attribute; running statistics are apart (`statistics.py`)."""
 
 QUEUES = ("time_queue", "return_queue", "length_queue")
 CLOCKS = ("episode_start_times", "t_start")

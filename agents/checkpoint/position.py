@@ -14,10 +14,11 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from expirespan.agents.base.checks import check_state, signature
 from expirespan.agents.base.histogram import Histogram
 from expirespan.agents.checkpoint.env_state import NoStateError, get_env_state, set_env_state
+from expirespan.agents.checkpoint.statistics import statistics_of
 from expirespan.memory import MemoryState
 
 Position = dict[str, Any]
-"""Values by name: those of `MOVING`, and ``memory``, ``random``, ``envs``, ``log``."""
+"""Values by name: those of `MOVING`, and ``memory``, ``random``, ``envs``, ``statistics``, ``log``."""
 
 MOVING = (
     "num_timesteps",
@@ -59,6 +60,7 @@ def position_of(agent: MovingAlgorithm) -> Position:
         "memory": agent._memory_state,
         "random": random_state(agent.device),
         "envs": envs,
+        "statistics": [] if agent.env is None else statistics_of(agent.env),
         "log": _pending(agent),
     }
 

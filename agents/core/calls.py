@@ -9,7 +9,7 @@ import torch as th
 from stable_baselines3.common.distributions import Distribution
 from stable_baselines3.common.type_aliases import PyTorchObs
 
-from expirespan.agents.base.checks import check_episode_start, refuse_reset_pair
+from expirespan.agents.base.checks import check_episode_start, check_observation
 from expirespan.agents.checkpoint import CheckpointedPolicy
 from expirespan.agents.core.masks import checked as checked_masks
 from expirespan.agents.core.masks import masked
@@ -101,7 +101,7 @@ class SB3Calls(CheckpointedPolicy):
         """
         if self.training:
             self.set_training_mode(False)
-        refuse_reset_pair(observation)
+        check_observation(observation)
         obs, vectorized = self.obs_to_tensor(observation)
         rows = len(next(iter(obs.values()))) if isinstance(obs, dict) else len(obs)
         starts = masks = None

@@ -18,6 +18,7 @@ from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import nn
 
 from expirespan.agents.base.checks import check_number, check_state, signature
+from expirespan.agents.base.spaces import from_zero
 from expirespan.agents.core.buffer import Observation
 from expirespan.agents.core.calls import SB3Calls
 from expirespan.agents.core.masks import masked
@@ -120,7 +121,7 @@ class MemoryActorCriticPolicy(SB3Calls):
         return state
 
     def _encode(self, obs: PyTorchObs) -> th.Tensor:
-        features = self.extract_features(obs)
+        features = self.extract_features(from_zero(obs, self.observation_space))
         if isinstance(features, tuple):
             features = th.cat(features, -1)
         encoded: th.Tensor = self.encoder(features)

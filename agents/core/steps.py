@@ -14,6 +14,7 @@ from stable_baselines3.common.distributions import Distribution
 from stable_baselines3.common.policies import BasePolicy
 from torch.distributions import Distribution as TorchDistribution
 
+from expirespan.agents.base.spaces import as_elements
 from expirespan.agents.core.buffer import Observation
 from expirespan.memory import MemoryOutput, MemoryState, Trace
 
@@ -96,17 +97,16 @@ def as_taken(actions: th.Tensor, space: spaces.Space[Any]) -> th.Tensor:
 
 
 def to_env(policy: BasePolicy, actions: np.ndarray) -> np.ndarray:
-    """Actions as the environment takes them: of its shape, Box ones rescaled or clipped to its bounds."""
+    """Actions as the environment takes them: elements of its space (`as_elements`), squashed ones rescaled to it."""
     if np.issubdtype(actions.dtype, np.floating) and not np.isfinite(actions).all():
         raise ValueError(
             f"the policy chose an action that is not finite ({actions[~np.isfinite(actions)][0]}); check its weights "
             "and the observations"
         )
-    shape: tuple[int, ...] = policy.action_space.shape or ()
-    actions = actions.reshape((-1, *shape))
-    if not isinstance(policy.action_space, spaces.Box):
-        return actions
-    if policy.squash_output:
-        return np.asarray(policy.unscale_action(actions))
-    clipped: np.ndarray = np.clip(actions, policy.action_space.low, policy.action_space.high)
-    return clipped
+    space = policy.action_space
+    if isinstance(space, spaces.Box) and policy.squash_output:
+        low, high = (
+            bound.astype(np.promote_types(bound.dtype, np.float32)) for bound in (space.low, space.high)
+        )
+        actions = low + 0.5 * (actions.reshape((-1, *space.shape)) + 1) * (high - low)
+    return as_elements(actions, space)

@@ -5,27 +5,47 @@ from __future__ import annotations
 from typing import Any
 
 from gymnasium import spaces
+from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, CombinedExtractor, NatureCNN
 
 from expirespan.agents.core.policies import MemoryActorCriticPolicy
+from expirespan.agents.features.images import (
+    PartsExtractor,
+    SmallCNN,
+    fits_combined_extractor,
+    is_small_image,
+)
 
 __all__ = ["MemoryActorCriticCnnPolicy", "MemoryMultiInputActorCriticPolicy"]
 
 
 class MemoryActorCriticCnnPolicy(MemoryActorCriticPolicy):
-    """For image observations: NatureCNN features."""
+    """For image observations: features of NatureCNN or, where images are too small for it, of `SmallCNN`."""
 
     def __init__(
         self,
+        observation_space: spaces.Space[Any],
         *args: Any,
         features_extractor_class: type[BaseFeaturesExtractor] = NatureCNN,
         **kwargs: Any,
     ) -> None:
-        super().__init__(*args, features_extractor_class=features_extractor_class, **kwargs)
+        if features_extractor_class is NatureCNN:
+            given = kwargs.get("features_extractor_kwargs") or {}
+            raw = not kwargs.get("normalize_images", True) or given.get("normalized_image", False)
+            if not is_image_space(observation_space, normalized_image=raw):
+                raise ValueError(
+                    f"CnnPolicy is for images, a Box(0, 255, (height, width, channels), uint8), and observation_space "
+                    f"is {' '.join(str(observation_space).split())}; use MlpPolicy"
+                )
+            if is_small_image(observation_space):
+                features_extractor_class = SmallCNN
+        super().__init__(
+            observation_space, *args, features_extractor_class=features_extractor_class, **kwargs
+        )
 
 
 class MemoryMultiInputActorCriticPolicy(MemoryActorCriticPolicy):
-    """For Dict observations: SB3's CombinedExtractor."""
+    """For Dict observations: features of SB3's CombinedExtractor or, where it cannot read them, `PartsExtractor`."""
 
     def __init__(
         self,
@@ -39,6 +59,12 @@ class MemoryMultiInputActorCriticPolicy(MemoryActorCriticPolicy):
                 f"MultiInputPolicy is for Dict observations, and observation_space is {observation_space}; "
                 "use MlpPolicy or CnnPolicy"
             )
+        if (
+            features_extractor_class is CombinedExtractor
+            and isinstance(observation_space, spaces.Dict)
+            and not fits_combined_extractor(observation_space)
+        ):
+            features_extractor_class = PartsExtractor
         super().__init__(
             observation_space, *args, features_extractor_class=features_extractor_class, **kwargs
         )

@@ -8,11 +8,12 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector import VectorEnv
 from stable_baselines3.common.env_util import is_wrapped
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
 from expirespan.agents.checkpoint.env_state import get_layer_state, set_layer_states
+from expirespan.agents.sb3.same_step import same_step
 
 __all__ = ["SB3VecEnv"]
 
@@ -30,7 +31,8 @@ class SB3VecEnv(VecEnv):
     for each index, except in a `SyncVectorEnv`, whose environments are reached one by one.
 
     Args:
-        env: a vector environment with ``autoreset_mode=AutoresetMode.SAME_STEP``.
+        env: a vector environment with ``autoreset_mode=AutoresetMode.SAME_STEP``, or what ``gymnasium.make_vec``
+            returned, which is made anew with it (`same_step`).
         info_keys: which of the vector environment's infos to hand on at every step; None for all.
             Each costs time for every environment. What is reported at an episode's end always comes in full.
 
@@ -44,14 +46,7 @@ class SB3VecEnv(VecEnv):
                 f"{type(env).__name__} is not a gymnasium.vector.VectorEnv: make one with "
                 "gymnasium.make_vec(); a scalar environment needs no bridge"
             )
-        mode = env.metadata.get("autoreset_mode")
-        if mode is not AutoresetMode.SAME_STEP:
-            raise ValueError(
-                f"autoreset_mode={mode!r}: expected AutoresetMode.SAME_STEP, because "
-                "Stable-Baselines3 wants the next episode's first observation in the step that ends one. "
-                "For instance SyncVectorEnv(..., autoreset_mode=AutoresetMode.SAME_STEP)"
-            )
-        self.env = env
+        self.env = env = same_step(env)
         self._info_keys = None if info_keys is None else tuple(info_keys)
         self._actions: Any = None
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)

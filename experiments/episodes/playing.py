@@ -17,7 +17,7 @@ from expirespan.agents import allowed_action, vector_action_masks
 from expirespan.envs import ORACLES
 from expirespan.experiments.episodes.cue_retention import CueMeter, Retention
 from expirespan.experiments.making.agents import Agent, memory_policy, ramps
-from expirespan.experiments.making.envs import make_envs
+from expirespan.experiments.making.envs import VectorEnvs, lent_envs
 from expirespan.experiments.settings import Env
 from expirespan.experiments.settings.errors import UserError
 
@@ -161,7 +161,12 @@ def play(player: Player, env: Env, episodes: int, num_envs: int, seed: int) -> E
     How many episodes each environment plays is fixed beforehand. Taking those that end first would prefer
     short ones.
     """
-    envs = make_envs(env, num_envs)
+    with lent_envs(env, num_envs) as envs:
+        return _play(player, envs, episodes, seed)
+
+
+def _play(player: Player, envs: VectorEnvs, episodes: int, seed: int) -> Episodes:
+    num_envs = envs.num_envs
     quota = episodes // num_envs + (np.arange(num_envs) < episodes % num_envs)
     playing, starts = quota > 0, np.ones(num_envs, dtype=bool)
     returns, steps, alive_sum = np.zeros(num_envs), np.zeros(num_envs), np.zeros((0, num_envs))
@@ -193,7 +198,6 @@ def play(player: Player, env: Env, episodes: int, num_envs: int, seed: int) -> E
             first_end = first_end or len(times)
         returns[starts], steps[starts], alive_sum[:, starts] = 0, 0, 0
         playing = quota > 0
-    envs.close()
     of_return, of_steps, success, length = np.asarray(rows, dtype=float).T
     mean, end = (np.stack(column, axis=1) for column in zip(*alive_rows, strict=True))
     step_seconds, step_envs = np.asarray(times, dtype=float).T

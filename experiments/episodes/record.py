@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -20,7 +19,8 @@ from expirespan.experiments.episodes.kept import WordsOf
 from expirespan.experiments.episodes.playing import select
 from expirespan.experiments.episodes.trace import EpisodeTrace
 from expirespan.experiments.making.agents import Agent, max_spans, memory_policy, ramps, rules
-from expirespan.experiments.making.envs import creator, make_envs, metadata_of, registered
+from expirespan.experiments.making.envs import VectorEnvs, lent_envs
+from expirespan.experiments.making.registered import creator, metadata_of, spec_of
 from expirespan.experiments.settings import Env
 from expirespan.experiments.settings.errors import UserError
 from expirespan.memory import Trace
@@ -48,7 +48,13 @@ def record_episode(
 def _record(agent: Agent, env: Env, seed: int, recipe: str, deterministic: bool) -> EpisodeTrace:
     mode = render_mode(env)
     os.environ.setdefault("SDL_AUDIODRIVER", "dummy")  # pygame complains where there is no sound
-    envs = make_envs(env, 1, **({"render_mode": mode} if mode else {}))
+    with lent_envs(env, 1, **({"render_mode": mode} if mode else {})) as envs:
+        return _record_in(envs, agent, env, seed, recipe, deterministic, mode is not None)
+
+
+def _record_in(
+    envs: VectorEnvs, agent: Agent, env: Env, seed: int, recipe: str, deterministic: bool, rendered: bool
+) -> EpisodeTrace:
     policy = memory_policy(agent)
     state = policy.initial_state(1)
     seen, kept = _Seen(envs.single_observation_space, image_of(env)), _Kept()
@@ -65,7 +71,7 @@ def _record(agent: Agent, env: Env, seed: int, recipe: str, deterministic: bool)
             out = policy.step(tensors, state, start, deterministic, need_attention=True, action_masks=masks)
         state = out.state
         action = policy.to_env(out.actions.cpu().numpy())
-        seen.add(observation, infos, envs.render if mode else None)
+        seen.add(observation, infos, envs.render if rendered else None)
         kept.add(out.trace, step)
         actions.append(action[0])
         values.append(out.values[0].item())
@@ -73,7 +79,6 @@ def _record(agent: Agent, env: Env, seed: int, recipe: str, deterministic: bool)
         rewards.append(float(reward[0]))
         done, step = bool(terminated[0] or truncated[0]), step + 1
     names = getattr(envs.unwrapped, "ACTIONS", None)
-    envs.close()
     final = infos.get("final_info", {})
     return EpisodeTrace(
         action=np.stack(actions),
@@ -185,9 +190,7 @@ class _Kept:
 
 def image_of(env: Env) -> ImageOf | None:
     """What draws an observation of the environment, or None if it cannot be drawn."""
-    drawer: ImageOf | None = getattr(
-        creator(gym.spec(registered(env.gym_id)).entry_point), "observation_image", None
-    )
+    drawer: ImageOf | None = getattr(creator(spec_of(env).entry_point), "observation_image", None)
     if drawer is None or env.frame_stack == 1:
         return drawer
     return lambda observation: drawer(observation[-1])  # the newest of those stacked
@@ -195,9 +198,7 @@ def image_of(env: Env) -> ImageOf | None:
 
 def words_of(env: Env) -> WordsOf | None:
     """What says in words what an observation of the environment shows, or None if nothing does."""
-    found: WordsOf | None = getattr(
-        creator(gym.spec(registered(env.gym_id)).entry_point), "observation_words", None
-    )
+    found: WordsOf | None = getattr(creator(spec_of(env).entry_point), "observation_words", None)
     if found is None or env.frame_stack == 1:
         return found
     return lambda observation: found(observation[-1])  # the newest of those stacked
@@ -205,7 +206,7 @@ def words_of(env: Env) -> WordsOf | None:
 
 def render_mode(env: Env) -> str | None:
     """``rgb_array`` if pictures of the environment can be had and nothing else draws what is observed."""
-    modes = metadata_of(gym.spec(registered(env.gym_id)).entry_point).get("render_modes", [])
+    modes = metadata_of(spec_of(env).entry_point).get("render_modes", [])
     return "rgb_array" if image_of(env) is None and "rgb_array" in modes else None
 
 

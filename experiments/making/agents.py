@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy.typing as npt
 import torch
 from gymnasium import spaces
+from stable_baselines3.common.preprocessing import is_image_space, preprocess_obs
 from stable_baselines3.common.utils import LinearSchedule
 
 from expirespan.agents import (
@@ -28,7 +31,9 @@ from expirespan.experiments.settings import (
     A2CSettings,
     AdaptivePenaltySettings,
     Config,
+    ConstantPenaltySettings,
     Env,
+    ExpireSpanSettings,
     Lesson,
     NoLessonSettings,
     Penalty,
@@ -42,6 +47,7 @@ Agent = MemoryPPO | MemoryA2C
 
 def make_agent(config: Config, env: SB3VecEnv) -> Agent:
     """A new agent. Its constructor seeds python, numpy, torch and ``env`` with ``config.seed``."""
+    _check_lesson(config)
     given = settings(config.algorithm)
     policy: dict[str, Any] = {"memory": config.memory.name, "memory_kwargs": settings(config.memory)}
     if config.env.choices and config.standardize:
@@ -68,14 +74,39 @@ def make_agent(config: Config, env: SB3VecEnv) -> Agent:
             **given,
         )
         if isinstance(agent.policy.features_extractor, StandardizedExtractor):
-            agent.policy.features_extractor.calibrate(random_observations(config))
+            agent.policy.features_extractor.calibrate(_as_read(agent, random_observations(config)))
         return agent
+
+
+def _check_lesson(config: Config) -> None:
+    """Raise UserError if there is a lesson in forgetting for a memory that has no spans to learn."""
+    if isinstance(config.forgetting, NoLessonSettings) or config.memory.name == ExpireSpanSettings.name:
+        return
+    off = ["--forgetting none"]
+    if config.penalty != ConstantPenaltySettings():
+        off.append("--penalty constant")
+    if config.target.alive is not None:
+        off.append("--target.alive None")
+    raise UserError(
+        f"memory {config.memory.name} has no spans that it could learn to shorten, as these settings want it to; "
+        f"add {' '.join(off)}"
+    )
 
 
 def _policy(env: Env, space: spaces.Space[Any]) -> str:
     if env.choices:
         return "ChoicePolicy"
-    return "MultiInputPolicy" if isinstance(space, spaces.Dict) else "MlpPolicy"
+    if isinstance(space, spaces.Dict):
+        return "MultiInputPolicy"
+    return "CnnPolicy" if is_image_space(space) else "MlpPolicy"
+
+
+def _as_read(agent: Agent, batches: Iterable[npt.NDArray[Any]]) -> Iterator[npt.NDArray[Any]]:
+    """Observations as features extractors read them: channels first, pixels from 0 to 1."""
+    policy = agent.policy
+    for batch in batches:
+        seen = policy.obs_to_tensor(batch)[0]
+        yield preprocess_obs(seen, policy.observation_space, policy.normalize_images).cpu().numpy()  # type: ignore[union-attr]
 
 
 def load_agent(

@@ -14,4 +14,7 @@ def checked(what: str) -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError, AssertionError) as error:
-        raise UserError(f"{what}: {error}") from error
+        said = " ".join(str(error).split())
+        if "wrap each environment in" in said:
+            said += " (on the command line --env.wrappers MODULE.NAME)"
+        raise UserError(f"{what}: {said}") from error

@@ -94,6 +94,7 @@ def _read(kind: Any, value: Any, where: str, kinds: Kinds) -> Any:
             return None
         kind = next(option for option in get_args(kind) if option is not NoneType)
         return _read(kind, value, where, kinds)
+    kind = get_origin(kind) or kind  # of dict[str, Any]
     if kind is float and isinstance(value, (int, str)) and not isinstance(value, bool):
         try:
             return float(value)  # YAML takes 3e-4 for a text, and 1 for an int

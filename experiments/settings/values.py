@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import json
+from typing import Annotated, Any
 
 import tyro
 
@@ -25,3 +26,39 @@ Count = Annotated[
     ),
 ]
 """An int that may be written 1e6."""
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return {"True": True, "False": False, "None": None}.get(text, text)
+
+
+def _by_name(texts: list[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if text.lstrip().startswith("{"):
+            given = json.loads(text)
+            found |= given
+        elif equals and name.isidentifier():
+            found[name] = _value(value)
+        else:
+            raise ValueError(
+                f"{text!r} is neither JSON, such as '{{\"size\": 5}}', nor NAME=VALUE, such as size=5"
+            )
+    return found
+
+
+ByName = Annotated[
+    dict[str, Any],
+    tyro.constructors.PrimitiveConstructorSpec(
+        nargs="*",
+        metavar="NAME=VALUE | JSON",
+        instance_from_str=_by_name,
+        is_instance=lambda value: isinstance(value, dict),
+        str_from_instance=lambda value: [f"{name}={json.dumps(item)}" for name, item in value.items()],
+    ),
+]
+"""Values by name: NAME=VALUE, each value JSON or a text, or one JSON object."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal, Self
+
+from expirespan.experiments.settings.values import ByName
 
 Lengths = Literal["uniform", "log_uniform", "mixed"]
 
@@ -14,6 +16,10 @@ class _World:
     name: ClassVar[str]
     frame_stack: int = 1
     """Observations that the policy sees at a time; a setting of some."""
+    imports: tuple[str, ...] = ()
+    """Modules that register the environment; a setting of `GymSettings`, as are ``wrappers``."""
+    wrappers: tuple[str, ...] = ()
+    """Wrappers around each environment, by dotted name."""
     choices: ClassVar[dict[str, int]] = {}
     """Where an observation describes actions, as arguments of `ChoiceExtractor`; nothing if it does not."""
 
@@ -124,11 +130,17 @@ class InstructionSettings(_Lengths):
 
 @dataclass(frozen=True)
 class GymSettings(_World):
-    """Any environment that Gymnasium knows, with its defaults."""
+    """Any environment of Gymnasium, and any that a module registers with it."""
 
     name: ClassVar[str] = "gym"
     id: str = "ExpireSpan/CartPoleNoVel-v1"
     """Its id; module:id imports the module that registers it."""
+    imports: tuple[str, ...] = ()
+    """Modules to import before, such as minigrid. Those of MiniGrid, Atari, POPGym and Memory Gym are known."""
+    kwargs: ByName = field(default_factory=dict)
+    """Arguments of its constructor or of gymnasium.make, as size=5 max_episode_steps=100 or one JSON object."""
+    wrappers: tuple[str, ...] = ()
+    """Wrappers around it, innermost first: module.Name, module:Name or "module.Name(argument=value)"."""
     frame_stack: int = 1
     """Observations that the policy sees at a time, the present one and those before."""
 
@@ -139,8 +151,8 @@ class GymSettings(_World):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """Arguments for ``gym.make_vec``: none."""
-        return {}
+        """Arguments for ``gym.make_vec``."""
+        return dict(self.kwargs)
 
 
 Env = CorridorSettings | TMazeSettings | PortalSettings | InstructionSettings | GymSettings

@@ -13,7 +13,7 @@ from expirespan.experiments.episodes.kept import kept_sentence
 from expirespan.experiments.episodes.record import image_of, words_of
 from expirespan.experiments.evaluation.evaluate import Score
 from expirespan.experiments.making.agents import Agent, load_agent, make_agent
-from expirespan.experiments.making.envs import make_training_env
+from expirespan.experiments.making.envs import keeping_envs_open, make_training_env
 from expirespan.experiments.pictures.retention import draw_retention
 from expirespan.experiments.run_folder.run import Run
 from expirespan.experiments.settings import Config
@@ -60,6 +60,11 @@ def train(config: Config, resume: Run | None = None) -> TrainingResult:
         UserError: settings that do not fit, a folder that cannot be written, or an environment or update that
             gives no finite numbers; checkpoints saved before stay.
     """
+    with keeping_envs_open():
+        return _train(config, resume)
+
+
+def _train(config: Config, resume: Run | None) -> TrainingResult:
     begin = time.perf_counter()
     torch.set_num_threads(config.threads)
     env = make_training_env(config)

@@ -78,8 +78,8 @@ def test_normalised_and_stacked_observations(make_agent, make_envs):
     assert agent.get_vec_normalize_env() is env and agent.observation_space.shape == (9,)
 
 
-def vector_env(mode=AutoresetMode.SAME_STEP):
-    return SyncVectorEnv([lambda: gym.make("Toy/Noise-v0")] * 2, autoreset_mode=mode)
+def vector_env():
+    return SyncVectorEnv([lambda: gym.make("Toy/Noise-v0")] * 2, autoreset_mode=AutoresetMode.SAME_STEP)
 
 
 def test_a_gymnasium_vector_env_is_wrapped(make_agent):
@@ -94,11 +94,6 @@ def test_a_gymnasium_vector_env_with_statistics_needs_no_monitor(make_agent):
     assert isinstance(agent.env, SB3VecEnv) and not is_vecenv_wrapped(agent.env, VecMonitor)
     agent.learn(40)
     assert len(agent.ep_info_buffer) > 0
-
-
-def test_a_gymnasium_vector_env_must_reset_in_the_same_step(make_agent):
-    with pytest.raises(ValueError, match=r"expected AutoresetMode\.SAME_STEP"):
-        make_agent(env=vector_env(AutoresetMode.NEXT_STEP))
 
 
 def test_an_id_is_enough():

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
-from gymnasium.wrappers.vector import RecordEpisodeStatistics
+from gymnasium.wrappers import TransformReward
+from gymnasium.wrappers.vector import DictInfoToList, RecordEpisodeStatistics
 from stable_baselines3 import PPO
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
@@ -153,13 +154,59 @@ def test_options_are_used_once_and_equal_for_all() -> None:
         env.reset()
 
 
-@pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED])
-def test_other_autoreset_modes_are_refused(mode: AutoresetMode) -> None:
-    env = SyncVectorEnv([Counter], autoreset_mode=mode)
+@pytest.mark.parametrize(
+    "env",
+    [
+        SyncVectorEnv([Counter], autoreset_mode=AutoresetMode.DISABLED),
+        RecordEpisodeStatistics(SyncVectorEnv([Counter])),
+    ],
+)
+def test_other_autoreset_modes_are_refused(env: Any) -> None:
     with pytest.raises(
         ValueError, match=r"expected AutoresetMode.SAME_STEP.*SyncVectorEnv\(\.\.\., autoreset"
     ):
         SB3VecEnv(env)
+
+
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        {},
+        {"vectorization_mode": "sync"},
+        {"vectorization_mode": "sync", "wrappers": [lambda env: TransformReward(env, float)]},
+        {"vectorization_mode": "async", "vector_kwargs": {"context": "fork"}},
+        {"max_episode_steps": 12},
+    ],
+)
+@pytest.mark.filterwarnings("ignore:CartPoleVectorEnv begins episodes a step late")
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_what_make_vec_gives_equals_dummy_vec_env(kwargs: dict[str, Any]) -> None:
+    """Gymnasium's own vector environments begin episodes a step late; here they begin them within the step."""
+    given = gym.make_vec("CartPole-v1", num_envs=4, **kwargs)
+    limit = {name: value for name, value in kwargs.items() if name == "max_episode_steps"}
+    env = SB3VecEnv(given)
+    ended, _ = assert_same_steps(env, DummyVecEnv([lambda: gym.make("CartPole-v1", **limit)] * 4))
+    assert ended > 10
+    env.close()
+
+
+def test_a_vector_environment_that_is_replaced_is_named() -> None:
+    with pytest.warns(
+        UserWarning, match="CartPoleVectorEnv begins episodes a step late, so 3 single environments"
+    ):
+        assert type(SB3VecEnv(gym.make_vec("CartPole-v1", num_envs=3)).env) is SyncVectorEnv
+
+
+@pytest.mark.parametrize("make", [corridors, counters])
+def test_infos_as_a_list_are_taken_as_a_dict(make: Any) -> None:
+    plain, listed = SB3VecEnv(make()), SB3VecEnv(DictInfoToList(make()))
+    for env in (plain, listed):
+        env.seed(3)
+    assert_same(plain.reset(), listed.reset())
+    for _ in range(20):
+        ours, theirs = plain.step(np.ones(4, int)), listed.step(np.ones(4, int))
+        assert_same(dict(enumerate(ours[3])), dict(enumerate(theirs[3])))
+        assert_same(dict(enumerate(plain.reset_infos)), dict(enumerate(listed.reset_infos)))
 
 
 def test_a_scalar_environment_is_refused() -> None:

@@ -17,7 +17,17 @@ from expirespan.agents import StandardizedExtractor
 from expirespan.experiments.episodes.record import record_episode
 from expirespan.experiments.making import agents as agent_making
 from expirespan.experiments.making import envs as world_making
-from expirespan.experiments.settings import Config, GymSettings, InstructionSettings
+from expirespan.experiments.settings import (
+    AdaptivePenaltySettings,
+    Config,
+    FixedWindowSettings,
+    GRUSettings,
+    GymSettings,
+    InstructionSettings,
+    LessonSettings,
+    LSTMSettings,
+    TargetSettings,
+)
 from expirespan.experiments.settings.errors import UserError
 
 
@@ -39,6 +49,21 @@ def test_what_cannot_be_standardised(tiny: Config) -> None:
     words = replace(tiny, standardize=400, env=InstructionSettings())
     with pytest.raises(UserError, match="shows words"):
         agent_making.make_agent(words, world_making.make_training_env(words))
+
+
+@pytest.mark.parametrize("memory", [LSTMSettings(), GRUSettings(), FixedWindowSettings()])
+@pytest.mark.parametrize(
+    ("more", "off"),
+    [
+        ({}, "--forgetting none"),
+        ({"penalty": AdaptivePenaltySettings()}, "--forgetting none --penalty constant"),
+        ({"target": TargetSettings(0.9, alive=10)}, "--forgetting none --target.alive None"),
+    ],
+)
+def test_a_lesson_needs_spans(tiny: Config, memory: Any, more: dict[str, Any], off: str) -> None:
+    config = replace(tiny, memory=memory, forgetting=LessonSettings(), **more)
+    with pytest.raises(UserError, match=f"^memory {memory.name} has no spans .*; add {off}$"):
+        agent_making.make_agent(config, world_making.make_training_env(config))
 
 
 class _Named(gym.Env[Any, Any]):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from expirespan.experiments.making.envs import registered
+from expirespan.experiments.making.registered import registered
 from expirespan.experiments.settings.errors import UserError
 
 MODULE = """
