@@ -21,6 +21,7 @@ from expirespan.agents import (
     MemoryActorCriticPolicy,
     MemoryPPO,
     PenaltySchedule,
+    PlateauPenalty,
     SB3VecEnv,
     StandardizedExtractor,
     WarmupPenalty,
@@ -37,6 +38,7 @@ from expirespan.experiments.settings import (
     Lesson,
     NoLessonSettings,
     Penalty,
+    PlateauPenaltySettings,
     WarmupPenaltySettings,
     settings,
 )
@@ -180,6 +182,8 @@ def _penalty(part: Penalty) -> PenaltySchedule:
     with checked(f"penalty {part.name}"):
         if isinstance(part, AdaptivePenaltySettings):
             return AdaptivePenalty(**settings(part))
+        if isinstance(part, PlateauPenaltySettings):
+            return PlateauPenalty(**settings(part))
         return (
             WarmupPenalty(**settings(part))
             if isinstance(part, WarmupPenaltySettings)

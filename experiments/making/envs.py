@@ -13,7 +13,7 @@ import gymnasium as gym
 import numpy.typing as npt
 from gymnasium.envs.registration import VectorizeMode
 from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.wrappers.vector import RecordEpisodeStatistics, TransformReward
+from gymnasium.wrappers.vector import NormalizeReward, RecordEpisodeStatistics, TransformReward
 
 from expirespan.agents import SB3VecEnv
 from expirespan.agents.checkpoint.statistics import statistics_of
@@ -100,6 +100,8 @@ def make_training_env(config: Config) -> SB3VecEnv:
     envs: VectorEnvs = RecordEpisodeStatistics(make_envs(config.env, config.num_envs))
     if config.reward_scale != 1.0:
         envs = TransformReward(envs, partial(mul, config.reward_scale))
+    if config.normalize_reward:
+        envs = NormalizeReward(envs, gamma=config.algorithm.gamma)
     return SB3VecEnv(envs, info_keys=("action_mask",))
 
 

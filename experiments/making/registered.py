@@ -55,6 +55,10 @@ def registered(gym_id: str, imports: tuple[str, ...] = ()) -> str:
     Raises:
         UserError: a module cannot be imported.
     """
+    if not gym_id:
+        raise UserError(
+            "env.id='': expected the id of your environment, as in `expirespan train own --env.id my_module:MyEnv-v0`"
+        )
     module, colon, name = gym_id.rpartition(":")
     for one in imports:
         import_module(one, f"--env.imports {one}", "a module that is in the working directory or installed")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from expirespan.experiments.recipes import corridor, instruction, portal, tasks, tmaze
+from expirespan.experiments.recipes import corridor, instruction, own, portal, tasks, tmaze
 from expirespan.experiments.recipes.recipe import Recipe
 from expirespan.experiments.settings.errors import unknown
 
 __all__ = ["RECIPES", "Recipe", "find_recipe"]
 
 RECIPES: dict[str, Recipe] = dict(
-    (*corridor.RECIPES, *tmaze.RECIPES, *instruction.RECIPES, *portal.RECIPES, *tasks.RECIPES)
+    (*corridor.RECIPES, *tmaze.RECIPES, *instruction.RECIPES, *portal.RECIPES, *tasks.RECIPES, *own.RECIPES)
 )
 """Every recipe by name."""
 

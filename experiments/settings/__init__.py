@@ -18,6 +18,7 @@ from expirespan.experiments.settings.learning import (
     LessonSettings,
     NoLessonSettings,
     Penalty,
+    PlateauPenaltySettings,
     PPOSettings,
     WarmupPenaltySettings,
 )
@@ -67,6 +68,7 @@ __all__ = [
     "PPOSettings",
     "Part",
     "Penalty",
+    "PlateauPenaltySettings",
     "PortalSettings",
     "TMazeSettings",
     "TargetSettings",
@@ -124,6 +126,8 @@ class Config:
     """Lower bound of the deviation in standardize, as a share of the largest; a smaller one weighs rare inputs more."""
     reward_scale: float = 1.0
     """Rewards are multiplied by this in training; what is reported is not."""
+    normalize_reward: bool = False
+    """Divide rewards in training by the running deviation of discounted returns; what is reported is not."""
     num_envs: int = 64
     """Environments side by side."""
     env: Env = field(default_factory=CorridorSettings)
@@ -180,7 +184,9 @@ KINDS: Kinds = {
         GRUSettings,
     ),
     "algorithm": _by_name(PPOSettings, A2CSettings),
-    "penalty": _by_name(ConstantPenaltySettings, WarmupPenaltySettings, AdaptivePenaltySettings),
+    "penalty": _by_name(
+        ConstantPenaltySettings, WarmupPenaltySettings, AdaptivePenaltySettings, PlateauPenaltySettings
+    ),
     "forgetting": _by_name(NoLessonSettings, LessonSettings),
 }
 """The kinds of each part of a `Config`, by name."""

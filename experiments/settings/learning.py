@@ -106,7 +106,28 @@ class AdaptivePenaltySettings:
     """Highest price; None for coef."""
 
 
-Penalty = ConstantPenaltySettings | WarmupPenaltySettings | AdaptivePenaltySettings
+@dataclass(frozen=True)
+class PlateauPenaltySettings:
+    """Adaptive, with a target of the run's own: what it had reached when it made no more progress."""
+
+    name: ClassVar[str] = "plateau"
+    coef: float = 0.05
+    """Price when progress has ended."""
+    slack: float = 0.1
+    """How far below the best score is good enough, as a fraction of the range of scores so far."""
+    wait: float = 1 / 3
+    """Fraction of all steps so far that must have passed without progress."""
+    patience: Count = 50_000
+    """Environment steps, at least, without progress."""
+    growth: float = 1.1
+    """Factor for each rollout at the target."""
+    decay: float = 0.8
+    """Factor for each rollout below it."""
+    maximum: float | None = None
+    """Highest price; None for coef."""
+
+
+Penalty = ConstantPenaltySettings | WarmupPenaltySettings | AdaptivePenaltySettings | PlateauPenaltySettings
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def parse(default: T, args: Sequence[str], prog: str, description: str) -> T:
 
 def parse_config(default: Config, args: Sequence[str], prog: str, description: str) -> Config:
     """As `parse`, for a `Config`: chooses kinds of parts, and ``eval_env`` follows overrides of ``env``."""
-    base, rest = choose_kinds(default, list(args), KINDS, prog)
+    base, rest = choose_kinds(default, list(args), KINDS)
     return _follow(base, parse(base, rest, prog, f"{description}\n\n{PARTS}"))
 
 
@@ -76,8 +76,8 @@ def split_paths(args: Sequence[str], what: str) -> tuple[list[str], list[str]]:
     return list(args[:count]), list(args[count:])
 
 
-def choose_kinds(config: T, args: list[str], kinds: Kinds, prog: str = "") -> tuple[T, list[str]]:
-    """Take ``--memory NAME`` and its like, for the parts in ``kinds``, out of ``args``; ``prog`` is for messages."""
+def choose_kinds(config: T, args: list[str], kinds: Kinds) -> tuple[T, list[str]]:
+    """Take ``--memory NAME`` and its like, for the parts in ``kinds``, out of ``args``."""
     rest: list[str] = []
     chosen: dict[str, str] = {}
     while args:
@@ -93,21 +93,18 @@ def choose_kinds(config: T, args: list[str], kinds: Kinds, prog: str = "") -> tu
         chosen.setdefault("eval_env", chosen["env"])
     for part, name in chosen.items():
         if name not in kinds[part]:
-            raise unknown(part.replace("_", "-"), name, kinds[part], _instead(part, name, prog))
+            raise unknown(part.replace("_", "-"), name, kinds[part], _instead(part, name))
         if name != getattr(config, part).name:
             changed: Any = {part: choose(kinds[part][name], getattr(config, part))}
             config = replace(config, **changed)  # type: ignore[type-var]
     return config, rest
 
 
-def _instead(part: str, name: str, prog: str) -> str:
-    """The line to type for an environment that only Gymnasium knows, with neither a price nor a target."""
+def _instead(part: str, name: str) -> str:
+    """The line to type for an environment that only Gymnasium knows."""
     if part != "env" or not re.fullmatch(r"[\w.:/-]+-v\d+", name):
         return ""
-    neutral = (
-        "--penalty constant --penalty.coef 0 --forgetting none --target.success None --target.alive None"
-    )
-    return f"for an environment that Gymnasium knows type: {prog} --env gym --env.id {name} {neutral}"
+    return f"for an environment that Gymnasium knows type: expirespan train own --env.id {name}"
 
 
 def _follow(base: Config, config: Config) -> Config:

@@ -10,6 +10,7 @@ from expirespan.experiments.settings import (
     AdaptivePenaltySettings,
     Config,
     NoLessonSettings,
+    PlateauPenaltySettings,
     TargetSettings,
     WarmupPenaltySettings,
     settings,
@@ -53,6 +54,8 @@ def price_words(config: Config) -> str:
     lesson = "" if isinstance(config.forgetting, NoLessonSettings) else ", with a lesson in forgetting"
     if isinstance(price, AdaptivePenaltySettings):
         return f"{price.coef:g}, once success (or the mean return) reaches {price.target:g}{lesson}"
+    if isinstance(price, PlateauPenaltySettings):
+        return f"{price.coef:g}, once the score makes no more progress{lesson}"
     if isinstance(price, WarmupPenaltySettings):
         return f"rises to {price.coef:g} from step {price.start:,} to {price.start + price.steps:,}{lesson}"
     return (

@@ -50,8 +50,9 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
         ("train corridor --env Foo-v0", ["'Foo-v0'", "ExpireSpan/Corridor-v0"]),
         (
             "train corridor --env CartPole-v1",
-            ["type: expirespan train corridor --env gym --env.id CartPole-v1 "],
+            ["type: expirespan train own --env.id CartPole-v1"],
         ),
+        ("train own", ["env.id", "expirespan train own --env.id my_module:MyEnv-v0"]),
         ("train corridor --seed three", ["--seed", "'three'", "INT"]),
         ("train corridor --total-timesteps 1.5", ["--total-timesteps", "'1.5'", "whole number"]),
         ("train corridor --wandb maybe", ["'maybe'", "offline"]),
@@ -165,7 +166,7 @@ def test_train_evaluate_resume(tiny: Config, tmp_path: Path, capsys: pytest.Capt
 def test_the_line_that_the_error_tells_to_type_works(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It trains, and charges nothing for memory."""
+    """It trains, and charges nothing for memory at first."""
     monkeypatch.chdir(tmp_path)
     assert main(["train", "corridor", "--env", "CartPole-v1"]) == 2
     line = capsys.readouterr().err.rpartition("type: expirespan ")[2].split()
@@ -176,7 +177,7 @@ def test_the_line_that_the_error_tells_to_type_works(
     assert main([*line, *small.split()]) == 0
     shown = capsys.readouterr().out
     assert "environment  CartPole-v1, 2 side by side" in shown
-    assert "price        none: the agent has no reason to forget" in shown
+    assert "price        0.05, once the score makes no more progress" in shown
     assert "target       none" in shown
 
 

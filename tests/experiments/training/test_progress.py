@@ -23,6 +23,8 @@ from expirespan.experiments.settings import (
     CorridorSettings,
     FixedWindowSettings,
     LSTMSettings,
+    NoLessonSettings,
+    PlateauPenaltySettings,
     TargetSettings,
     WarmupPenaltySettings,
 )
@@ -109,6 +111,8 @@ def test_header(tiny: Config, tmp_path: Path) -> None:
     warm = replace(tiny, penalty=WarmupPenaltySettings(coef=1e-5, start=1_000, steps=500))
     assert price_words(warm) == "rises to 1e-05 from step 1,000 to 1,500"
     assert price_words(replace(tiny, penalty=ConstantPenaltySettings(0.2))) == "0.2 from the start"
+    own = replace(tiny, penalty=PlateauPenaltySettings(0.2), forgetting=NoLessonSettings())
+    assert price_words(own) == "0.2, once the score makes no more progress"
     told = dict(header(replace(tiny, penalty=ConstantPenaltySettings()), run, 512))
     assert told["recipe"] == "tiny, seed 0, goes on after 512 steps"
     assert told["price"] == "none: the agent has no reason to forget"

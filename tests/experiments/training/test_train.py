@@ -260,6 +260,7 @@ def test_a_run_with_breaks_is_the_run_without(
         tensorboard=True,
         standardize=64,
         reward_scale=0.5,
+        normalize_reward=True,
         algorithm=algorithm(n_steps=16, lr_schedule="linear", **given),  # type: ignore[arg-type]
         evaluation=replace(tiny.evaluation, every=384),  # a row of the log for every third rollout
     )
