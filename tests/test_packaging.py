@@ -11,6 +11,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from expirespan.experiments import RECIPES
 
@@ -62,6 +63,35 @@ def test_the_version_is_in_the_changelog() -> None:
 @pytest.mark.parametrize("dependency", DEPENDENCIES)
 def test_dependencies_are_bounded(dependency: str) -> None:
     assert re.search(r"[<>=~]=?\s*\d", dependency)
+
+
+def test_constraints_pin_every_dependency_within_its_bounds() -> None:
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    pinned = {normal(name): version for name, version in (line.split("==") for line in lines)}
+    bounds = {normal(dependency): Requirement(dependency).specifier for dependency in DEPENDENCIES}
+    assert pinned.keys() == bounds.keys()
+    assert [name for name, version in pinned.items() if version not in bounds[name]] == []
+
+
+def test_the_lowest_versions_are_the_bounds() -> None:
+    """Those that .ci/run installs; PyTorch is the tested one."""
+    out = subprocess.run(
+        [sys.executable, ROOT / ".ci" / "lowest.py"], check=True, capture_output=True, text=True
+    ).stdout
+    found = {normal(name): version for name, version in (line.split("==") for line in out.split())}
+    for requirement in map(Requirement, PROJECT["dependencies"]):
+        name = normal(requirement.name)
+        assert name == "torch" or f">={found[name]}" in str(requirement.specifier).split(",")
+        assert found[name] in requirement.specifier
+    assert found.keys() == {normal(dependency) for dependency in PROJECT["dependencies"]}
+
+
+@pytest.mark.parametrize("marker", ["demo command", "test command"])
+def test_the_commands_of_the_readme_install_what_is_tested(marker: str) -> None:
+    found = re.search(
+        rf"<!-- {marker} -->\n(?:<!--.*-->\n)?```bash\n(.*)\n```", (ROOT / "README.md").read_text()
+    )
+    assert found and "pip install -q -c constraints.txt -e " in found[1]
 
 
 def test_what_is_imported_is_declared() -> None:

@@ -38,7 +38,7 @@ RECIPES = (
         "your own environment, --env.id my_module:MyEnv-v0: learns first, and forgets once it makes no more progress",
         "what its algorithm can reach, with what memory that takes",
         OWN,
-        source="settings that suit most small tasks; see docs/own.md",
+        source="settings that suit most small tasks; see docs/own-environments.md",
     ),
 )
 """Of this world."""

@@ -152,8 +152,8 @@ def test_wrappers_by_name(
 
 def test_wrappers_lie_in_the_order_given_also_around_numpy_and_around_all() -> None:
     wrappers = (
-        "gymnasium.wrappers.TimeAwareObservation(flatten=False)",
         "gymnasium.wrappers.FlattenObservation",
+        "gymnasium.wrappers.FrameStackObservation(2)",
     )
     around = "gymnasium.wrappers.vector.ClipReward(0, 0.25)"
     envs: Any = make_envs(GymSettings("ExpireSpan/Corridor-v0", wrappers=(*wrappers, around)), 1)

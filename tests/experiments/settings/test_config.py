@@ -15,6 +15,7 @@ from expirespan.experiments.settings import (
     A2CSettings,
     Config,
     FixedWindowSettings,
+    GymSettings,
     LessonSettings,
     PPOSettings,
     WarmupPenaltySettings,
