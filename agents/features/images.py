@@ -46,7 +46,7 @@ class SmallCNN(BaseFeaturesExtractor):
             nn.ReLU(),
             nn.Flatten(),
             linear,
-            nn.LayerNorm(features_dim, eps=1e-8),
+            nn.LayerNorm(features_dim, eps=1e-12),
             nn.ReLU(),
         )
 
