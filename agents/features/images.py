@@ -33,12 +33,12 @@ class SmallCNN(BaseFeaturesExtractor):
         super().__init__(observation_space, features_dim)
         assert observation_space.shape is not None and len(observation_space.shape) == 3
         first, height, width = observation_space.shape
-        convolutions = [nn.Conv2d(size, channels, 3, padding=1) for size in (first, channels)]
+        one, two = (nn.Conv2d(size, channels, 3, padding=1) for size in (first, channels))
         linear = nn.Linear(channels * height * width, features_dim)
-        for layer in (*convolutions, linear):
+        layers: list[nn.Conv2d | nn.Linear] = [one, two, linear]
+        for layer in layers:
             assert layer.bias is not None
             nn.init.zeros_(layer.bias)
-        one, two = convolutions
         self.layers = nn.Sequential(
             one,
             nn.ReLU(),
@@ -46,7 +46,7 @@ class SmallCNN(BaseFeaturesExtractor):
             nn.ReLU(),
             nn.Flatten(),
             linear,
-            nn.LayerNorm(features_dim, eps=1e-8),
+            nn.LayerNorm(features_dim, eps=1e-12),
             nn.ReLU(),
         )
 
