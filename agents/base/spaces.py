@@ -100,9 +100,8 @@ def _line(space: spaces.Space[Any]) -> str:
 
 def _check_channels(space: Any) -> None:
     """Raise UnreadableSpaceError if some images of a Dict have their channels first and others last."""
-    images = (
-        [part for part in space.values() if is_image_space(part)] if isinstance(space, spaces.Dict) else []
-    )
+    parts = space.values() if isinstance(space, spaces.Dict) else []
+    images = [part for part in parts if isinstance(part, spaces.Box) and is_image_space(part)]
     if len({is_image_space_channels_first(image) for image in images}) > 1:
         raise UnreadableSpaceError(
             f"observation_space is {_line(space)}, whose images have their channels in different places; give all of "
