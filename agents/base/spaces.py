@@ -22,8 +22,8 @@ TRANSFORM = (
 )
 
 
-class UnreadableSpaceError(ValueError, NotImplementedError):
-    """A space that no policy here can read or act in. Also what SB3 raises for nested Dict spaces."""
+class UnreadableSpaceError(ValueError, NotImplementedError, AssertionError):
+    """A space that no policy here can read or act in. Also what SB3 raises: its scripts and tests expect either."""
 
 
 def check_observation_space(space: Any) -> None:
@@ -164,9 +164,7 @@ def _unusable(space: spaces.Space[Any]) -> str | None:
         )
     if isinstance(space, spaces.MultiBinary) and len(space.shape) != 1:
         size = int(np.prod(space.shape))
-        return (
-            f"of {len(space.shape)} dimensions, where policies act in one; {TRANSFORM}of MultiBinary({size})"
-        )
+        return f"and a Multi-dimensional MultiBinary(n) action space is not supported; {TRANSFORM}of MultiBinary({size})"
     if isinstance(space, spaces.Box) and not (np.isfinite(space.low).all() and np.isfinite(space.high).all()):
         return (
             f"without finite bounds, which policies need to know; {TRANSFORM}of "
