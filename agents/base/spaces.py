@@ -163,8 +163,8 @@ def _unusable(space: spaces.Space[Any]) -> str | None:
             f"of {space.nvec.ndim} dimensions, where policies act in one; {TRANSFORM}of MultiDiscrete({flat})"
         )
     if isinstance(space, spaces.MultiBinary) and len(space.shape) != 1:
-        size = int(np.prod(space.shape))
-        return f"and a Multi-dimensional MultiBinary(n) action space is not supported; {TRANSFORM}of MultiBinary({size})"
+        flat = f"MultiBinary({int(np.prod(space.shape))})"
+        return f"and a Multi-dimensional MultiBinary(n) action space is not supported; {TRANSFORM}of {flat}"
     if isinstance(space, spaces.Box) and not (np.isfinite(space.low).all() and np.isfinite(space.high).all()):
         return (
             f"without finite bounds, which policies need to know; {TRANSFORM}of "
