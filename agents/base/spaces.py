@@ -22,8 +22,8 @@ TRANSFORM = (
 )
 
 
-class UnreadableSpaceError(ValueError, NotImplementedError):
-    """A space that no policy here can read or act in. Also what SB3 raises for nested Dict spaces."""
+class UnreadableSpaceError(ValueError, NotImplementedError, AssertionError):
+    """A space that no policy here can read or act in. Also what SB3 raises: its scripts and tests expect either."""
 
 
 def check_observation_space(space: Any) -> None:
@@ -100,9 +100,8 @@ def _line(space: spaces.Space[Any]) -> str:
 
 def _check_channels(space: Any) -> None:
     """Raise UnreadableSpaceError if some images of a Dict have their channels first and others last."""
-    images = (
-        [part for part in space.values() if is_image_space(part)] if isinstance(space, spaces.Dict) else []
-    )
+    parts = space.values() if isinstance(space, spaces.Dict) else []
+    images = [part for part in parts if isinstance(part, spaces.Box) and is_image_space(part)]
     if len({is_image_space_channels_first(image) for image in images}) > 1:
         raise UnreadableSpaceError(
             f"observation_space is {_line(space)}, whose images have their channels in different places; give all of "
@@ -164,10 +163,8 @@ def _unusable(space: spaces.Space[Any]) -> str | None:
             f"of {space.nvec.ndim} dimensions, where policies act in one; {TRANSFORM}of MultiDiscrete({flat})"
         )
     if isinstance(space, spaces.MultiBinary) and len(space.shape) != 1:
-        size = int(np.prod(space.shape))
-        return (
-            f"of {len(space.shape)} dimensions, where policies act in one; {TRANSFORM}of MultiBinary({size})"
-        )
+        flat = f"MultiBinary({int(np.prod(space.shape))})"
+        return f"and a Multi-dimensional MultiBinary(n) action space is not supported; {TRANSFORM}of {flat}"
     if isinstance(space, spaces.Box) and not (np.isfinite(space.low).all() and np.isfinite(space.high).all()):
         return (
             f"without finite bounds, which policies need to know; {TRANSFORM}of "

@@ -25,10 +25,15 @@ class SmallCNN(BaseFeaturesExtractor):
         observation_space: a Box with three axes.
         features_dim: length of the features.
         channels: of both layers.
+        normalized_image: as in SB3; makes no difference.
     """
 
     def __init__(
-        self, observation_space: spaces.Space[Any], features_dim: int = 128, channels: int = 32
+        self,
+        observation_space: spaces.Space[Any],
+        features_dim: int = 128,
+        channels: int = 32,
+        normalized_image: bool = False,
     ) -> None:
         super().__init__(observation_space, features_dim)
         assert observation_space.shape is not None and len(observation_space.shape) == 3
@@ -64,15 +69,19 @@ class PartsExtractor(BaseFeaturesExtractor):
     Args:
         observation_space: a Dict that is not nested.
         cnn_output_dim: length of an image's features.
+        normalized_image: as in SB3, whether every Box with three axes is an image.
     """
 
-    def __init__(self, observation_space: spaces.Dict, cnn_output_dim: int = 256) -> None:
+    def __init__(
+        self, observation_space: spaces.Dict, cnn_output_dim: int = 256, normalized_image: bool = False
+    ) -> None:
         self.names = list(observation_space.spaces)
         parts: list[nn.Module] = []
         size = 0
         for space in observation_space.spaces.values():
-            if is_image_space(space):
-                parts.append((SmallCNN if is_small_image(space) else NatureCNN)(space, cnn_output_dim))
+            if is_image_space(space, normalized_image=normalized_image):
+                kind = SmallCNN if is_small_image(space, normalized_image) else NatureCNN
+                parts.append(kind(space, cnn_output_dim, normalized_image=normalized_image))
                 size += cnn_output_dim
             else:
                 parts.append(nn.Flatten())
@@ -87,16 +96,18 @@ class PartsExtractor(BaseFeaturesExtractor):
         )
 
 
-def is_small_image(space: spaces.Space[Any]) -> bool:
+def is_small_image(space: spaces.Space[Any], normalized_image: bool = False) -> bool:
     """Whether a space, with channels first, is of images that NatureCNN's kernels do not fit into."""
-    return is_image_space(space) and min((space.shape or ())[1:]) < LEAST_SIDE
+    return (
+        is_image_space(space, normalized_image=normalized_image) and min((space.shape or ())[1:]) < LEAST_SIDE
+    )
 
 
-def fits_combined_extractor(space: spaces.Dict) -> bool:
+def fits_combined_extractor(space: spaces.Dict, normalized_image: bool = False) -> bool:
     """Whether SB3's CombinedExtractor can read a Dict: it has no small images, and names that PyTorch takes."""
     empty = nn.ModuleDict()
     names = all(
         isinstance(name, str) and name and "." not in name and not hasattr(empty, name)
         for name in space.spaces
     )
-    return names and not any(map(is_small_image, space.spaces.values()))
+    return names and not any(is_small_image(part, normalized_image) for part in space.spaces.values())

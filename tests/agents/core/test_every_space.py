@@ -280,8 +280,18 @@ def test_policies_without_memory_refuse_what_they_would_shift(
 
 def test_cnn_policy_says_what_images_are() -> None:
     for space in (Box(-1, 1, (3,)), image(9, 9)):
-        with pytest.raises(ValueError, match=r"CnnPolicy is for images, a Box.*; use MlpPolicy"):
+        with pytest.raises(ValueError, match=r"CnnPolicy is for images, a Box.*; use MlpPolicy or"):
             MemoryPPO("CnnPolicy", Noise(space, Discrete(2)))
+
+
+def test_images_that_are_normalised_may_be_small(tmp_path: Any) -> None:
+    normalised = {"policy_kwargs": {"normalize_images": False}}
+    env = Noise(Box(-1, 1, (3, 7, 7)), Discrete(2))
+    MemoryPPO("CnnPolicy", env, n_steps=4, batch_size=4, device="cpu", **normalised).learn(4)
+    env = Noise(Dict(a=Box(-1, 1, (3, 7, 7)), b=Discrete(2)), Discrete(2))
+    use(env, tmp_path / "agent", **normalised)
+    extractor = agent_in(env, **normalised).policy.features_extractor
+    assert [type(part).__name__ for part in extractor.parts] == ["SmallCNN", "Flatten"]  # type: ignore[union-attr]
 
 
 def test_shifted_spaces_are_read_and_chosen_as_those_from_zero() -> None:
