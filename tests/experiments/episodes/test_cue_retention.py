@@ -115,10 +115,10 @@ def agent_of(config: Config) -> Any:
 class Guided(PolicyPlayer):
     """The agent remembers, the oracle acts: episodes succeed, in as many steps as the corridor has cells and one."""
 
-    def act(self, observations: Any, starts: Any, playing: Any) -> Any:
+    def act(self, observations: Any, starts: Any, playing: Any, masks: Any = None) -> Any:
         if not hasattr(self, "oracle"):
             self.oracle = OraclePlayer(ENV, len(starts))
-        _, alive = super().act(observations, starts, playing)
+        _, alive = super().act(observations, starts, playing, masks)
         return self.oracle.act(observations, starts, playing)[0], alive
 
 
