@@ -163,8 +163,10 @@ def _unusable(space: spaces.Space[Any]) -> str | None:
             f"of {space.nvec.ndim} dimensions, where policies act in one; {TRANSFORM}of MultiDiscrete({flat})"
         )
     if isinstance(space, spaces.MultiBinary) and len(space.shape) != 1:
-        flat = f"MultiBinary({int(np.prod(space.shape))})"
-        return f"and a Multi-dimensional MultiBinary(n) action space is not supported; {TRANSFORM}of {flat}"
+        return (
+            "and a Multi-dimensional MultiBinary(n) action space is not supported; "
+            f"{TRANSFORM}of MultiBinary({int(np.prod(space.shape))})"
+        )
     if isinstance(space, spaces.Box) and not (np.isfinite(space.low).all() and np.isfinite(space.high).all()):
         return (
             f"without finite bounds, which policies need to know; {TRANSFORM}of "

@@ -53,5 +53,4 @@ def evaluate_policy(
     forget everything.
     """
     watched = _Watched(env if isinstance(env, VecEnv) else DummyVecEnv([lambda: env]))
-    found: Any = sb3_evaluate_policy(_Masked(model, watched), watched, *args, **kwargs)  # type: ignore[arg-type]
-    return found
+    return sb3_evaluate_policy(_Masked(model, watched), watched, *args, **kwargs)
