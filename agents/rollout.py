@@ -21,7 +21,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from expirespan.agents.base.checks import check_finite
 from expirespan.agents.checkpoint import CheckpointedAlgorithm, position_of
 from expirespan.agents.core.buffer import MemoryRolloutBuffer
-from expirespan.agents.core.masks import Masks, present_infos, source
+from expirespan.agents.core.masks import Masks, present_infos, reset_infos, source
 from expirespan.agents.core.policies import MemoryActorCriticPolicy, has_memory
 from expirespan.agents.core.steps import to_env
 from expirespan.agents.forgetting.lesson import Forgetting
@@ -107,7 +107,7 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
         self._memory_state = self._begin_rollout()
         read_masks = self._mask_source(env)
         if self._last_masks is None:
-            self._last_masks = read_masks(env.unwrapped.reset_infos)
+            self._last_masks = read_masks(reset_infos(env))
 
         for n_steps in range(n_rollout_steps):
             if self.use_sde and self.sde_sample_freq > 0 and n_steps % self.sde_sample_freq == 0:

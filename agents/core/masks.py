@@ -96,11 +96,16 @@ def vector_action_masks(envs: VectorEnv[Any, Any, Any], infos: Mapping[str, Any]
     return checked(masks, space, count)
 
 
+def reset_infos(env: VecEnv) -> Sequence[dict[str, Any]]:
+    """Infos of the last reset of each environment; empty where the vector environment keeps none."""
+    return getattr(env.unwrapped, "reset_infos", None) or [{} for _ in range(env.num_envs)]
+
+
 def present_infos(
     env: VecEnv, dones: Sequence[bool] | npt.NDArray[np.bool_], infos: Sequence[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """Infos of the present observations after a step: where an episode ended, those of the one that begins."""
-    begun = env.unwrapped.reset_infos
+    begun = reset_infos(env)
     return [begun[i] if done else info for i, (done, info) in enumerate(zip(dones, infos, strict=True))]
 
 

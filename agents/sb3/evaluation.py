@@ -10,7 +10,7 @@ from stable_baselines3.common.evaluation import evaluate_policy as sb3_evaluate_
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
 
-from expirespan.agents.core.masks import Masks, present_infos, source
+from expirespan.agents.core.masks import Masks, present_infos, reset_infos, source
 
 
 class _Watched(VecEnvWrapper):
@@ -24,7 +24,7 @@ class _Watched(VecEnvWrapper):
 
     def reset(self) -> VecEnvObs:
         observations = self.venv.reset()
-        self.masks = self.read(self.venv.unwrapped.reset_infos)
+        self.masks = self.read(reset_infos(self.venv))
         return observations
 
     def step_wait(self) -> VecEnvStepReturn:
