@@ -106,7 +106,7 @@ def present_infos(
 ) -> list[dict[str, Any]]:
     """Infos of the present observations after a step: where an episode ended, those of the one that begins."""
     begun = reset_infos(env)
-    return [begun[i] if done else info for i, (done, info) in enumerate(zip(dones, infos, strict=True))]
+    return [begun[i] if done else info for i, (done, info) in enumerate(zip(dones, infos, strict=False))]
 
 
 def _of_method(env: VecEnv) -> Any:
