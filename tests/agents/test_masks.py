@@ -172,7 +172,7 @@ def test_masks_and_memory_are_both_needed(how: str) -> None:
 
 
 def test_a_lesson_in_forgetting_with_masks() -> None:
-    """Both readings are masked, or the divergence would count what nobody can choose."""
+    """Both readings are masked: with spans that still reach everything they agree, where ln 4 a step would divide them."""
     penalty = AdaptivePenalty(0.05, target=-10.0)
     env = VecMonitor(DummyVecEnv([MaskedRecall] * 4))
     agent = MemoryPPO(
@@ -183,9 +183,11 @@ def test_a_lesson_in_forgetting_with_masks() -> None:
         policy_kwargs=SMALL,
         span_penalty=penalty,
         forgetting=Forgetting(),
+        seed=0,
     )
     agent.learn(240)
-    assert penalty.current > 0 and 0 <= agent.logger.name_to_value["expire/forgetting_kl"] < 10
+    assert penalty.current > 0
+    assert agent.logger.name_to_value["expire/forgetting_kl"] == pytest.approx(0, abs=0.01)
 
 
 def test_a_single_environment_is_evaluated_too() -> None:
