@@ -172,7 +172,7 @@ def test_masks_and_memory_are_both_needed(how: str) -> None:
 
 
 def test_a_lesson_in_forgetting_with_masks() -> None:
-    """Both readings are masked: with spans that reach everything they agree; unmasked, one would differ by ln 4 a step."""
+    """Both readings are masked: with long spans they agree; if one were not, they would differ by ln 4 a step."""
     penalty = AdaptivePenalty(0.05, target=-10.0)
     env = VecMonitor(DummyVecEnv([MaskedRecall] * 4))
     agent = MemoryPPO(
