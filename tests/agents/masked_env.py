@@ -15,7 +15,7 @@ class MaskedRecall(gym.Env[np.ndarray, int]):
     """The first observation shows one of the actions; after a delay it must be taken.
 
     On the way only waiting (action 0) is allowed, at the end the action shown and one other. What is not allowed ends
-    the episode with a return of -1, and counts in ``forbidden``. ``how``: "method" or "info" tells the mask.
+    the episode with a return of -1, and counts in ``forbidden``. ``how``: the mask is told by "method" or by "info".
     """
 
     observation_space = spaces.Box(0.0, 1.0, (ACTIONS + 1,), np.float32)
