@@ -65,13 +65,13 @@ def step(
     slots = state.slots.with_room(2 if summing else 1)
     store, slot, leads = slots.store, slots.used, [slots.lead(i) for i in range(len(layers))]
     time_B = state.time_B.masked_fill(forget_B, 0)
-    tensors = x_BD, time_B, forget_B, slots.birth_BLC, store.span_BLC, store.h, store.kv, store.projections
     in_c = steps_in_c(layers[0].kernel, store.kv[0][0]) and not (summing or need_attention)
     if in_c and all(type(layer.rule).expired is Rule.expired for layer in layers):
-        done = read_and_write_in_c(layers, *tensors, state.spans, slot)
+        done = read_and_write_in_c(layers, x_BD, time_B, forget_B, slots, state.spans)
     else:
+        tensors = slots.birth_BLC, store.span_BLC, store.h, store.kv, store.projections
         place, *places = [slice(slot - lead, slot - lead + 1) for lead in (0, *leads)]
-        done = read(layers, *tensors, state.spans, place, places, need_attention)
+        done = read(layers, x_BD, time_B, forget_B, *tensors, state.spans, place, places, need_attention)
     kept_BLC = done.kept_BLC
     store.used = slot + 1
     if summing:
@@ -152,26 +152,21 @@ def read_and_write_in_c(
     x_BD: Tensor,
     time_B: Tensor,
     forget_B: Tensor,
-    birth_BLC: Tensor,
-    span_BLC: Tensor,
-    h: Sequence[Tensor],
-    kv: Sequence[tuple[Tensor, Tensor]],
-    projections: Sequence[tuple[Tensor, Tensor]],
+    slots: Slots,
     spans: SpanOverride,
-    slot: int,
 ) -> Reading:
     """The same on CPUs, for rules that do not sum up: all but the linear maps by one call of C per layer."""
-    C = birth_BLC.shape[2]
+    store, birth_BLC, slot = slots.store, slots.birth_BLC, slots.used
     after_BLC = torch.full_like(birth_BLC, ABSENT)
     alive_BL = birth_BLC.new_empty(birth_BLC.shape[:2])
 
     def attend(i: int, x_BD: Tensor, p: Tensor, span_B: Tensor) -> Tensor:
-        layer, (k, v), lead = layers[i], kv[i], C - h[i].shape[1]
-        rule, span_BC = layer.rule, span_BLC[:, i, lead:]
-        span_BLC[:, i, slot] = span_B
+        layer, (k, v), lead = layers[i], store.kv[i], slots.lead(i)
+        rule, span_BC = layer.rule, store.span_BLC[:, i, lead:]
+        store.span_BLC[:, i, slot] = span_B
         read, kept = spans.read(span_BC), spans.kept(span_BC)
         given = StepInputs(
-            *(p.to(k.dtype), x_BD.to(k.dtype), h[i], k, v, slot - lead),
+            *(p.to(k.dtype), x_BD.to(k.dtype), store.h[i], k, v, slot - lead),
             *(birth_BLC[:, i, lead:], time_B, forget_B),
             *(rule.reach(read), None if kept is read else rule.reach(kept), rule.ramp),
             layer.position.shape[1],
@@ -180,8 +175,8 @@ def read_and_write_in_c(
 
     x = x_BD
     for i, layer in enumerate(layers):
-        x = layer.step(x, projections[i], partial(attend, i, x))
-    return Reading(x, span_BLC[..., slot].clone(), birth_BLC, after_BLC, alive_BL, [])
+        x = layer.step(x, store.projections[i], partial(attend, i, x))
+    return Reading(x, store.span_BLC[..., slot].clone(), birth_BLC, after_BLC, alive_BL, [])
 
 
 def _of_layers(rules: Sequence[Rule], method: str, *tensors_BLC: Tensor) -> Tensor:
