@@ -25,6 +25,8 @@ from stable_baselines3.common.distributions import (
 from stable_baselines3.common.vec_env import VecEnv
 from torch.distributions import Bernoulli, Categorical
 
+from expirespan.agents.base.spaces import as_elements
+
 Masks = npt.NDArray[np.bool_]
 METHOD, KEY = "action_masks", "action_mask"
 FORBIDDEN = -1e8
@@ -126,19 +128,17 @@ def _of_infos(infos: Sequence[dict[str, Any]], env: VecEnv) -> Masks | None:
 
 def allowed_action(space: spaces.Space[Any], mask: Masks) -> npt.NDArray[Any]:
     """An action drawn uniformly, by the space's own random numbers, from those that a mask (W,) allows."""
-    chosen = [int(space.np_random.choice(np.flatnonzero(part))) for part in _split(mask, parts(space))]
-    first = space.start if isinstance(space, spaces.Discrete | spaces.MultiDiscrete) else 0
-    return np.asarray(np.reshape(chosen, space.shape or ()) + first, dtype=space.dtype)
-
-
-def _split(mask: Masks, sizes: list[int]) -> list[Masks]:
-    return np.split(mask, np.cumsum(sizes)[:-1])
+    allowed = np.split(mask, np.cumsum(parts(space))[:-1])
+    chosen = np.array([space.np_random.choice(np.flatnonzero(part)) for part in allowed])
+    action: npt.NDArray[Any] = as_elements(chosen, space)[0]
+    return action
 
 
 def masked(distribution: Distribution, masks: th.Tensor | None) -> Distribution:
-    """The distribution with probability 0 for what ``masks`` (n, W) bool forbid; unchanged without masks."""
+    """The distribution with probability 0 for what ``masks`` (n, W) or (n, T, W) bool forbid; unchanged without masks."""
     if masks is None:
         return distribution
+    masks = masks.flatten(0, -2)
     if isinstance(distribution, CategoricalDistribution):
         distribution.distribution = _categorical(distribution.distribution, masks)
     elif isinstance(distribution, MultiCategoricalDistribution):

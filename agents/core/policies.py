@@ -215,7 +215,7 @@ class MemoryActorCriticPolicy(SB3Calls):
         out = self.memory.unroll(self._for_memory(x), state, episode_start, need_state=False)
         out = replace(out, y=self._for_heads(x, out.y))
         distribution, values = self.heads(out.y.flatten(0, 1))
-        distribution = masked(distribution, None if action_masks is None else action_masks.flatten(0, 1))
+        distribution = masked(distribution, action_masks)
         entropy = distribution.entropy()
         return MemoryEvaluation(
             values=values.view(n, T),

@@ -145,8 +145,7 @@ class Lesson:
         forgetful = self.policy.unroll(batch.observations, batch.actions, state, batch.episode_starts, masks)
         readings = forgetful.memory.readings
         with th.no_grad():
-            teacher = self.policy.distribution(full.memory.y.flatten(0, 1))
-            teacher = masked(teacher, None if masks is None else masks.flatten(0, 1))
+            teacher = masked(self.policy.distribution(full.memory.y.flatten(0, 1)), masks)
         kl = _divergence(teacher, forgetful.distribution)
         kl_nT = (kl.sum(-1) if kl.dim() > 1 else kl).view(n, -1)
         divergence = kl_nT.detach().sum() / (n + batch.episode_starts[:, 1:].sum())

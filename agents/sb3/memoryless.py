@@ -107,7 +107,7 @@ class Memoryless:
     ) -> tuple[th.Tensor, th.Tensor, th.Tensor | None]:
         if action_masks is None:
             return self.policy.evaluate_actions(obs, actions)
-        distribution = masked(self.policy.get_distribution(obs), action_masks.flatten(0, 1))
+        distribution = masked(self.policy.get_distribution(obs), action_masks)
         return self.policy.predict_values(obs), distribution.log_prob(actions), distribution.entropy()
 
     def predict_values(
