@@ -83,27 +83,15 @@ def _batched(counter: FlopCounterMode) -> int:
 
 @register_flop_formula(torch.ops.expirespan.attend, get_raw=True)
 def _forward(*args: Any, **_: Any) -> int:
-    return OPERATIONS * FORWARD * _read(*args)
+    return OPERATIONS * FORWARD * _read(args)
 
 
 @register_flop_formula(torch.ops.expirespan.attend_backward, get_raw=True)
 def _backward(*args: Any, **_: Any) -> int:
-    return OPERATIONS * BACKWARD * _read(*args)
+    return OPERATIONS * BACKWARD * _read(args)
 
 
-def _read(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    near: Tensor,
-    reach: Tensor,
-    place: Tensor,
-    begin: Tensor,
-    youngest: Tensor | None,
-    before: int,
-    ramp: float,
-    *_: Any,
-) -> int:
+def _read(args: tuple[Any, ...]) -> int:
     """Components of all memories that the queries of the operator's arguments can read."""
-    inputs = Inputs(q, k, v, near, reach, Sight(place, begin, youngest, before), ramp)
-    return int(readable(inputs).sum()) * q.shape[2] * q.shape[3]
+    inputs = Inputs(*args[:5], Sight(*args[5:9]), args[9])
+    return int(readable(inputs).sum()) * inputs.q.shape[2] * inputs.q.shape[3]

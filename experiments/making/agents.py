@@ -178,17 +178,19 @@ def check_device(device: str) -> str:
     return device
 
 
+SCHEDULES: dict[type[Any], type[Any]] = {
+    ConstantPenaltySettings: ConstantPenalty,
+    WarmupPenaltySettings: WarmupPenalty,
+    AdaptivePenaltySettings: AdaptivePenalty,
+    PlateauPenaltySettings: PlateauPenalty,
+}
+"""What each kind of price is made into; its arguments are the settings."""
+
+
 def _penalty(part: Penalty) -> PenaltySchedule:
     with checked(f"penalty {part.name}"):
-        if isinstance(part, AdaptivePenaltySettings):
-            return AdaptivePenalty(**settings(part))
-        if isinstance(part, PlateauPenaltySettings):
-            return PlateauPenalty(**settings(part))
-        return (
-            WarmupPenalty(**settings(part))
-            if isinstance(part, WarmupPenaltySettings)
-            else ConstantPenalty(part.coef)
-        )
+        made: PenaltySchedule = SCHEDULES[type(part)](**settings(part))
+        return made
 
 
 def _forgetting(part: Lesson) -> Forgetting | None:

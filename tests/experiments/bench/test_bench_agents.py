@@ -10,20 +10,9 @@ from expirespan.experiments.bench import agents, rivals, served
 from expirespan.experiments.cli import main
 from expirespan.experiments.settings.errors import UserError
 from expirespan.memory import MEMORIES
+from tests.experiments.bench.sizes import SMALL
 
 ROOT = Path(__file__).parents[3]
-SMALL = agents.Options(
-    corridors=("3-5",),
-    batch_sizes=(8,),
-    num_envs=2,
-    n_steps=8,
-    epochs=1,
-    width=8,
-    layers=1,
-    max_span=4,
-    rounds=1,
-    threads=1,
-)
 
 
 def test_bytes_by_hand():

@@ -12,19 +12,8 @@ from expirespan.experiments.bench import agents, rivals, served
 from expirespan.experiments.bench.peers import puffer, trxl
 from expirespan.experiments.cli import main
 from expirespan.experiments.settings.errors import UserError
+from tests.experiments.bench.sizes import SMALL
 
-SMALL = agents.Options(
-    corridors=("3-5",),
-    batch_sizes=(8,),
-    num_envs=2,
-    n_steps=8,
-    epochs=1,
-    width=8,
-    layers=1,
-    max_span=4,
-    rounds=1,
-    threads=1,
-)
 TRXL, PUFFER = "CleanRL ppo_trxl", "PufferLib PPO, LSTM"
 SCRIPT = """
 import sys
