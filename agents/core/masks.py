@@ -135,7 +135,7 @@ def allowed_action(space: spaces.Space[Any], mask: Masks) -> npt.NDArray[Any]:
 
 
 def masked(distribution: Distribution, masks: th.Tensor | None) -> Distribution:
-    """The distribution with probability 0 for what ``masks`` (n, W) or (n, T, W) bool forbid; unchanged without masks."""
+    """The distribution with probability 0 for what ``masks``, (n, W) or (n, T, W) bool, forbid; unchanged without."""
     if masks is None:
         return distribution
     masks = masks.flatten(0, -2)

@@ -93,5 +93,6 @@ def _backward(*args: Any, **_: Any) -> int:
 
 def _read(args: tuple[Any, ...]) -> int:
     """Components of all memories that the queries of the operator's arguments can read."""
-    inputs = Inputs(*args[:5], Sight(*args[5:9]), args[9])
-    return int(readable(inputs).sum()) * inputs.q.shape[2] * inputs.q.shape[3]
+    q, k, v, near, reach, *sight, ramp = args[:10]
+    inputs = Inputs(q, k, v, near, reach, Sight(*sight), ramp)
+    return int(readable(inputs).sum()) * q.shape[2] * q.shape[3]
