@@ -95,4 +95,4 @@ def _read(args: tuple[Any, ...]) -> int:
     """Components of all memories that the queries of the operator's arguments can read."""
     q, k, v, near, reach, *sight, ramp = args[:10]
     inputs = Inputs(q, k, v, near, reach, Sight(*sight), ramp)
-    return int(readable(inputs).sum()) * q.shape[2] * q.shape[3]
+    return int(readable(inputs).sum() * q.shape[2] * q.shape[3])
