@@ -5,6 +5,7 @@ from expirespan.agents.base.histogram import Histogram
 from expirespan.agents.core.masks import allowed_action, vector_action_masks
 from expirespan.agents.core.policies import MemoryActorCriticPolicy
 from expirespan.agents.core.steps import PolicyStep
+from expirespan.agents.features.images import SmallCNN, is_small_image
 from expirespan.agents.features.standardized_extractor import StandardizedExtractor
 from expirespan.agents.features.token_extractor import TokenExtractor
 from expirespan.agents.forgetting.lesson import Forgetting
@@ -34,10 +35,12 @@ __all__ = [
     "PlateauPenalty",
     "PolicyStep",
     "SB3VecEnv",
+    "SmallCNN",
     "StandardizedExtractor",
     "TokenExtractor",
     "WarmupPenalty",
     "allowed_action",
     "evaluate_policy",
+    "is_small_image",
     "vector_action_masks",
 ]

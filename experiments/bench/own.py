@@ -18,11 +18,10 @@ import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.utils import LinearSchedule
-from stable_baselines3.common.vec_env import VecMonitor
+from stable_baselines3.common.vec_env import VecMonitor, VecTransposeImage
 from tqdm import tqdm
 
-from expirespan.agents import SB3VecEnv
-from expirespan.agents.features.images import SmallCNN, is_small_image
+from expirespan.agents import SB3VecEnv, SmallCNN, is_small_image
 from expirespan.experiments.bench.options import OWN_ENVIRONMENTS
 from expirespan.experiments.bench.options import OwnOptions as Options
 from expirespan.experiments.bench.rivals import REFERENCE, recurrent_ppo
@@ -140,18 +139,12 @@ def _sb3(config: Config, env: SB3VecEnv, kind: Any, policy: str, **more: Any) ->
     given = {name: getattr(own, name) for name in names}
     policy_kwargs: dict[str, Any] = {"net_arch": list(own.net_arch), **more}
     space = env.observation_space
-    if policy.startswith("Cnn") and is_small_image(_channels_first(space)):
+    if policy.startswith("Cnn") and is_small_image(VecTransposeImage.transpose_space(space)):
         policy_kwargs["features_extractor_class"] = SmallCNN
     rate = LinearSchedule(own.learning_rate, 0.0, 1.0)
     return kind(
         policy, env, learning_rate=rate, seed=config.seed, device="cpu", policy_kwargs=policy_kwargs, **given
     )
-
-
-def _channels_first(space: Any) -> Any:
-    from stable_baselines3.common.vec_env import VecTransposeImage
-
-    return VecTransposeImage.transpose_space(space)
 
 
 def _ppo(config: Config, env: SB3VecEnv) -> Any:
