@@ -215,5 +215,6 @@ def override_max_span(agent: Agent, max_span: float) -> None:
             f"max-span={max_span}: expected a number of steps > 0, and an agent whose memory has spans "
             f"(this one's is {agent.policy.memory_name})"
         )
-    for rule in rules(agent):
-        rule.max_span = float(max_span)
+    with checked("max-span"):
+        for rule in rules(agent):
+            rule.max_span = max_span

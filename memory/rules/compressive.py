@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from expirespan.memory.rules.rule import Columns, KeysValues, Rule, Summaries, require, take_columns
+from expirespan.memory.rules.rule import EXACT, Columns, KeysValues, Rule, Summaries, require, take_columns
 
 COMPRESSIONS = ("conv", "mean", "max")
 
@@ -53,7 +53,9 @@ class Compressive(Rule):
         require(compression in COMPRESSIONS, "compression", compression, f"one of {', '.join(COMPRESSIONS)}")
         self.window, self.slots, self.factor = int(window), int(slots), int(factor)
         self.compression = compression
-        self.max_span = float(window + slots * factor - 1)
+        reach = window + slots * factor
+        require(reach <= EXACT, "window + slots * factor", reach, "at most 2**24 steps")
+        self.max_span = float(reach - 1)
         self.convolution: nn.Linear | None = None
 
     def attach(self, width: int, heads: int = 1) -> None:

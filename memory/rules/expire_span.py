@@ -21,7 +21,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from expirespan.memory.rules.rule import FAR, LONGEST, Rule, require
+from expirespan.memory.rules.rule import FAR, Rule, check_spans, require
 
 
 def expiration(logit: Tensor, max_span: float, stabilizer: float = 1.0) -> Tensor:
@@ -71,12 +71,11 @@ class ExpireSpan(Rule):
         random_span: bool = False,
     ) -> None:
         super().__init__()
-        require(0 < max_span <= LONGEST, "max_span", max_span, "a finite number of steps > 0, at most 2**31")
-        require(0 < ramp < math.inf, "ramp", ramp, "a finite number of steps > 0 (near 0 is a hard cut)")
+        check_spans(max_span, ramp)
         require(0 < init_fraction < 1, "init_fraction", init_fraction, "within (0, 1), both ends excluded")
         require(0 < stabilizer < math.inf, "stabilizer", stabilizer, "a finite number > 0")
         require(penalty in ("all", "ramp"), "penalty", penalty, "'all' or 'ramp'")
-        self.max_span, self.ramp, self.stabilizer = float(max_span), float(ramp), float(stabilizer)
+        self.ramp, self.max_span, self.stabilizer = float(ramp), float(max_span), float(stabilizer)
         self.init_fraction, self.penalty_kind, self.random_span = init_fraction, penalty, random_span
         self.predictor = nn.Linear(1, 1)  # resized by attach
 

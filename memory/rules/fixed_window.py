@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor
 
-from expirespan.memory.rules.rule import LONGEST, Rule, require
+from expirespan.memory.rules.rule import EXACT, LONGEST, Rule, require
 
 
 class FixedWindow(Rule):
@@ -17,10 +19,10 @@ class FixedWindow(Rule):
     def __init__(self, window: float) -> None:
         super().__init__()
         require(
-            window >= 1 and (window == float("inf") or window == int(window)),
+            window == math.inf or (1 <= window <= EXACT and window == int(window)),
             "window",
             window,
-            "an integer >= 1",
+            "an integer from 1 to 2**24, or math.inf",
         )
         self.max_span = float(window) - 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import NamedTuple
@@ -16,6 +17,20 @@ def require(ok: bool, name: str, value: object, expected: str) -> None:
     """Raise a ValueError that names the argument, the value given and what is expected."""
     if not ok:
         raise ValueError(f"{name} must be {expected}, got {value!r}")
+
+
+def check_spans(max_span: float, ramp: float) -> None:
+    """Raise a ValueError unless spans of up to ``max_span`` steps can be learned, and fade over ``ramp`` steps."""
+    require(
+        LEAST_RAMP <= ramp < EXACT, "ramp", ramp, f"a number of steps from {LEAST_RAMP} (a hard cut) to 2**24"
+    )
+    most = EXACT - math.ceil(ramp)
+    require(
+        0 < max_span <= most,
+        "max_span",
+        max_span,
+        f"a number of steps > 0, at most 2**24 less the ramp, {most:,}",
+    )
 
 
 class Columns(NamedTuple):
@@ -54,6 +69,11 @@ FAR = 2**40
 LONGEST = 2.0**31
 """Longest span that is told apart from an infinite one, in steps."""
 
+EXACT = 2**24
+"""Up to this age every number of steps is a number of 32 bits. Memories that may be older are kept for ever."""
+LEAST_RAMP = 1e-12
+"""Least ramp, in steps: a hard cut."""
+
 KeysValues = tuple[Tensor, Tensor]
 """Keys and values (B, H, K, d)."""
 
@@ -68,8 +88,25 @@ class Rule(nn.Module, ABC):
     :meth:`summaries` on; without one there are none, and those methods say so.
     """
 
-    max_span: float
-    """Max span: the longest span that the rule gives a memory, in steps."""
+    _max_span: float
+
+    @property
+    def max_span(self) -> float:
+        """Max span: the longest span that the rule gives a memory, in steps; `math.inf` if all are kept.
+
+        It may be raised after training. Set it after ``ramp``.
+
+        Raises:
+            ValueError: it is negative, or memories would be read at ages beyond `EXACT`.
+        """
+        return self._max_span
+
+    @max_span.setter
+    def max_span(self, steps: float) -> None:
+        most = EXACT - math.ceil(self.ramp)
+        exact = 0 <= steps <= most or steps == math.inf
+        require(exact, "max_span", steps, f"a number of steps from 0 to 2**24 less the ramp, {most:,}")
+        self._max_span = float(steps)
 
     random_span = False
     """Whether training should shorten spans at random (see `TransformerMemory.shorten`)."""
