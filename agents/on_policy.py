@@ -33,7 +33,7 @@ from expirespan.agents.sb3.memoryless import MirroredRolloutBuffer
 from expirespan.agents.sb3.space_policies import MemoryActorCriticCnnPolicy, MemoryMultiInputActorCriticPolicy
 from expirespan.agents.sb3.vec_env import SB3VecEnv
 from expirespan.agents.update import UpdatingAlgorithm
-from expirespan.memory.rules.rule import require
+from expirespan.ranges import require
 
 
 class MemoryOnPolicyAlgorithm(UpdatingAlgorithm):
