@@ -10,6 +10,7 @@ from stable_baselines3.common.distributions import Distribution
 from stable_baselines3.common.type_aliases import PyTorchObs
 
 from expirespan.agents.base.checks import check_episode_start, check_observation
+from expirespan.agents.base.keywords import refuses_others
 from expirespan.agents.checkpoint import CheckpointedPolicy
 from expirespan.agents.core.masks import checked as checked_masks
 from expirespan.agents.core.masks import masked
@@ -44,6 +45,7 @@ class SB3Calls(CheckpointedPolicy):
     ) -> MemoryOutput[Any]:
         raise NotImplementedError
 
+    @refuses_others
     def forward(
         self,
         obs: PyTorchObs,
@@ -56,6 +58,7 @@ class SB3Calls(CheckpointedPolicy):
         out = self.step(obs, state, episode_start, deterministic, action_masks=action_masks)
         return out[:3] if state is None else out[:4]
 
+    @refuses_others
     def evaluate_actions(
         self,
         obs: PyTorchObs,
@@ -69,6 +72,7 @@ class SB3Calls(CheckpointedPolicy):
         distribution = masked(distribution, action_masks)
         return values, distribution.log_prob(actions), distribution.entropy()
 
+    @refuses_others
     def get_distribution(
         self,
         obs: PyTorchObs,
@@ -79,12 +83,14 @@ class SB3Calls(CheckpointedPolicy):
         """Action distribution."""
         return masked(self.distribution(self._read(obs, state, episode_start).y), action_masks)
 
+    @refuses_others
     def predict_values(
         self, obs: PyTorchObs, state: MemoryState | None = None, episode_start: th.Tensor | None = None
     ) -> th.Tensor:
         """Values (N, 1)."""
         return self.values(self._read(obs, state, episode_start).y)
 
+    @refuses_others
     def predict(  # type: ignore[override]
         self,
         observation: np.ndarray | dict[str, np.ndarray],
