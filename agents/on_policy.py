@@ -44,6 +44,11 @@ from expirespan.agents.sb3.vec_env import SB3VecEnv
 from expirespan.agents.update import UpdatingAlgorithm
 from expirespan.memory.rules.rule import require
 
+NO_MASKS = (
+    "the agent's environments forbid actions and predict() was given no action_masks, so it may choose what is "
+    "forbidden; pass action_masks, and to evaluate use evaluate_policy and MemoryEvalCallback of expirespan.agents"
+)
+
 
 class MemoryOnPolicyAlgorithm(UpdatingAlgorithm):
     """On-policy actor-critic over a memory policy. Subclasses give `policy_loss` and `value_loss`.
@@ -156,6 +161,8 @@ class MemoryOnPolicyAlgorithm(UpdatingAlgorithm):
             ValueError: masks of another shape, or for a policy without a memory, whose `predict` takes none.
         """
         if action_masks is None:
+            if self._last_masks is not None:
+                warnings.warn(NO_MASKS, stacklevel=3)
             return super().predict(observation, state, episode_start, deterministic)
         require(
             has_memory(self.policy_class), "action_masks", "an array", "None for a policy without a memory"

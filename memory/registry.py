@@ -38,7 +38,9 @@ def known_arguments(name: str) -> set[str]:
         ValueError: there is no memory of that name.
     """
     if name not in MEMORIES:
-        raise ValueError(f"unknown memory {name!r}; choose one of {', '.join(MEMORIES)}{nearest([name], MEMORIES)}")
+        raise ValueError(
+            f"unknown memory {name!r}; choose one of {', '.join(MEMORIES)}{nearest([name], MEMORIES)}"
+        )
     kind = MEMORIES[name]
     return _arguments(kind) | (_arguments(TransformerMemory) if issubclass(kind, Rule) else set())
 
@@ -46,7 +48,9 @@ def known_arguments(name: str) -> set[str]:
 def nearest(given: Collection[Any], known: Collection[str]) -> str:
     """``; the nearest name is ...`` for names that are not known, in words for the end of an error; may be empty."""
     found = [match for name in given for match in difflib.get_close_matches(str(name), known, 1)]
-    return f"; the nearest {'name is' if len(found) == 1 else 'names are'} {', '.join(found)}" if found else ""
+    return (
+        f"; the nearest {'name is' if len(found) == 1 else 'names are'} {', '.join(found)}" if found else ""
+    )
 
 
 def check_names(what: str, given: Collection[Any], known: Collection[str]) -> None:

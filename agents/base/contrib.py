@@ -15,7 +15,12 @@ LSTM = ("lstm_hidden_size", "n_lstm_layers", "shared_lstm", "enable_critic_lstm"
 """Arguments of RecurrentPPO's policies."""
 HIDDEN_SIZE = 256
 """Width of RecurrentPPO's LSTM where none is given."""
-SAME = {"hidden_size": "width", "lstm_hidden_size": "width", "n_lstm_layers": "layers", "num_layers": "layers"}
+SAME = {
+    "hidden_size": "width",
+    "lstm_hidden_size": "width",
+    "n_lstm_layers": "layers",
+    "num_layers": "layers",
+}
 """Settings of an LSTM, by other names, as a memory's arguments."""
 NAMES = ("MlpPolicy", "CnnPolicy", "MultiInputPolicy", "ChoicePolicy")
 RECURRENT_NAME = re.compile(r"(Mlp|Cnn|MultiInput)\w*Lstm\w*Policy")
@@ -38,7 +43,11 @@ def alias_of(policy: Any) -> str:
     """The name under which our policies read what a policy of another library reads."""
     if policy in NAMES:
         return str(policy)
-    text = policy if isinstance(policy, str) else " ".join(base.__name__ for base in getattr(policy, "__mro__", ()))
+    text = (
+        policy
+        if isinstance(policy, str)
+        else " ".join(base.__name__ for base in getattr(policy, "__mro__", ()))
+    )
     return f"{next((kind for kind in ('MultiInput', 'Cnn') if kind in text), 'Mlp')}Policy"
 
 

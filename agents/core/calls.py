@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,12 @@ from expirespan.agents.core.masks import checked as checked_masks
 from expirespan.agents.core.masks import masked
 from expirespan.agents.core.steps import PolicyStep, check_probability, to_env
 from expirespan.memory import MemoryOutput, MemoryState
+
+NO_STATE = (
+    "predict() was told that an episode goes on (episode_start is False) and was given no state, so its memory is "
+    "empty; pass the state that it returned before. The evaluate_policy and MaskableEvalCallback of sb3-contrib never "
+    "do: use evaluate_policy and MemoryEvalCallback of expirespan.agents"
+)
 
 
 class SB3Calls(CheckpointedPolicy):
@@ -112,7 +119,10 @@ class SB3Calls(CheckpointedPolicy):
         rows = len(next(iter(obs.values()))) if isinstance(obs, dict) else len(obs)
         starts = masks = None
         if episode_start is not None:
-            starts = th.as_tensor(check_episode_start(episode_start, rows), device=self.device)
+            flags = check_episode_start(episode_start, rows)
+            if state is None and not flags.all():
+                warnings.warn(NO_STATE, stacklevel=4)
+            starts = th.as_tensor(flags, device=self.device)
         if action_masks is not None:
             own = np.atleast_2d(np.asarray(action_masks))
             masks = th.as_tensor(checked_masks(own, self.action_space, rows), device=self.device)

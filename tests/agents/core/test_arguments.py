@@ -57,13 +57,28 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"policy": CnnLstmPolicy}, "policy RecurrentActorCriticCnnPolicy: for"),
     ({"policy": MultiInputLstmPolicy}, "policy RecurrentMultiInputActorCriticPolicy: for"),
     ({"policy": OwnLstmPolicy}, "derive your class from expirespan.agents.MemoryActorCriticPolicy"),
-    ({"policy": MlpLstmPolicy, "policy_kwargs": LSTM}, "policy_kwargs lstm_hidden_size, n_lstm_layers, shared"),
+    (
+        {"policy": MlpLstmPolicy, "policy_kwargs": LSTM},
+        "policy_kwargs lstm_hidden_size, n_lstm_layers, shared",
+    ),
     *(({"policy_kwargs": {name: value}}, f"policy_kwargs {name}: for") for name, value in LSTM.items()),
-    ({"policy_kwargs": LSTM | {"net_arch": [8], "activation_fn": th.nn.ReLU}}, "with activation_fn in policy_kwargs"),
-    ({"policy_kwargs": {"memory": "fixed_window", "lstm_hidden_size": 30}}, "for sb3-contrib's RecurrentPPO only"),
+    (
+        {"policy_kwargs": LSTM | {"net_arch": [8], "activation_fn": th.nn.ReLU}},
+        "with activation_fn in policy_kwargs",
+    ),
+    (
+        {"policy_kwargs": {"memory": "fixed_window", "lstm_hidden_size": 30}},
+        "for sb3-contrib's RecurrentPPO only",
+    ),
     ({"policy": OwnMemoryPolicy, "policy_kwargs": {"lstm_hidden_size": 8}}, "(OwnMemoryPolicy, env"),
-    ({"policy": ActorCriticPolicy, "policy_kwargs": {"lstm_hidden_size": 8}}, "policy_kwargs lstm_hidden_size"),
-    ({"policy": ActorCriticPolicy, "policy_kwargs": {"memory": "lstm"}}, "policy ActorCriticPolicy has no memory"),
+    (
+        {"policy": ActorCriticPolicy, "policy_kwargs": {"lstm_hidden_size": 8}},
+        "policy_kwargs lstm_hidden_size",
+    ),
+    (
+        {"policy": ActorCriticPolicy, "policy_kwargs": {"memory": "lstm"}},
+        "policy ActorCriticPolicy has no memory",
+    ),
     ({"policy": MaskableMlpPolicy, "policy_kwargs": {"net_arch": [8]}}, "follow masks"),
     ({"policy": MaskableCnnPolicy}, "policy MaskableActorCriticCnnPolicy is for sb3-contrib's MaskablePPO"),
     *(
@@ -77,8 +92,14 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         )
     ),
     ({"lstm_hidden_size": 16}, "takes no lstm_hidden_size; a memory is chosen in policy_kwargs"),
-    ({"memory": "gru", "memory_kwargs": {"width": 8}}, "takes no memory, memory_kwargs; a memory is chosen in"),
-    ({"policy_kwargs": {"max_span": 32, "ramp": 4}}, "policy_kwargs hold max_span, ramp, which are the memory's"),
+    (
+        {"memory": "gru", "memory_kwargs": {"width": 8}},
+        "takes no memory, memory_kwargs; a memory is chosen in",
+    ),
+    (
+        {"policy_kwargs": {"max_span": 32, "ramp": 4}},
+        "policy_kwargs hold max_span, ramp, which are the memory's",
+    ),
     (
         {"policy_kwargs": {"memory": "lstm", "memory_kwargs": {"hidden_size": 8, "num_layers": 2}}},
         "call hidden_size width, num_layers layers here",
@@ -125,8 +146,12 @@ def test_sizes_come_over() -> None:
         MemoryPPO(MlpLstmPolicy, "CartPole-v1", policy_kwargs=LSTM | {"net_arch": [8]})
     memory = eval(a_line(error.value), {"MemoryPPO": small(MemoryPPO), "env": "CartPole-v1"}).policy.memory
     assert isinstance(memory, LSTMMemory) and (memory.width, memory.rnn.num_layers) == (16, 2)
-    assert "actor and critic share one memory" in str(error.value) and "lstm_kwargs have no" in str(error.value)
-    theirs = RecurrentPPO("MlpLstmPolicy", "CartPole-v1", n_steps=8, batch_size=8).policy.lstm_actor.hidden_size
+    assert "actor and critic share one memory" in str(error.value) and "lstm_kwargs have no" in str(
+        error.value
+    )
+    theirs = RecurrentPPO(
+        "MlpLstmPolicy", "CartPole-v1", n_steps=8, batch_size=8
+    ).policy.lstm_actor.hidden_size
     with pytest.raises(TypeError, match=f"width={theirs}"):
         MemoryPPO("MlpLstmPolicy", "CartPole-v1")
 
@@ -161,7 +186,9 @@ def test_unknown_names(given: dict[str, Any], message: str) -> None:
 
 
 def test_unknown_policies() -> None:
-    with pytest.raises(ValueError, match="'MlpPoliy' is unknown; choose one of .*; the nearest name is MlpPolicy$"):
+    with pytest.raises(
+        ValueError, match="'MlpPoliy' is unknown; choose one of .*; the nearest name is MlpPolicy$"
+    ):
         MemoryPPO("MlpPoliy", "CartPole-v1")
 
 
@@ -175,8 +202,14 @@ def test_a_buffer_that_holds_no_dictionaries(make_envs: Any) -> None:
 def test_names_of_sb3_that_apply(make_envs: Any) -> None:
     """Among them policies that take more than their signature lists, and SB3's own, which have no memory."""
     env = make_envs("Noise", 1)
-    kwargs = {"net_arch": {"pi": [8], "vf": [8]}, "activation_fn": th.nn.ReLU, "optimizer_kwargs": {"eps": 1e-5}}
-    assert isinstance(small(MemoryPPO)("MlpPolicy", env, policy_kwargs=kwargs).policy.memory, TransformerMemory)
+    kwargs = {
+        "net_arch": {"pi": [8], "vf": [8]},
+        "activation_fn": th.nn.ReLU,
+        "optimizer_kwargs": {"eps": 1e-5},
+    }
+    assert isinstance(
+        small(MemoryPPO)("MlpPolicy", env, policy_kwargs=kwargs).policy.memory, TransformerMemory
+    )
     own = small(MemoryPPO)(OwnMemoryPolicy, env, policy_kwargs={**kwargs, "colour": "blue"})
     assert own.policy.colour == "blue"
     with pytest.warns(UserWarning, match="has no memory") as record:
@@ -192,7 +225,13 @@ def test_calls(make_envs: Any) -> None:
     model = small(MemoryPPO)("MlpPolicy", env)
     obs, state, episode_start = env.reset(), None, np.ones(1, bool)
     masks = np.ones((1, 3), bool)
-    known = {"model": model, "obs": obs, "state": state, "episode_start": episode_start, "total_timesteps": 16}
+    known = {
+        "model": model,
+        "obs": obs,
+        "state": state,
+        "episode_start": episode_start,
+        "total_timesteps": 16,
+    }
     known["action_masks"] = masks
     calls: list[Any] = [
         lambda: model.predict(obs, lstm_states=None, episode_start=episode_start),
