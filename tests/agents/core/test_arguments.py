@@ -168,8 +168,8 @@ def test_contrib_is_recognised_without_being_imported(monkeypatch: pytest.Monkey
     [
         ({"policy_kwargs": {"memory_kwargz": 1}}, "MlpPolicy takes no memory_kwargz; it takes activation_fn, .*; the "
          "nearest name is memory_kwargs$"),
-        ({"policy_kwargs": {"memory_kwargs": {"max_spam": 1}}}, "takes no max_spam; it takes attention, .*; the nearest "
-         "name is max_span$"),
+        ({"policy_kwargs": {"memory_kwargs": {"max_spam": 1}}}, "takes no max_spam; it takes attention, .*; the "
+         "nearest name is max_span$"),
         ({"policy_kwargs": {"net_arch": [8], "zzz": 1}}, "takes no zzz; it takes activation_fn, .*use_expln$"),
         ({"policy_kwargs": {"n_steps": 1}}, "policy_kwargs hold n_steps: give that to MemoryPPO itself"),
         ({"policy_kwargs": {"use_sde": True}}, "policy_kwargs hold use_sde: give that to MemoryPPO itself"),
@@ -187,7 +187,7 @@ def test_unknown_names(given: dict[str, Any], message: str) -> None:
 
 def test_unknown_policies() -> None:
     with pytest.raises(
-        ValueError, match="'MlpPoliy' is unknown; choose one of .*; the nearest name is MlpPolicy$"
+        ValueError, match=r"'MlpPoliy' is unknown; choose one of .*; the nearest name is MlpPolicy$"
     ):
         MemoryPPO("MlpPoliy", "CartPole-v1")
 
