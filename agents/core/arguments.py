@@ -18,7 +18,7 @@ from expirespan.agents.base.contrib import (
     line,
 )
 from expirespan.agents.core.policies import has_memory
-from expirespan.memory.registry import check_names, known_arguments, nearest
+from expirespan.memory.registry import MEMORIES, check_names, known_arguments, nearest
 
 KNOWN = ("expirespan", "stable_baselines3")
 """Packages whose constructors take exactly the arguments that their signatures list."""
@@ -28,9 +28,14 @@ MEMORY = {"memory", "memory_kwargs", "predictor_lr"}
 
 
 def check_contrib(algorithm: str, policy: Any, kwargs: Any, buffer: Any) -> None:
-    """Raise ContribNameError for what only RecurrentPPO or MaskablePPO take, TypeError if ``kwargs`` is no dict."""
+    """ContribNameError for what only RecurrentPPO or MaskablePPO take, TypeError for ``kwargs`` of a wrong type."""
     if kwargs is not None and not isinstance(kwargs, Mapping):
         raise TypeError(f"policy_kwargs must be a dict by argument or None, got {kwargs!r}")
+    own, memory = (kwargs or {}).get("memory_kwargs"), (kwargs or {}).get("memory", "")
+    if own is not None and not isinstance(own, Mapping):
+        raise TypeError(f"memory_kwargs must be a dict by argument or None, got {own!r}")
+    if not isinstance(memory, str):
+        raise TypeError(f"memory must be a name, one of {', '.join(MEMORIES)}, got {memory!r}")
     check_policy(algorithm, policy, kwargs)
     check_buffer(algorithm, policy, kwargs, buffer)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -111,3 +112,13 @@ def test_defaults_are_as_the_table_has_them() -> None:
     assert (model.n_steps, model.batch_size) == (128, 128)
     ours = MemoryPPO("MlpPolicy", "CartPole-v1")
     assert (ours.n_steps, ours.batch_size) == (2048, 64)
+
+
+def test_the_identity_environments_are_quoted_as_measured() -> None:
+    found = json.loads((PAGE.parent / "results" / "learning" / "identity.json").read_text())
+    assert found["cells"]
+    for cell in found["cells"]:
+        assert len(cell["scores"]) == 10
+        scores = f"{cell['mean']:.1f} ({min(cell['scores']):.1f}-{max(cell['scores']):.1f})"
+        assert f"| `{cell['env']}`, gamma {cell['gamma']} | {cell['agent']} | {scores} |" in PAGE.read_text()
+        assert cell["mean"] == pytest.approx(np.mean(cell["scores"]), abs=0.05)

@@ -174,6 +174,8 @@ def test_contrib_is_recognised_without_being_imported(monkeypatch: pytest.Monkey
         ({"policy_kwargs": {"n_steps": 1}}, "policy_kwargs hold n_steps: give that to MemoryPPO itself"),
         ({"policy_kwargs": {"use_sde": True}}, "policy_kwargs hold use_sde: give that to MemoryPPO itself"),
         ({"policy_kwargs": "lstm"}, "policy_kwargs must be a dict by argument or None, got 'lstm'"),
+        ({"policy_kwargs": {"memory_kwargs": 8}}, "memory_kwargs must be a dict by argument or None, got 8"),
+        ({"policy_kwargs": {"memory": ["lstm"]}}, "memory must be a name, one of expire_span, .*got .'lstm'"),
         ({"n_stepz": 8}, "MemoryPPO takes no n_stepz; it takes batch_size, .*; the nearest name is n_steps$"),
         ({"rollout_buffer_class": RolloutBuffer, "rollout_buffer_kwargs": {"x": 1}}, "RolloutBuffer with .*'x'"),
     ],
