@@ -18,8 +18,9 @@ from expirespan.agents.forgetting.penalty import (
 from expirespan.agents.forgetting.plateau import PlateauPenalty
 from expirespan.agents.ppo import MemoryPPO
 from expirespan.agents.sb3.choices import ChoiceExtractor, MemoryChoicePolicy
-from expirespan.agents.sb3.evaluation import evaluate_policy
+from expirespan.agents.sb3.evaluation import MemoryEvalCallback, evaluate_policy
 from expirespan.agents.sb3.vec_env import SB3VecEnv
+from expirespan.agents.zoo import register_zoo
 
 __all__ = [
     "AdaptivePenalty",
@@ -30,6 +31,7 @@ __all__ = [
     "MemoryA2C",
     "MemoryActorCriticPolicy",
     "MemoryChoicePolicy",
+    "MemoryEvalCallback",
     "MemoryPPO",
     "PenaltySchedule",
     "PlateauPenalty",
@@ -42,5 +44,6 @@ __all__ = [
     "allowed_action",
     "evaluate_policy",
     "is_small_image",
+    "register_zoo",
     "vector_action_masks",
 ]
