@@ -19,9 +19,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 
 from expirespan.agents.base.checks import (
     check_class,
-    check_count,
     check_learns_spans,
-    check_number,
 )
 from expirespan.agents.base.contrib import line
 from expirespan.agents.base.keywords import refuses_others
@@ -42,7 +40,8 @@ from expirespan.agents.sb3.memoryless import MirroredRolloutBuffer
 from expirespan.agents.sb3.space_policies import MemoryActorCriticCnnPolicy, MemoryMultiInputActorCriticPolicy
 from expirespan.agents.sb3.vec_env import SB3VecEnv
 from expirespan.agents.update import UpdatingAlgorithm
-from expirespan.ranges import require
+from expirespan.parameters import BatchSize, Epochs, Epsilon, Price, TargetKL
+from expirespan.ranges import check_attributes, require
 
 NO_MASKS = (
     "the agent's environments forbid actions and predict() was given no action_masks, so it may choose what is "
@@ -72,13 +71,13 @@ class MemoryOnPolicyAlgorithm(UpdatingAlgorithm):
         policy: str | type[ActorCriticPolicy],
         env: GymEnv | str,
         *,
-        batch_size: int | None,
-        n_epochs: int,
+        batch_size: BatchSize | None,
+        n_epochs: Epochs,
         normalize_advantage: bool,
-        target_kl: float | None = None,
-        span_penalty: float | PenaltySchedule = 0.0,
+        target_kl: TargetKL | None = None,
+        span_penalty: Price | PenaltySchedule = 0.0,
         forgetting: Forgetting | None = None,
-        min_advantage_std: float = 1e-8,
+        min_advantage_std: Epsilon = 1e-8,
         _init_setup_model: bool = True,
         **kwargs: Any,
     ) -> None:
@@ -123,13 +122,7 @@ class MemoryOnPolicyAlgorithm(UpdatingAlgorithm):
         require(
             callable(self.span_penalty), "span_penalty", self.span_penalty, "a number or a schedule of it"
         )
-        check_count("n_steps", self.n_steps)
-        check_count("n_epochs", self.n_epochs)
-        if self.batch_size is not None:
-            check_count("batch_size", self.batch_size)
-        check_number("gamma", self.gamma, 0, 1)
-        check_number("gae_lambda", self.gae_lambda, 0, 1)
-        check_number("min_advantage_std", self.min_advantage_std, 0)
+        check_attributes(self)
 
     @staticmethod
     def _wrap_env(env: GymEnv, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:

@@ -19,6 +19,25 @@ from expirespan.agents.forgetting.lesson import Forgetting
 from expirespan.agents.forgetting.penalty import PenaltySchedule
 from expirespan.agents.on_policy import MemoryOnPolicyAlgorithm
 from expirespan.agents.update import PolicyLoss
+from expirespan.parameters import (
+    BatchSize,
+    ClipRange,
+    Discount,
+    EntropyCoef,
+    Epochs,
+    Epsilon,
+    LearningRate,
+    MaxGradNorm,
+    NSteps,
+    Number,
+    Price,
+    SampleFrequency,
+    Seed,
+    TargetKL,
+    ValueCoef,
+    Verbose,
+)
+from expirespan.ranges import checked
 
 
 class MemoryPPO(MemoryOnPolicyAlgorithm):
@@ -34,36 +53,37 @@ class MemoryPPO(MemoryOnPolicyAlgorithm):
     """
 
     @refuses_others
+    @checked
     def __init__(
         self,
         policy: str | type[ActorCriticPolicy],
         env: GymEnv | str,
-        learning_rate: float | Schedule = 3e-4,
-        n_steps: int = 2048,
-        batch_size: int = 64,
-        n_epochs: int = 10,
-        gamma: float = 0.99,
-        gae_lambda: float = 0.95,
-        clip_range: float | Schedule = 0.2,
-        clip_range_vf: float | Schedule | None = None,
+        learning_rate: LearningRate | Schedule = 3e-4,
+        n_steps: NSteps = 2048,
+        batch_size: BatchSize = 64,
+        n_epochs: Epochs = 10,
+        gamma: Discount = 0.99,
+        gae_lambda: Discount = 0.95,
+        clip_range: ClipRange | Schedule = 0.2,
+        clip_range_vf: ClipRange | Schedule | None = None,
         normalize_advantage: bool = True,
-        ent_coef: float = 0.0,
-        vf_coef: float = 0.5,
-        max_grad_norm: float = 0.5,
+        ent_coef: EntropyCoef = 0.0,
+        vf_coef: ValueCoef = 0.5,
+        max_grad_norm: MaxGradNorm = 0.5,
         use_sde: bool = False,
-        sde_sample_freq: int = -1,
+        sde_sample_freq: SampleFrequency = -1,
         rollout_buffer_class: type[RolloutBuffer] | None = None,
         rollout_buffer_kwargs: dict[str, Any] | None = None,
-        target_kl: float | None = None,
-        stats_window_size: int = 100,
+        target_kl: TargetKL | None = None,
+        stats_window_size: Number = 100,
         tensorboard_log: str | None = None,
         policy_kwargs: dict[str, Any] | None = None,
-        verbose: int = 0,
-        seed: int | None = None,
+        verbose: Verbose = 0,
+        seed: Seed | None = None,
         device: th.device | str = "auto",
-        span_penalty: float | PenaltySchedule = 0.0,
+        span_penalty: Price | PenaltySchedule = 0.0,
         forgetting: Forgetting | None = None,
-        min_advantage_std: float = 1e-8,
+        min_advantage_std: Epsilon = 1e-8,
         _init_setup_model: bool = True,
     ) -> None:
         super().__init__(

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import math
@@ -78,7 +79,7 @@ def checked(init: Callable[P, None]) -> Callable[P, None]:
 
     @functools.wraps(init)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
-        check_values(_hints(init), signature.bind(*args, **kwargs).arguments)
+        check_values(hints_of(init), signature.bind(*args, **kwargs).arguments)
         init(*args, **kwargs)
 
     return wrapper
@@ -86,15 +87,24 @@ def checked(init: Callable[P, None]) -> Callable[P, None]:
 
 def check_fields(made: Any) -> None:
     """Raise ValueError if a field of a dataclass does not fit its annotation."""
-    check_values(_hints(type(made)), {item.name: getattr(made, item.name) for item in fields(made)})
+    check_values(hints_of(type(made)), {item.name: getattr(made, item.name) for item in fields(made)})
+
+
+def check_attributes(made: Any) -> None:
+    """Raise ValueError if what an object holds under an argument's name does not fit the constructors' annotations."""
+    for kind in reversed(type(made).__mro__):
+        if inspect.isfunction(init := vars(kind).get("__init__")) and kind.__module__.startswith(
+            "expirespan."
+        ):
+            check_values(hints_of(init), vars(made))
 
 
 def check_values(hints: Mapping[str, Any], values: Mapping[str, Any]) -> None:
     """Raise ValueError if one of the ``values`` does not fit the annotation of its name."""
-    for name, value in values.items():
-        if name in hints:
-            wrong = misfit(hints[name], value)
-            require(not wrong, name, value, wrong)
+    for name, hint in hints.items():
+        if name in values:
+            wrong = misfit(hint, values[name])
+            require(not wrong, name, values[name], wrong)
 
 
 def misfit(hint: Any, value: Any) -> str:
@@ -116,6 +126,8 @@ def misfit(hint: Any, value: Any) -> str:
             return "a tuple"
         wrong = next((found for item in value if (found := misfit(args[0], item))), "")
         return wrong and f"a tuple, each item {wrong}"
+    if origin is Callable:
+        return "" if callable(value) else "a function, such as a schedule"
     if hint is bool:
         return "" if type(value).__name__ in ("bool", "bool_") else "True or False"
     if hint is str:
@@ -127,15 +139,25 @@ def _no_option(options: tuple[Any, ...], value: Any) -> str:
     """What was expected, if ``value`` fits none of the annotations."""
     if value is None and type(None) in options:
         return ""
-    wrong = [misfit(option, value) for option in options if option is not type(None)]
-    if not all(wrong) and not (isinstance(value, Real) and any(wrong)):
-        return ""  # what is no number may be one of the types that declare nothing, such as a schedule
-    return " or ".join([*filter(None, wrong), *["None"] * (type(None) in options)])
+    others = [option for option in options if option is not type(None)]
+    telling = [option for option in others if get_origin(option) or option in (bool, str)]
+    if isinstance(value, Real) and telling:
+        others = telling  # what is no number may be of a type that declares nothing
+    wrong = [misfit(option, value) for option in others]
+    return " or ".join([*wrong, *["None"] * (type(None) in options)]) if all(wrong) else ""
 
 
 @functools.cache
-def _hints(declared: Any) -> dict[str, Any]:
-    return get_type_hints(declared, include_extras=True)
+def hints_of(declared: Any) -> dict[str, Any]:
+    """Annotations of a class's fields or of a constructor's arguments, those that cannot be evaluated left out."""
+    if isinstance(declared, type):
+        return get_type_hints(declared, include_extras=True)
+    function, found = inspect.unwrap(declared), {}
+    for name, text in function.__annotations__.items():
+        alone = types.SimpleNamespace(__annotations__={name: text})
+        with contextlib.suppress(NameError):  # SB3 names a class that its module does not import
+            found |= get_type_hints(alone, function.__globals__, include_extras=True)
+    return found
 
 
 def _plain(number: float) -> str:

@@ -17,7 +17,7 @@ from stable_baselines3.common.torch_layers import MlpExtractor
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import nn
 
-from expirespan.agents.base.checks import check_number, check_state, signature
+from expirespan.agents.base.checks import check_state, signature
 from expirespan.agents.base.spaces import from_zero
 from expirespan.agents.core.buffer import Observation
 from expirespan.agents.core.calls import SB3Calls
@@ -32,6 +32,8 @@ from expirespan.agents.core.steps import (
     unchecked,
 )
 from expirespan.memory import MEMORIES, MemoryOutput, MemoryState, Rule, make_memory
+from expirespan.parameters import Multiple
+from expirespan.ranges import check_values
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "expire_span": {"max_span": 256},
@@ -72,7 +74,7 @@ class MemoryActorCriticPolicy(SB3Calls):
         self.memory_name = memory
         self.memory_kwargs = dict(memory_kwargs or {})
         self.predictor_lr = predictor_lr
-        check_number("predictor_lr", predictor_lr, 0)
+        check_values({"predictor_lr": Multiple}, {"predictor_lr": predictor_lr})
         super().__init__(observation_space, action_space, lr_schedule, *args, **kwargs)
 
     def _get_constructor_parameters(self) -> dict[str, Any]:

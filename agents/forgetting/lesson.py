@@ -37,7 +37,8 @@ from expirespan.agents.forgetting.span_descent import SpanDescent
 from expirespan.memory import ExpireSpan, TransformerMemory, TransformerState
 from expirespan.memory.core import Reading
 from expirespan.memory.rules.mask import TINY
-from expirespan.ranges import require
+from expirespan.parameters import Decay, Share, Shortest, StepSize, Tolerance
+from expirespan.ranges import check_fields
 
 
 @dataclass(frozen=True)
@@ -54,18 +55,14 @@ class Forgetting:
     see `AdaptivePenalty.settle`.
     """
 
-    fraction: float = 0.5
-    shortest: float = 0.7
-    step_size: float = 0.25
-    tolerance: float = 0.1
-    settling: float = 0.98
+    fraction: Share = 0.5
+    shortest: Shortest = 0.7
+    step_size: StepSize = 0.25
+    tolerance: Tolerance = 0.1
+    settling: Decay = 0.98
 
     def __post_init__(self) -> None:
-        require(0 < self.fraction < 1, "fraction", self.fraction, "within (0, 1), both ends excluded")
-        require(0 < self.shortest <= 1, "shortest", self.shortest, "within (0, 1]")
-        require(self.step_size > 0, "step_size", self.step_size, "a number > 0")
-        require(0 < self.settling <= 1, "settling", self.settling, "within (0, 1]")
-        require(self.tolerance > 0, "tolerance", self.tolerance, "a number of nats > 0")
+        check_fields(self)
 
     def pace(self, penalty: PenaltySchedule) -> float:
         """Factor of the policy's learning rate: the longer it succeeds, the less it moves, so that spans can settle."""

@@ -71,7 +71,7 @@ def test_the_oldest_memory_is_deleted_at_the_exact_step(attention: str, left: in
     ],
 )
 def test_what_cannot_be_counted_is_refused(make: type[Rule]) -> None:
-    with pytest.raises(ValueError, match="(max_span|ramp|window|factor) must be"):
+    with pytest.raises(ValueError, match=r"(max_span|ramp|window|factor) must be"):
         make()
 
 
