@@ -10,6 +10,7 @@ from typing import Annotated, Any, get_args, get_origin
 
 import gymnasium as gym
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,10 +23,12 @@ from expirespan.agents import (
     PlateauPenalty,
     WarmupPenalty,
 )
+from expirespan.experiments import RECIPES, from_yaml, to_yaml
 from expirespan.experiments.sequence.config import SequenceConfig
-from expirespan.experiments.settings import KINDS, Config, EvaluationSettings, TargetSettings
+from expirespan.experiments.settings import KINDS, Config, EvaluationSettings, TargetSettings, choose
 from expirespan.experiments.settings.checks import check_settings
 from expirespan.experiments.settings.errors import UserError
+from expirespan.experiments.settings.options import parse_config
 from expirespan.memory import MEMORIES, make_memory
 from expirespan.ranges import Range, hints_of, misfit
 
@@ -135,6 +138,49 @@ def test_settings_refuse_the_same(kind: type[Any], key: str, number: type[Any], 
         made = dataclasses.replace(kind(), **{key: value})
         with pytest.raises(UserError, match=rf"^{key}=.*: expected"):
             check_settings(made)
+
+
+def test_yaml_refuses_the_same() -> None:
+    """What a YAML file can hold of it: each is refused in one sentence that names the setting with its part."""
+    tried = 0
+    for part, kinds in KINDS.items():
+        for kind in kinds.values():
+            for item in dataclasses.fields(kind):
+                found = declared(hints_of(kind)[item.name])
+                for value in wrong_values(*found) if found else ():
+                    if type(value) not in (int, float, str, bool, list, dict) or (value == "1"):
+                        continue
+                    config = dataclasses.replace(Config(), **{part: choose(kind, getattr(Config(), part))})
+                    text = to_yaml(config)
+                    data = yaml.safe_load(text)
+                    data[part][item.name] = value
+                    with pytest.raises(UserError, match=rf"{part}\.{item.name}"):
+                        from_yaml(yaml.safe_dump(data))
+                    tried += 1
+    assert tried > 300
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["--algorithm.max-grad-norm", "-1"],
+        ["--algorithm.target-kl", "nan"],
+        ["--algorithm.net-arch", "64", "0"],
+        ["--memory.ramp", "1e-300"],
+        ["--memory.max-span", "1e308"],
+        ["--penalty.coef", "inf"],
+        ["--forgetting.fraction", "1"],
+        ["--num-envs", "1000000000"],
+        ["--evaluation.episodes", "0"],
+        ["--total-timesteps", "-5"],
+        ["--seed", "-1"],
+    ],
+)
+def test_the_command_line_refuses_the_same(given: list[str]) -> None:
+    with pytest.raises(UserError) as refused:
+        parse_config(RECIPES["corridor"].config, given, "expirespan train", "")
+    name = given[0].removeprefix("--").replace("-", "_")
+    assert str(refused.value).startswith(f"{name}=") and "expected" in str(refused.value)
 
 
 @given(data=st.data())
