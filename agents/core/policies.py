@@ -38,8 +38,7 @@ from expirespan.memory import (
     MemoryOutput,
     MemoryState,
     Rule,
-    TransformerState,
-    forget,
+    TransformerMemory,
     make_memory,
 )
 from expirespan.parameters import Multiple
@@ -235,15 +234,15 @@ class MemoryActorCriticPolicy(SB3Calls):
             x = self._encode(obs)
             state, episode_start = self._given(x, state, episode_start)
             if any(step >= 0 for step in births):
-                if not isinstance(state, TransformerState):
+                if not isinstance(self.memory, TransformerMemory):
                     raise ValueError(
                         f"memory {self.memory_name!r} holds one vector and no single memories, so none of them can be "
                         "removed; use expire_span, adaptive_span, fixed_window or compressive"
                     )
-                state = forget(state[[0] * rows], [-1, *births])
-                x, episode_start = x.expand(rows, -1), episode_start.expand(rows)
-            y = self._for_heads(x, self.memory.step(self._for_memory(x), state, episode_start).y)
-            y = y.expand(rows, -1)
+                read = self.memory.step_without(self._for_memory(x), state, episode_start, [-1, *births])
+            else:
+                read = self.memory.step(self._for_memory(x), state, episode_start).y
+            y = self._for_heads(x, read).expand(rows, -1)
             masks = None if action_masks is None else action_masks.expand(rows, -1)
             kept = masked(self.distribution(y[:1].expand(rows, -1)), masks)
             distribution, values = self.heads(y)
