@@ -113,6 +113,7 @@ def _record_in(
             "trained_steps": agent.num_timesteps,
             "recipe": recipe,
             "actions": list(names) if names else None,
+            "shapes": seen.shapes(),
         },
     )
 
@@ -156,6 +157,12 @@ class _Seen:
             self.observation.append(flat)
         else:  # too much: none at all rather than some
             self.observation.clear()
+
+    def shapes(self) -> dict[str, list[int]] | None:
+        """Those of the parts of Dict observations, in the order in which they are flattened."""
+        if not isinstance(self.space, spaces.Dict):
+            return None
+        return {name: list(part.shape or ()) for name, part in self.space.items()}
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """The fields of the trace that these are."""

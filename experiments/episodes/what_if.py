@@ -207,18 +207,17 @@ def _replayed(
     policy: MemoryActorCriticPolicy, trace: EpisodeTrace, step: int
 ) -> tuple[PyTorchObs, MemoryState, Tensor, Tensor | None]:
     """What ``step`` is given: observation, memory, whether it is the first, masks; by acting through those before."""
-    space = policy.observation_space
     if not trace.observation.size:
         raise UserError(
             "the trace has no observations, which would take more than 16 MB; record a shorter episode, or read the "
             "trace's own `removed`, `without` and `shift`"
         )
-    state = policy.initial_state(1)
+    space, state = _recorded_space(policy, trace), policy.initial_state(1)
     for t in range(step + 1):
-        seen = trace.observation[t]
-        one = spaces.unflatten(space, seen) if isinstance(space, spaces.Dict) else seen
-        batch = {name: part[None] for name, part in one.items()} if isinstance(one, dict) else one[None]
-        observation = policy.obs_to_tensor(batch)[0]
+        seen: Any = trace.observation[t][None]
+        if space is not None:
+            seen = {name: np.asarray(part)[None] for name, part in spaces.unflatten(space, seen[0]).items()}
+        observation = policy.obs_to_tensor(seen)[0]
         start = torch.tensor([t == 0], device=policy.device)
         masks = (
             torch.as_tensor(trace.allowed[t : t + 1], device=policy.device) if trace.allowed.size else None
@@ -229,3 +228,18 @@ def _replayed(
                     observation, state, start, True, need_attention=True, action_masks=masks
                 ).state
     return observation, state, start, masks
+
+
+def _recorded_space(policy: MemoryActorCriticPolicy, trace: EpisodeTrace) -> spaces.Dict | None:
+    """The space of Dict observations as the environment gave them: policies see images with their channels first."""
+    space = policy.observation_space
+    if not isinstance(space, spaces.Dict):
+        return None
+    shapes = trace.about.get("shapes") or {name: part.shape for name, part in space.items()}
+    parts: list[tuple[str, spaces.Space[Any]]] = []
+    for name, shape in shapes.items():
+        part = space[name]
+        if isinstance(part, spaces.Box):
+            part = spaces.Box(part.low.min(), part.high.max(), tuple(shape), part.dtype.type)
+        parts.append((name, part))
+    return spaces.Dict(parts)
