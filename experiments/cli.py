@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -141,7 +141,7 @@ class CompareOptions:
 
     output: Path = Path("comparison")
     """Folder for pictures, page and numbers."""
-    pictures: Literal[png, svg, pdf] = "png"
+    pictures: Literal["png", "svg", "pdf"] = "png"
     """Format of the pictures in that folder; those on the page are PNG."""
 
 
