@@ -37,7 +37,7 @@ SINCE_3 = ("allowed", "probability", "removed", "without", "value_without", "shi
 """Arrays that files of version 2 lack."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class EpisodeTrace:
     """One episode of T steps under a memory of L layers (L = 0 for memories without spans).
 
@@ -157,6 +157,22 @@ class EpisodeTrace:
         """success or failure; empty where the environment does not report it."""
         told: dict[Any, str] = {True: "success", False: "failure"}
         return told.get(self.about.get("success"), "")
+
+    @property
+    def summary(self) -> str:
+        """The episode in a few words: environment, steps, outcome, return, and what each layer keeps at the end."""
+        kept = ", ".join(f"layer {i} keeps {int(own.sum()):,}" for i, own in enumerate(self.kept, start=1))
+        parts = [
+            str(self.about.get("env") or "episode"),
+            f"{self.steps:,} steps",
+            self.outcome,
+            f"return {self.reward.sum():.4g}",
+            kept,
+        ]
+        return ", ".join(part for part in parts if part)
+
+    def __repr__(self) -> str:
+        return f"<EpisodeTrace: {self.summary}; expirespan.experiments.viewer.EpisodeView shows it>"
 
     def alive_at(self, t: int) -> Bools:
         """(L, t + 1): the memories that step t could read, by the step they were written at; t itself is one."""

@@ -131,12 +131,13 @@ class Removals:
         """The earlier steps whose own memories get most attention, mean over layers and heads; -1 where fewer."""
         if not self._single:
             return []
-        attention = np.zeros(step)
+        attention: dict[int, float] = {}
         for weights, keys in zip(trace.attention or [], trace.keys or [], strict=True):
-            births, given = keys[0].cpu().numpy(), weights[0, :, 0].mean(0).cpu().numpy()
-            earlier = (births >= max(0, step + 1 - self._window)) & (births < step)
-            attention[births[earlier]] += given[earlier]
-        most = [int(t) for t in np.argsort(-attention, kind="stable")[:MOST] if attention[t] > 0]
+            given = weights[0, :, 0].mean(0).tolist()
+            for birth, weight in zip(keys[0].tolist(), given, strict=True):
+                if weight > 0 and max(0, step + 1 - self._window) <= birth < step:
+                    attention[birth] = attention.get(birth, 0.0) + weight
+        most = sorted(attention, key=lambda birth: (-attention[birth], birth))[:MOST]
         return most + [-1] * (MOST - len(most))
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:

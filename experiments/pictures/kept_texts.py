@@ -35,7 +35,7 @@ def draw_texts(axes: Axes, trace: EpisodeTrace, shown: npt.NDArray[np.int_]) -> 
         span = np.where(trace.kept[:, t], trace.span[:, t], -np.inf)
         layer = int(span.argmax())
         colour = CUE if trace.cue[t] else ALIVE
-        axes.plot([0.004], [row], "v" if trace.cue[t] else "o", color=colour, markersize=5)
+        axes.plot([0.004], [row], "v" if trace.cue[t] else "o", color=colour, markersize=5, clip_on=False)
         steps = f"span {span[layer]:,.0f}" if np.isfinite(span[layer]) else "no limit"
         axes.text(0.018, row, f"t = {t:,}", fontsize=8.5, va="center")
         axes.text(0.092, row, f"layer {layer + 1}, {steps}", fontsize=8.5, va="center", color=GREY)
