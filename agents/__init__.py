@@ -2,9 +2,10 @@
 
 from expirespan.agents.a2c import MemoryA2C
 from expirespan.agents.base.histogram import Histogram
+from expirespan.agents.core.distributions import divergence, probabilities
 from expirespan.agents.core.masks import allowed_action, vector_action_masks
 from expirespan.agents.core.policies import MemoryActorCriticPolicy
-from expirespan.agents.core.steps import PolicyStep
+from expirespan.agents.core.steps import PolicyStep, rescaled
 from expirespan.agents.features.images import SmallCNN, is_small_image
 from expirespan.agents.features.standardized_extractor import StandardizedExtractor
 from expirespan.agents.features.token_extractor import TokenExtractor
@@ -42,8 +43,11 @@ __all__ = [
     "TokenExtractor",
     "WarmupPenalty",
     "allowed_action",
+    "divergence",
     "evaluate_policy",
     "is_small_image",
+    "probabilities",
     "register_zoo",
+    "rescaled",
     "vector_action_masks",
 ]

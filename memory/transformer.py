@@ -9,6 +9,7 @@ Letters: B environments, T new steps, S remembered, D width.
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -23,6 +24,7 @@ from expirespan.memory.rules.rule import Rule
 from expirespan.memory.slots import LayerMemories
 from expirespan.memory.transformer_layer import TransformerLayer, unroll
 from expirespan.memory.transformer_state import TransformerState
+from expirespan.memory.without import step_without
 from expirespan.parameters import Heads, Layers, OutputScale, Positions, Width
 from expirespan.ranges import checked, require
 
@@ -106,6 +108,24 @@ class TransformerMemory(Memory[TransformerState]):
         x, state, trace = acting.step(self._layers, x_BD, state, episode_start_B.bool(), need_attention, read)
         none = x.new_zeros(len(self.layers))
         return MemoryOutput(self.norm(x), state, none, trace, none)
+
+    @torch.no_grad()
+    def step_without(
+        self, x_1D: Tensor, state: TransformerState, episode_start_1: Tensor, births: Sequence[int]
+    ) -> Tensor:
+        """Outputs ``y`` (R, D) that a `step` of one environment would have without one of its memories.
+
+        ``births`` (R,): the steps of the episode whose memories the rows lack, in all layers, one each; -1 for none.
+        Row r equals ``step(x, forget(state, births[r : r + 1]), start).y``; all together cost little more than one.
+        """
+        self.check_input(x_1D, state, episode_start_1, axes=2)
+        if len(x_1D) != 1:
+            raise ValueError(f"step_without takes one environment, got {len(x_1D)}; call it for each")
+        if not state.slots.acts:
+            state = self.refresh(state)
+        birth_R = torch.as_tensor(births, dtype=torch.long, device=x_1D.device)
+        y: Tensor = self.norm(step_without(self._layers, x_1D, state, episode_start_1.bool(), birth_R))
+        return y
 
     def unroll(
         self,

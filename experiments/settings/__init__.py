@@ -102,6 +102,9 @@ class EvaluationSettings:
     """Environments they are spread over."""
     seed: Seed = 1_000_000
     """Environment i is seeded seed + i, anew at each evaluation."""
+    what_if: bool = True
+    """Whether the recorded episode also says, at each step, what the agent would do without the memories it reads
+    most."""
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,13 @@ class TrainingCallback(BaseCallback):
         model.policy.set_training_mode(False)
         self._updates = model._n_updates
         self.score = evaluation_score(model, config)
-        self.trace = record_episode(model, config.eval_env.longest(), config.evaluation.seed, config.recipe)
+        self.trace = record_episode(
+            model,
+            config.eval_env.longest(),
+            config.evaluation.seed,
+            config.recipe,
+            what_if=config.evaluation.what_if,
+        )
         self.trace.save(self.run.traces / f"step-{step:010d}.npz")
         self._log(self.score)
         entry = {"step": step, **asdict(self.score)}
