@@ -5,6 +5,7 @@ from expirespan.agents.base.histogram import Histogram
 from expirespan.agents.core.masks import allowed_action, vector_action_masks
 from expirespan.agents.core.policies import MemoryActorCriticPolicy
 from expirespan.agents.core.steps import PolicyStep
+from expirespan.agents.export import DeployedPolicy, export_onnx
 from expirespan.agents.features.standardized_extractor import StandardizedExtractor
 from expirespan.agents.features.token_extractor import TokenExtractor
 from expirespan.agents.forgetting.lesson import Forgetting
@@ -24,6 +25,7 @@ __all__ = [
     "AdaptivePenalty",
     "ChoiceExtractor",
     "ConstantPenalty",
+    "DeployedPolicy",
     "Forgetting",
     "Histogram",
     "MemoryA2C",
@@ -39,5 +41,6 @@ __all__ = [
     "WarmupPenalty",
     "allowed_action",
     "evaluate_policy",
+    "export_onnx",
     "vector_action_masks",
 ]
