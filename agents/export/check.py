@@ -1,9 +1,10 @@
-"""Comparison of an ONNX file with the policy that it was made of, step by step in onnxruntime."""
+"""Comparison of a graph with the policy that it was made of, step by step: of an ONNX file in onnxruntime."""
 
 from __future__ import annotations
 
 import json
 import pathlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,32 +39,35 @@ class Comparison:
     overflowed: int
 
 
-class OnnxPolicy:
-    """An ONNX file in onnxruntime on the CPU, with the memory of ``envs`` environments."""
+class GraphPlayer:
+    """A graph with the memory of ``envs`` environments; ``run`` gives its outputs by name for its inputs by name."""
 
-    def __init__(self, path: str | pathlib.Path, envs: int) -> None:
-        import onnxruntime
-
-        self.session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-        self.about = json.loads(self.session.get_modelmeta().custom_metadata_map[KEY])
+    def __init__(self, run: Callable[[Arrays], Arrays], about: dict[str, Any], envs: int) -> None:
+        self.run, self.about, self.envs = run, about, envs
         self.state: Arrays = {
-            name: np.zeros((envs, *part["shape"]), part["dtype"])
-            for name, part in self.about["state"].items()
+            name: np.zeros((envs, *part["shape"]), part["dtype"]) for name, part in about["state"].items()
         }
 
     def step(self, inputs: Arrays) -> Arrays:
         """Outputs by name; the state is kept for the next step."""
-        found = self.session.run(None, {**inputs, **self.state})
-        out: Arrays = dict(zip(self.about["outputs"], found, strict=True))
+        out = self.run({**inputs, **self.state})
         self.state = {name: out[part["output"]] for name, part in self.about["state"].items()}
         return out
 
 
-def compare(
-    path: str | pathlib.Path, deployed: DeployedPolicy, steps: int = 100, envs: int = 3, seed: int = 0
-) -> Comparison:
+def onnx_player(path: str | pathlib.Path, envs: int) -> GraphPlayer:
+    """An ONNX file in onnxruntime, on the CPU."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    about = json.loads(session.get_modelmeta().custom_metadata_map[KEY])
+    names = list(about["outputs"])
+    return GraphPlayer(lambda inputs: dict(zip(names, session.run(names, inputs), strict=True)), about, envs)
+
+
+def compare(graph: GraphPlayer, deployed: DeployedPolicy, steps: int = 100, seed: int = 0) -> Comparison:
     """Act by both on the same random observations, in environments whose episodes begin at different steps."""
-    graph, rng = OnnxPolicy(path, envs), np.random.default_rng(seed)
+    rng, envs = np.random.default_rng(seed), graph.envs
     space, action_space = deployed.observation_space, deployed.action_space
     space.seed(seed)
     takes_masks = "action_masks" in graph.about["inputs"]

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from expirespan.agents import DeployedPolicy
     from expirespan.experiments.run_folder.run import Run
 
-HELP = """Write a trained policy as one file to act with: without agent, optimizer and environments. The format policy is
-for PyTorch (DeployedPolicy.load of expirespan.agents). The format onnx is the graph of one step, with the memory as
+HELP = """Write a trained policy as one file to act with: without agent, optimizer and environments. The format policy
+is for PyTorch (DeployedPolicy.load of expirespan.agents). The format onnx is the graph of one step, with the memory as
 inputs and outputs, for onnxruntime and others; it needs the extra onnx. docs/deployment.md shows both in use."""
-USAGE = 2
+USAGE, ENVS = 2, 3
 TOLERANCE = 1e-4
 """Largest difference between a graph and its policy, relative where numbers are above 1."""
 
@@ -89,12 +89,12 @@ def _policy(deployed: DeployedPolicy, output: Path) -> list[tuple[str, str]]:
 def _onnx(deployed: DeployedPolicy, output: Path, options: ExportOptions) -> list[tuple[str, str]]:
     """Write the graph, compare it with the policy, and only then give it its name."""
     from expirespan.agents import export_onnx
-    from expirespan.agents.export.check import compare
+    from expirespan.agents.export.check import compare, onnx_player
     from expirespan.experiments.run_folder.files import atomically
 
     with atomically(output) as temporary:
         about = export_onnx(deployed, temporary, options.capacity, options.action_masks)
-        found = compare(temporary, deployed)
+        found = compare(onnx_player(temporary, ENVS), deployed)
         if found.difference > TOLERANCE:
             raise UserError(
                 f"the graph answers otherwise than the policy (largest difference {found.difference:.1e} in "
