@@ -55,11 +55,13 @@ class GraphPlayer:
         return out
 
 
-def onnx_player(path: str | pathlib.Path, envs: int) -> GraphPlayer:
-    """An ONNX file in onnxruntime, on the CPU."""
+def onnx_player(path: str | pathlib.Path, envs: int, threads: int = 0) -> GraphPlayer:
+    """An ONNX file in onnxruntime, on the CPU. ``threads``: 0 for as many as onnxruntime likes."""
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     about = json.loads(session.get_modelmeta().custom_metadata_map[KEY])
     names = list(about["outputs"])
     return GraphPlayer(lambda inputs: dict(zip(names, session.run(names, inputs), strict=True)), about, envs)

@@ -53,19 +53,7 @@ def export_onnx(
         parts(deployed.action_space)
     graph = _on_cpu(PolicyGraph(deployed, capacity, action_masks))
     about = describe(graph, deployed)
-    with th.no_grad(), _quiet():
-        made = th.onnx.export(
-            graph,
-            kwargs={"inputs": example_inputs(about, ROWS)},
-            dynamic_shapes={"inputs": {name: {0: th.export.Dim(BATCH, min=1)} for name in about["inputs"]}},
-            input_names=list(about["inputs"]),
-            output_names=list(about["outputs"]),
-            opset_version=OPSET,
-            custom_translation_table=translations(),
-            dynamo=True,
-            verbose=False,
-        )
-    assert made is not None
+    made = _traced(graph, about)
     _strip(made.model)
     made.model.metadata_props[KEY] = json.dumps(about)
     made.model.producer_name, made.model.producer_version = about["package"].split()
@@ -73,6 +61,32 @@ def export_onnx(
     with replacing(pathlib.Path(path)) as file:
         file.write(made.model_proto.SerializeToString())
     return about
+
+
+def _traced(graph: PolicyGraph, about: dict[str, Any]) -> Any:
+    """PyTorch's own form of an ONNX file, for batches of any size."""
+    try:
+        with th.no_grad(), _quiet():
+            return th.onnx.export(
+                graph,
+                kwargs={"inputs": example_inputs(about, ROWS)},
+                dynamic_shapes={
+                    "inputs": {name: {0: th.export.Dim(BATCH, min=1)} for name in about["inputs"]}
+                },
+                input_names=list(about["inputs"]),
+                output_names=list(about["outputs"]),
+                opset_version=OPSET,
+                custom_translation_table=translations(),
+                dynamo=True,
+                verbose=False,
+            )
+    except Exception as error:  # the exporter has many
+        cause = error.__cause__ or error
+        said = " ".join(str(cause).split())[:300]
+        raise ValueError(
+            f"PyTorch's exporter cannot write {type(graph.policy).__name__} with {about['memory']['kind']} and "
+            f"{type(graph.policy.features_extractor).__name__} as ONNX: {said}; export the policy's file instead"
+        ) from error
 
 
 def example_inputs(about: dict[str, Any], rows: int) -> dict[str, th.Tensor]:

@@ -10,6 +10,7 @@ import onnxruntime
 import pytest
 import torch as th
 from gymnasium import spaces
+from stable_baselines3.common.torch_layers import FlattenExtractor
 from stable_baselines3.common.vec_env import VecNormalize
 
 from expirespan.agents import DeployedPolicy, MemoryPPO, export_onnx
@@ -142,4 +143,20 @@ def test_what_is_missing_is_named(make_policy, tmp_path, monkeypatch):
 def test_what_cannot_be_exported_is_refused_first(make_policy, tmp_path, given, options, words):
     with pytest.raises(ValueError, match=words):
         export_onnx(DeployedPolicy(make_policy(**given)), tmp_path / "policy.onnx", **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+class Unwritable(FlattenExtractor):
+    """Of an operation that ONNX does not have."""
+
+    def forward(self, observations: th.Tensor) -> th.Tensor:
+        return th.special.bessel_j0(super().forward(observations))
+
+
+def test_an_operation_that_onnx_lacks(make_policy, tmp_path):
+    policy = make_policy("gru", features_extractor_class=Unwritable)
+    with pytest.raises(
+        ValueError, match=r"with gru and Unwritable as ONNX: .*; export the policy's file instead"
+    ):
+        export_onnx(DeployedPolicy(policy), tmp_path / "policy.onnx")
     assert list(tmp_path.iterdir()) == []
