@@ -25,7 +25,13 @@ CASES = {  # each memory, kind of action, and way of reading an observation is i
     "fixed_window": dict(memory="fixed_window", observation="multibinary", action="double", use_sde=True),
     "compressive": dict(memory="compressive", observation="number", action="discrete", masks=True),
 }
-SLOW = ("adaptive_span", "fixed_window", "compressive", "expire_span_continuous")
+SLOW = (  # that of an LSTM is also in tests/experiments/export
+    "lstm",
+    "adaptive_span",
+    "fixed_window",
+    "compressive",
+    "expire_span_continuous",
+)
 
 
 @pytest.mark.parametrize("case", [pytest.param(c, marks=[pytest.mark.slow] * (c in SLOW)) for c in CASES])
