@@ -42,9 +42,9 @@ def choose_capacity(rules: Sequence[Rule], capacity: int | None) -> int:
     least, most = max(low for low, _ in found), max(high for _, high in found)
     if capacity is None:
         if most > LARGEST:
-            number = "without limit" if most == math.inf else f"{most:,.0f}"
+            number = "memories without limit" if most == math.inf else f"{most:,.0f} memories"
             raise ValueError(
-                f"a layer may keep memories {number}, too many for a graph that copies all of them at every step: "
+                f"a layer may keep {number}, too many for a graph that copies all of them at every step: "
                 "choose a capacity, such as twice the memories alive in evaluations; the output overflow says when "
                 "it is too small"
             )

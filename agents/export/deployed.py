@@ -11,6 +11,7 @@ import numpy as np
 import torch as th
 from gymnasium import spaces
 
+from expirespan.agents.base.checks import check_observation
 from expirespan.agents.checkpoint.archive import read, write
 from expirespan.agents.checkpoint.files import Source, named, origin, replacing
 from expirespan.agents.checkpoint.statistics import hidden_statistics, statistics_of
@@ -77,6 +78,7 @@ class DeployedPolicy:
         action_masks: np.ndarray | None = None,
     ) -> tuple[np.ndarray, MemoryState]:
         """Action and next memory state, as `MemoryActorCriticPolicy.predict`; observations are normalised first."""
+        check_observation(observation)
         read = observation if self.normalization is None else self.normalization(observation)
         return self.policy.predict(read, state, episode_start, deterministic, action_masks)
 

@@ -138,7 +138,7 @@ def _entry(shape: tuple[int, ...], dtype: th.dtype, meaning: str) -> dict[str, A
 def _observed(graph: PolicyGraph, key: str, space: spaces.Space[Any]) -> str:
     which = f"part {key!r} of the observation" if key else "the observation"
     words = [f"{which} as the environment gives it"]
-    if is_image_space(space, normalized_image=True) and is_image_space(space):
+    if is_image_space(space):
         words.append("an image with channels first: (channels, height, width)")
     if graph.normalization is not None and key in graph.normalization.mean:
         words.append("before normalisation, which the graph does")
