@@ -6,6 +6,7 @@ from expirespan.agents.core.masks import allowed_action, vector_action_masks
 from expirespan.agents.core.policies import MemoryActorCriticPolicy
 from expirespan.agents.core.steps import PolicyStep
 from expirespan.agents.export import DeployedPolicy, export_onnx
+from expirespan.agents.features.images import SmallCNN, is_small_image
 from expirespan.agents.features.standardized_extractor import StandardizedExtractor
 from expirespan.agents.features.token_extractor import TokenExtractor
 from expirespan.agents.forgetting.lesson import Forgetting
@@ -18,8 +19,9 @@ from expirespan.agents.forgetting.penalty import (
 from expirespan.agents.forgetting.plateau import PlateauPenalty
 from expirespan.agents.ppo import MemoryPPO
 from expirespan.agents.sb3.choices import ChoiceExtractor, MemoryChoicePolicy
-from expirespan.agents.sb3.evaluation import evaluate_policy
+from expirespan.agents.sb3.evaluation import MemoryEvalCallback, evaluate_policy
 from expirespan.agents.sb3.vec_env import SB3VecEnv
+from expirespan.agents.zoo import register_zoo
 
 __all__ = [
     "AdaptivePenalty",
@@ -31,16 +33,20 @@ __all__ = [
     "MemoryA2C",
     "MemoryActorCriticPolicy",
     "MemoryChoicePolicy",
+    "MemoryEvalCallback",
     "MemoryPPO",
     "PenaltySchedule",
     "PlateauPenalty",
     "PolicyStep",
     "SB3VecEnv",
+    "SmallCNN",
     "StandardizedExtractor",
     "TokenExtractor",
     "WarmupPenalty",
     "allowed_action",
     "evaluate_policy",
     "export_onnx",
+    "is_small_image",
+    "register_zoo",
     "vector_action_masks",
 ]

@@ -9,6 +9,7 @@ from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
 
+from expirespan.agents.base.keywords import refuses_others
 from expirespan.agents.core.buffer import SegmentBatch
 from expirespan.agents.forgetting.lesson import Forgetting
 from expirespan.agents.forgetting.penalty import PenaltySchedule
@@ -23,6 +24,7 @@ class MemoryA2C(MemoryOnPolicyAlgorithm):
     One gradient step per rollout, on segments of ``n_steps``.
     """
 
+    @refuses_others
     def __init__(
         self,
         policy: str | type[ActorCriticPolicy],
@@ -97,6 +99,7 @@ class MemoryA2C(MemoryOnPolicyAlgorithm):
         loss = -(advantages * log_prob).mean()
         return PolicyLoss(loss, {"train/policy_loss": loss})
 
+    @refuses_others
     def learn(
         self,
         total_timesteps: int,

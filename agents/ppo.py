@@ -13,6 +13,7 @@ from stable_baselines3.common.utils import FloatSchedule
 from torch.nn import functional as F
 
 from expirespan.agents.base.checks import check_count
+from expirespan.agents.base.keywords import refuses_others
 from expirespan.agents.core.buffer import SegmentBatch, minibatch_sizes
 from expirespan.agents.forgetting.lesson import Forgetting
 from expirespan.agents.forgetting.penalty import PenaltySchedule
@@ -32,6 +33,7 @@ class MemoryPPO(MemoryOnPolicyAlgorithm):
     what came before.
     """
 
+    @refuses_others
     def __init__(
         self,
         policy: str | type[ActorCriticPolicy],
@@ -118,7 +120,7 @@ class MemoryPPO(MemoryOnPolicyAlgorithm):
                 f"n_envs={self.n_envs} unequally: beside minibatches of {max(sizes)} steps there will be a "
                 f"truncated mini-batch of size {min(sizes)}. Choose a batch_size that divides n_steps, or "
                 "n_steps times a divisor of n_envs",
-                stacklevel=3,
+                stacklevel=4,
             )
 
     def _setup_model(self) -> None:
@@ -164,6 +166,7 @@ class MemoryPPO(MemoryOnPolicyAlgorithm):
         if self.clip_range_vf is not None:
             self.logger.record("train/clip_range_vf", self._clip(self.clip_range_vf))
 
+    @refuses_others
     def learn(
         self,
         total_timesteps: int,

@@ -9,7 +9,6 @@ Letters: B environments, T new steps, S remembered, D width.
 from __future__ import annotations
 
 import copy
-import math
 from dataclasses import replace
 from typing import Literal
 
@@ -17,13 +16,15 @@ import torch
 from torch import Tensor, nn
 
 from expirespan.memory import acting, compiling
-from expirespan.memory.attention import KERNELS, choose_kernel
+from expirespan.memory.attention import choose_kernel
 from expirespan.memory.block import join, width_groups
 from expirespan.memory.core import Memory, MemoryOutput, Trace, near
-from expirespan.memory.rules.rule import Rule, require
+from expirespan.memory.rules.rule import Rule
 from expirespan.memory.slots import LayerMemories
-from expirespan.memory.transformer_layer import GATES, TransformerLayer, unroll
+from expirespan.memory.transformer_layer import TransformerLayer, unroll
 from expirespan.memory.transformer_state import TransformerState
+from expirespan.parameters import Heads, Layers, OutputScale, Positions, Width
+from expirespan.ranges import checked, require
 
 
 class TransformerMemory(Memory[TransformerState]):
@@ -39,16 +40,17 @@ class TransformerMemory(Memory[TransformerState]):
     that costs. Needs a C++ compiler on CPUs.
     """
 
+    @checked
     def __init__(
         self,
-        width: int,
-        layers: int = 2,
-        heads: int = 4,
+        width: Width,
+        layers: Layers = 2,
+        heads: Heads = 4,
         rule: Rule | None = None,
         gate: Literal["residual", "gru"] = "residual",
-        ff_width: int | None = None,
-        positions: int = 16,
-        output_scale: float = 1.0,
+        ff_width: Width | None = None,
+        positions: Positions = 16,
+        output_scale: OutputScale = 1.0,
         attention: Literal["auto", "native", "plain", "triton"] = "auto",
         compile: bool = False,
     ) -> None:
@@ -57,14 +59,7 @@ class TransformerMemory(Memory[TransformerState]):
             isinstance(rule, Rule), "rule", rule, "a rule for forgetting, such as ExpireSpan(max_span=256)"
         )
         assert rule is not None
-        require(width >= 1, "width", width, "an integer >= 1")
-        require(layers >= 1, "layers", layers, "an integer >= 1")
-        require(heads >= 1 and width % heads == 0, "heads", heads, f"a divisor of width={width}")
-        require(gate in GATES, "gate", gate, f"one of {', '.join(GATES)}")
-        require(ff_width is None or ff_width >= 1, "ff_width", ff_width, "an integer >= 1 or None")
-        require(positions >= 1, "positions", positions, "an integer >= 1")
-        require(0 < output_scale < math.inf, "output_scale", output_scale, "a finite number > 0")
-        require(attention in KERNELS, "attention", attention, f"one of {', '.join(KERNELS)}")
+        require(width % heads == 0, "heads", heads, f"a divisor of width={width}")
         kernel = choose_kernel(attention)
         self.width, self.compiles = width, compile
         self.layers = nn.ModuleList()

@@ -91,6 +91,7 @@ OUTSIDE = {  # package: the third-party modules that it may import; experiments 
         "safetensors",
         "onnxruntime",
         "onnxscript",
+        "rl_zoo3",
     },
     "envs": {"numpy", "gymnasium", "minigrid", "PIL"},
 }
@@ -99,6 +100,7 @@ ONE_FILE = {
     "onnxscript": "agents/export/operators.py",
     "triton": "memory/attention/triton_kernels.py",
     "wandb": "experiments/tracking/wandb_writer.py experiments/tracking/wandb_files.py",
+    "rl_zoo3": "agents/zoo.py",
     "bokeh": "experiments/viewer/figures.py",
     "playwright": "experiments/viewer/browser.py",
 }

@@ -37,7 +37,7 @@ from expirespan.agents.forgetting.span_descent import SpanDescent
 from expirespan.memory import ExpireSpan, TransformerMemory, TransformerState
 from expirespan.memory.core import Reading
 from expirespan.memory.rules.mask import TINY
-from expirespan.memory.rules.rule import require
+from expirespan.ranges import require
 
 
 @dataclass(frozen=True)

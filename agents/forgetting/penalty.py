@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from expirespan.memory.rules.rule import require
+from expirespan.ranges import require
 
 
 class PenaltySchedule(Protocol):

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from expirespan.agents.forgetting.penalty import AdaptivePenalty
-from expirespan.memory.rules.rule import require
+from expirespan.ranges import require
 
 PROGRESS = 0.05
 """A score above the last best by this fraction of the range of scores so far is progress."""
