@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from expirespan.memory import AdaptiveSpan, Compressive, FixedWindow, Rule
-from expirespan.memory.rules.rule import require
+from expirespan.ranges import require
 
 LARGEST = 4096
 """Largest capacity that is chosen unless the caller asks for one: each step reads and copies all of it."""

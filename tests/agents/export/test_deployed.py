@@ -34,7 +34,7 @@ def acts_alike(one, other, batch=4, steps=12):
             if isinstance(seen[0], dict)
             else np.stack(seen)
         )
-        start = np.arange(batch) == t % 5
+        start = (np.arange(batch) == t % 5) | (t == 0)
         for deterministic in (True, False):
             th.manual_seed(t)
             first, after = one.predict(obs, states[0], start, deterministic)
