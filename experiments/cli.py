@@ -165,6 +165,13 @@ def compare_command(args: Sequence[str]) -> int:
     return 0
 
 
+def export_command(args: Sequence[str]) -> int:
+    """``expirespan export``."""
+    from expirespan.experiments.export.command import export_command
+
+    return export_command(args)
+
+
 def demo_command(args: Sequence[str]) -> int:
     """``expirespan demo``."""
     from expirespan.experiments.demo.command import demo_command
@@ -213,6 +220,7 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
         view_command,
         "show recorded episodes as one HTML page: what is kept, for how long, who reads it",
     ),
+    "export": (export_command, "write a trained policy as a file to act with: for PyTorch or ONNX"),
     "bench": (bench_command, "measure speed and size"),
     "reproduce": (reproduce_command, "run the documented experiments again and compare"),
     "sequence": (sequence_command, "train on a sequence task: copy, collision, charlm"),
