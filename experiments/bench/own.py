@@ -26,7 +26,7 @@ from expirespan.experiments.bench.options import OWN_ENVIRONMENTS
 from expirespan.experiments.bench.options import OwnOptions as Options
 from expirespan.experiments.bench.rivals import REFERENCE, recurrent_ppo
 from expirespan.experiments.episodes.kept import kept_sentence
-from expirespan.experiments.episodes.record import record_episode, words_of
+from expirespan.experiments.episodes.record import record_episode
 from expirespan.experiments.making.agents import make_agent, policy_name
 from expirespan.experiments.making.envs import make_envs, make_training_env
 from expirespan.experiments.recipes import RECIPES
@@ -118,7 +118,7 @@ def _row(options: Options, environment: str, seed: int, agent: str) -> Row:
     alive, kept = None, ""
     if agent == OURS:
         trace = record_episode(model, env, config.evaluation.seed - 1, "own")
-        alive, kept = trace.alive.mean(1).round(2).tolist(), kept_sentence(trace, words_of(env))
+        alive, kept = trace.alive.mean(1).round(2).tolist(), kept_sentence(trace)
     fresh.close()  # of all at the end: closing some environments closes what others share
     training.close()
     mean, deviation = float(np.mean(returns)), float(np.std(returns))

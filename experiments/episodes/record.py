@@ -15,7 +15,6 @@ from gymnasium import spaces
 
 from expirespan.agents import vector_action_masks
 from expirespan.experiments.episodes.frames import Frames, ImageOf, as_picture
-from expirespan.experiments.episodes.kept import WordsOf
 from expirespan.experiments.episodes.playing import select
 from expirespan.experiments.episodes.trace import EpisodeTrace
 from expirespan.experiments.episodes.what_if import Removals
@@ -26,6 +25,8 @@ from expirespan.experiments.settings import Env
 from expirespan.experiments.settings.errors import UserError
 from expirespan.memory import Trace
 
+WordsOf = Callable[[Any], str]
+"""Says what one observation shows."""
 TOP = 16
 """Memories whose attention is kept, of each step and layer: those attended to most."""
 OBSERVATION_BYTES = 16_000_000
@@ -71,7 +72,7 @@ def _record_in(
 ) -> EpisodeTrace:
     policy = memory_policy(agent)
     state = policy.initial_state(1)
-    seen, kept = _Seen(envs.single_observation_space, image_of(env)), _Kept()
+    seen, kept = _Seen(envs.single_observation_space, image_of(env), words_of(env)), _Kept()
     actions: list[Any] = []
     rewards: list[float] = []
     values: list[float] = []
@@ -124,6 +125,8 @@ class _Seen:
 
     space: spaces.Space[Any]
     draw: ImageOf | None
+    say: WordsOf | None
+    words: list[str] = field(default_factory=list)
     cue: list[bool] = field(default_factory=list)
     text: list[str] = field(default_factory=list)
     allowed: list[npt.NDArray[np.bool_]] = field(default_factory=list)
@@ -144,6 +147,8 @@ class _Seen:
         if allowed is not None:
             self.allowed.append(allowed[0])
         self.cue.append(bool(infos["cue"][0]) if "cue" in infos else False)
+        if self.say is not None:
+            self.words.append(self.say(one)[:TEXT_LENGTH])
         if "text" in infos:
             self.text.append(str(infos["text"][0])[:TEXT_LENGTH])
         picture = self.draw(one) if self.draw else as_picture(self.space, one)
@@ -170,6 +175,7 @@ class _Seen:
             "observation": np.stack(self.observation) if self.room >= 0 else np.zeros((len(self.cue), 0)),
             "cue": np.asarray(self.cue, bool),
             "text": np.asarray(self.text, np.str_),
+            "words": np.asarray(self.words, np.str_),
             "frame": np.asarray(self.frame, np.int32),
             "frames": self.frames.array(),
             "allowed": np.stack(self.allowed) if self.allowed else np.zeros((0, 0), bool),
@@ -184,6 +190,7 @@ class _Kept:
     alive: list[list[int]] = field(default_factory=list)
     attended: list[npt.NDArray[np.int32]] = field(default_factory=list)
     attention: list[npt.NDArray[np.float16]] = field(default_factory=list)
+    heads: list[npt.NDArray[np.uint8]] = field(default_factory=list)
     death: list[dict[int, int]] = field(default_factory=list)
     living: list[set[int]] = field(default_factory=list)
 
@@ -198,14 +205,19 @@ class _Kept:
         self.living = present
         births = np.full((len(present), TOP), -1, np.int32)
         most = np.zeros((len(present), TOP), np.float16)
+        H = trace.attention[0].shape[1] if trace.attention else 0
+        heads = np.zeros((len(present), TOP, H), np.uint8)
         for layer, (weights, keys) in enumerate(zip(trace.attention or [], trace.keys or [], strict=True)):
-            top = weights[0, :, 0].mean(0).topk(min(TOP, weights.shape[-1]))
+            by_head = weights[0, :, 0]
+            top = by_head.mean(0).topk(min(TOP, weights.shape[-1]))
             read = top.values > 0
             found = int(read.sum())
             births[layer, :found] = keys[0, top.indices[read]].cpu().numpy()
             most[layer, :found] = top.values[read].cpu().numpy()
+            heads[layer, :found] = (by_head[:, top.indices[read]].T * 255).round().cpu().numpy()
         self.attended.append(births)
         self.attention.append(most)
+        self.heads.append(heads)
 
     def arrays(self, T: int) -> dict[str, npt.NDArray[Any]]:
         """The fields of the trace that these are, for an episode of T steps."""
@@ -217,6 +229,7 @@ class _Kept:
             "death": np.asarray(death, np.int32).reshape(L, T),
             "attended": np.stack(self.attended, 1),
             "attention": np.stack(self.attention, 1),
+            "heads": np.stack(self.heads, 1),
         }
 
 

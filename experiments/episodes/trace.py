@@ -30,10 +30,11 @@ Bools = npt.NDArray[np.bool_]
 KINDS = {
     "observation": "biuf", "action": "biuf", "reward": "f", "value": "f", "cue": "b", "span": "f", "alive": "iu",
     "death": "iu", "attended": "iu", "attention": "f", "frames": "u", "frame": "iu", "text": "U",
+    "heads": "u", "words": "U",
     "allowed": "b", "probability": "f", "removed": "iu", "without": "f", "value_without": "f", "shift": "f",
 }  # fmt: skip
 """Kinds of number (`numpy.dtype.kind`) of each array."""
-SINCE_3 = ("allowed", "probability", "removed", "without", "value_without", "shift")
+SINCE_3 = ("heads", "words", "allowed", "probability", "removed", "without", "value_without", "shift")
 """Arrays that files of version 2 lack."""
 
 
@@ -52,6 +53,8 @@ class EpisodeTrace:
     by the step they were written at, and the weights, mean over heads, largest first; -1 and 0 where there are
     fewer. ``frames`` (U, height, width, 3): the different pictures of observations, ``frame`` (T,): which one each
     step shows, -1 for none. ``text`` (T,): observations that are text. ``allowed`` (T, W): the masks of actions.
+    ``heads`` (L, T, k, H): the weights of each head, of which ``attention`` is the mean; 255 for 1. ``words`` (T,):
+    what each observation shows.
 
     What if it had been forgotten, empty where not recorded (see `what_if.py`): ``probability`` (T, A): of every action
     or part of one, or means of continuous ones. ``removed`` (T, K): the steps whose memories were removed, one at a
@@ -73,6 +76,8 @@ class EpisodeTrace:
     frames: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 1, 1, 3), np.uint8))
     frame: Ints = field(default_factory=lambda: np.zeros(0, np.int32))
     text: npt.NDArray[np.str_] = field(default_factory=lambda: np.zeros(0, np.str_))
+    heads: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 0, 0, 0), np.uint8))
+    words: npt.NDArray[np.str_] = field(default_factory=lambda: np.zeros(0, np.str_))
     allowed: Bools = field(default_factory=lambda: np.zeros((0, 0), bool))
     probability: Floats = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     removed: Ints = field(default_factory=lambda: np.zeros((0, 0), np.int32))
@@ -94,6 +99,7 @@ class EpisodeTrace:
             "cue",
             "frame",
             "text",
+            "words",
             "allowed",
             "probability",
             "removed",
@@ -108,6 +114,8 @@ class EpisodeTrace:
         for name in ("attended", "attention"):
             if getattr(self, name).size and getattr(self, name).shape != (L, T, k):
                 raise ValueError(f"{name} has shape {getattr(self, name).shape}: expected {(L, T, k)}")
+        if self.heads.size and self.heads.shape[:-1] != (L, T, k):
+            raise ValueError(f"heads has shape {self.heads.shape}: expected {(L, T, k, 'H')}")
         if self.frames.ndim != 4 or self.frames.shape[-1] != 3:
             raise ValueError(f"frames has shape {self.frames.shape}: expected (U, height, width, 3)")
         now = np.arange(T)

@@ -10,7 +10,7 @@ import torch
 
 from expirespan.agents import SB3VecEnv
 from expirespan.experiments.episodes.kept import kept_sentence
-from expirespan.experiments.episodes.record import image_of, words_of
+from expirespan.experiments.episodes.record import image_of
 from expirespan.experiments.evaluation.evaluate import Score
 from expirespan.experiments.making.agents import Agent, load_agent, make_agent
 from expirespan.experiments.making.envs import keeping_envs_open, make_training_env
@@ -99,7 +99,7 @@ def _train(config: Config, resume: Run | None) -> TrainingResult:
         interrupted=interrupted,
         score=callback.score,
         picture=picture,
-        kept=kept_sentence(callback.trace, words_of(config.eval_env)) if picture and callback.trace else "",
+        kept=kept_sentence(callback.trace) if picture and callback.trace else "",
         seconds=time.perf_counter() - begin,
     )
 

@@ -67,7 +67,10 @@ def test_shell_blocks(block: Block, a_run: Path, maze: Path) -> None:
     assert found, "a block of shell without a command of ours: say why it is not run"
     for args in found:
         run = maze if "--corridors" in args else a_run
-        args = [{"RUN": str(run), "N": "2", "10000": "20", "L": "64"}.get(word, word) for word in args]
+        args = [
+            {"RUN": str(run), "OTHER-RUN": str(maze), "N": "2", "10000": "20", "L": "64"}.get(word, word)
+            for word in args
+        ]
         args = [re.sub(r"^runs/[a-z0-9-]+$", str(run), word) for word in args]
         if args[0] == "train":
             args = [*args, "--runs", "runs", *TRAIN]

@@ -93,6 +93,9 @@ def test_what_is_attended_is_what_moves_the_output(tiny: Config) -> None:
             found, weights = trace.attended[layer, t], trace.attention[layer, t]
             np.testing.assert_allclose(weights[found >= 0], mean[t, found[found >= 0]], atol=1e-3)
             assert weights[0] == pytest.approx(mean[t].max(), abs=1e-3)
+            by_head = attention[0, :, t].numpy()[:, found[found >= 0]]
+            np.testing.assert_allclose(trace.heads[layer, t][found >= 0].T / 255, by_head, atol=0.003)
+            assert (trace.heads[layer, t][found < 0] == 0).all()
 
 
 def test_pictures_cues_and_actions(tiny: Config) -> None:
@@ -104,6 +107,9 @@ def test_pictures_cues_and_actions(tiny: Config) -> None:
     for t in range(trace.steps):
         assert_array_equal(trace.frames[trace.frame[t]], drawn(trace.observation[t]))
     assert len(trace.frames) == len(np.unique(trace.observation, axis=0)) < trace.steps
+    words = record.words_of(CorridorSettings())
+    assert words is not None
+    assert trace.words.tolist() == [words(observation) for observation in trace.observation]
     assert trace.cue[0] and trace.expiry[0, 4] == np.float32(4 + trace.span[0, 4])
 
 
