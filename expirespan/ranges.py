@@ -42,7 +42,7 @@ class Range:
         """Whether ``value`` is a number of that ``kind``, int or float, within the range."""
         if isinstance(value, bool) or not isinstance(value, Integral if kind is int else Real):
             return False
-        number = value if isinstance(value, int) else float(value)  # the comparison of an int is exact
+        number: Any = value if type(value) is int else float(value)  # the comparison of an int is exact
         if number == math.inf:
             return self.infinite
         if not (self.low <= number <= self.high and -math.inf < number):
@@ -87,7 +87,8 @@ def checked(init: Callable[P, None]) -> Callable[P, None]:
 
 def check_fields(made: Any) -> None:
     """Raise ValueError if a field of a dataclass does not fit its annotation."""
-    check_values(hints_of(type(made)), {item.name: getattr(made, item.name) for item in fields(made)})
+    kind: Any = type(made)
+    check_values(hints_of(kind), {item.name: getattr(made, item.name) for item in fields(made)})
 
 
 def check_attributes(made: Any) -> None:
@@ -152,7 +153,8 @@ def hints_of(declared: Any) -> dict[str, Any]:
     """Annotations of a class's fields or of a constructor's arguments, those that cannot be evaluated left out."""
     if isinstance(declared, type):
         return get_type_hints(declared, include_extras=True)
-    function, found = inspect.unwrap(declared), {}
+    function = inspect.unwrap(declared)
+    found: dict[str, Any] = {}
     for name, text in function.__annotations__.items():
         alone = types.SimpleNamespace(__annotations__={name: text})
         with contextlib.suppress(NameError):  # SB3 names a class that its module does not import

@@ -90,14 +90,14 @@ def compare(graph: GraphPlayer, deployed: DeployedPolicy, steps: int = 100, seed
         for name, value in expected.items():
             apart = np.abs(out[name] - value) / np.maximum(1.0, np.abs(value))
             difference = max(difference, float(apart[exact].max(initial=0.0)))
-        differ = (
+        differ = np.asarray(
             out["action"] != chosen
             if chosen.dtype.kind != "f"
             else ~np.isclose(out["action"], chosen, 1e-5, 1e-5)
         )
-        actions += int(differ.reshape(envs, -1).any(1)[exact].sum())
+        actions += int(np.asarray(differ.reshape(envs, -1).any(1))[exact].sum())
         if counts is not None:
-            alive += int((out["alive"] != counts).any(1)[exact].sum())
+            alive += int(np.asarray((out["alive"] != counts).any(1))[exact].sum())
         start = rng.random(envs) < RESTART
     return Comparison(steps, envs, difference, actions, alive, overflowed)
 

@@ -80,7 +80,10 @@ class DeployedPolicy:
         """Action and next memory state, as `MemoryActorCriticPolicy.predict`; observations are normalised first."""
         check_observation(observation)
         read = observation if self.normalization is None else self.normalization(observation)
-        return self.policy.predict(read, state, episode_start, deterministic, action_masks)
+        acted: tuple[np.ndarray, MemoryState] = self.policy.predict(
+            read, state, episode_start, deterministic, action_masks
+        )
+        return acted
 
     def save(self, path: Source) -> None:
         """Write the file, atomically; it holds only data. `MemoryActorCriticPolicy.load` reads it as well."""

@@ -109,4 +109,4 @@ def observation_inputs(space: spaces.Space[Any]) -> dict[str, tuple[str, spaces.
 def torch_dtype(dtype: Any) -> th.dtype:
     """The type of tensor for values of a numpy type: its own, or int64 for integers that graphs handle poorly."""
     name = np.dtype(dtype).name
-    return th.int64 if name in ("uint16", "uint32", "uint64") else getattr(th, name)  # type: ignore[no-any-return]
+    return th.int64 if name in ("uint16", "uint32", "uint64") else getattr(th, name)

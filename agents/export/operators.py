@@ -13,7 +13,9 @@ INT64 = 7
 
 def translations() -> dict[Callable[..., Any], Callable[..., Any]]:
     """For ``custom_translation_table`` of `torch.onnx.export`."""
-    from onnxscript import opset18 as op  # slow
+    import onnxscript  # slow
+
+    op: Any = onnxscript.opset18
 
     def sort_stable(
         self: Any, stable: bool | None = None, dim: int = -1, descending: bool = False

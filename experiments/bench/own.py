@@ -138,7 +138,7 @@ def _sb3(config: Config, env: SB3VecEnv, kind: Any, policy: str, **more: Any) ->
     names = ("n_steps", "batch_size", "n_epochs", "gamma", "gae_lambda", "clip_range", "ent_coef", "vf_coef")
     given = {name: getattr(own, name) for name in names}
     policy_kwargs: dict[str, Any] = {"net_arch": list(own.net_arch), **more}
-    space = env.observation_space
+    space: Any = env.observation_space
     if policy.startswith("Cnn") and is_small_image(VecTransposeImage.transpose_space(space)):
         policy_kwargs["features_extractor_class"] = SmallCNN
     rate = LinearSchedule(own.learning_rate, 0.0, 1.0)

@@ -70,12 +70,12 @@ def readings(trace: EpisodeTrace) -> Readings:
         return Readings(step.astype(np.int32), memory, np.nan_to_num(amount.astype(np.float32)), True)
     if not trace.attended.size:
         return Readings(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32), False)
-    layer, step, place = np.nonzero(trace.attended >= 0)
-    memory, weight = trace.attended[layer, step, place], trace.attention[layer, step, place]
-    pairs, at = np.unique(step * trace.steps + memory, return_inverse=True)
-    amount = np.bincount(at, weight.astype(np.float64), len(pairs)) / trace.layers
+    layer, reader, place = np.nonzero(trace.attended >= 0)
+    read, weight = trace.attended[layer, reader, place], trace.attention[layer, reader, place]
+    pairs, at = np.unique(reader * trace.steps + read, return_inverse=True)
+    mean = np.bincount(at, weight.astype(np.float64), len(pairs)) / trace.layers
     step, memory = (pairs // trace.steps).astype(np.int32), (pairs % trace.steps).astype(np.int32)
-    return Readings(step, memory, amount.astype(np.float32), False)
+    return Readings(step, memory, mean.astype(np.float32), False)
 
 
 def decisive(trace: EpisodeTrace, of: int | None = None, found: Readings | None = None) -> Decisive | None:
@@ -116,11 +116,11 @@ def kinds(trace: EpisodeTrace) -> list[Kind]:
     """The observations by what they show and whether they are cues; those with the longest median span first."""
     if not trace.layers:
         return []
-    span, kept = trace.finite_span.max(0), trace.kept.any(0)
+    span, kept = trace.finite_span.max(0), np.asarray(trace.kept.any(0))
     _, number = np.unique(_looks(trace), return_inverse=True)
     _, number = np.unique(number * 2 + trace.cue, return_inverse=True)
     order = np.argsort(number, kind="stable")
-    groups = np.split(order, np.flatnonzero(np.diff(number[order])) + 1)
+    groups: list[Ints] = np.split(order, np.flatnonzero(np.diff(number[order])) + 1)
     found = [
         Kind(
             steps.astype(np.int32),

@@ -123,7 +123,8 @@ def strongest(trace: EpisodeTrace) -> Floats:
         return np.zeros(0, np.float32)
     age = np.arange(trace.steps)[:, None] - trace.removed
     old = (trace.removed >= 0) & (age > float(trace.about.get("ramp") or 0))
-    return np.where(old, np.nan_to_num(trace.shift), 0).max(1).astype(np.float32)
+    shift: Floats = np.where(old, np.nan_to_num(trace.shift), 0).max(1).astype(np.float32)
+    return shift
 
 
 def _stride(trace: EpisodeTrace) -> int:
