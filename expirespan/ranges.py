@@ -40,9 +40,10 @@ class Range:
 
     def holds(self, value: Any, kind: type[Any]) -> bool:
         """Whether ``value`` is a number of that ``kind``, int or float, within the range."""
+        given: Any = value
         if isinstance(value, bool) or not isinstance(value, Integral if kind is int else Real):
             return False
-        number: Any = value if type(value) is int else float(value)  # the comparison of an int is exact
+        number = given if type(given) is int else float(given)  # the comparison of an int is exact
         if number == math.inf:
             return self.infinite
         if not (self.low <= number <= self.high and -math.inf < number):
