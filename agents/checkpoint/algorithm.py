@@ -39,6 +39,15 @@ class CheckpointedAlgorithm(MovingAlgorithm):
             self.num_timesteps if self._rollout_start is None else int(self._rollout_start["num_timesteps"])
         )
 
+    @property
+    def within_rollout(self) -> bool:
+        """Whether a rollout has begun and no update has followed: saved now, a run goes on at its start."""
+        return self._rollout_start is not None
+
+    def forget_pending_log(self) -> None:
+        """Drop what a loaded file says was recorded and not yet written to the logs: it has been since."""
+        self._pending_log = None
+
     def _learned_state(self) -> dict[str, Any]:
         """What learning keeps beside weights and optimizer, by attribute; `_set_learned_state` takes it back."""
         return {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from gymnasium import spaces
 from expirespan.agents import vector_action_masks
 from expirespan.experiments.episodes.frames import Frames, ImageOf, as_picture
 from expirespan.experiments.episodes.kept import WordsOf
-from expirespan.experiments.episodes.playing import select
+from expirespan.experiments.episodes.playing import PlayingStopped, Stop, never, select
 from expirespan.experiments.episodes.trace import EpisodeTrace
 from expirespan.experiments.making.agents import Agent, max_spans, memory_policy, ramps, rules
 from expirespan.experiments.making.envs import VectorEnvs, lent_envs
@@ -34,26 +35,50 @@ TEXT_LENGTH = 400
 
 
 def record_episode(
-    agent: Agent, env: Env, seed: int, recipe: str = "", deterministic: bool = True
+    agent: Agent,
+    env: Env,
+    seed: int,
+    recipe: str = "",
+    deterministic: bool = True,
+    max_steps: int | None = None,
+    stop: Stop = never,
 ) -> EpisodeTrace:
-    """Play one episode, by default with the most likely actions, and keep what happens, within bounds (`TOP`, ...)."""
+    """Play one episode, by default with the most likely actions, and keep what happens, within bounds (`TOP`, ...).
+
+    It is cut off after ``max_steps``.
+
+    Raises:
+        PlayingStopped: ``stop`` said so.
+        UserError: the environment failed.
+    """
     training = agent.policy.training
     agent.policy.set_training_mode(False)
     try:
-        return _record(agent, env, seed, recipe, deterministic)
+        return _record(agent, env, seed, recipe, deterministic, max_steps, stop)
     finally:
         agent.policy.set_training_mode(training)
 
 
-def _record(agent: Agent, env: Env, seed: int, recipe: str, deterministic: bool) -> EpisodeTrace:
+def _record(
+    agent: Agent, env: Env, seed: int, recipe: str, deterministic: bool, max_steps: int | None, stop: Stop
+) -> EpisodeTrace:
     mode = render_mode(env)
     os.environ.setdefault("SDL_AUDIODRIVER", "dummy")  # pygame complains where there is no sound
     with lent_envs(env, 1, **({"render_mode": mode} if mode else {})) as envs:
-        return _record_in(envs, agent, env, seed, recipe, deterministic, mode is not None)
+        rendered, most = mode is not None, math.inf if max_steps is None else max_steps
+        return _record_in(envs, agent, env, seed, recipe, deterministic, rendered, most, stop)
 
 
 def _record_in(
-    envs: VectorEnvs, agent: Agent, env: Env, seed: int, recipe: str, deterministic: bool, rendered: bool
+    envs: VectorEnvs,
+    agent: Agent,
+    env: Env,
+    seed: int,
+    recipe: str,
+    deterministic: bool,
+    rendered: bool,
+    max_steps: float,
+    stop: Stop,
 ) -> EpisodeTrace:
     policy = memory_policy(agent)
     state = policy.initial_state(1)
@@ -63,7 +88,9 @@ def _record_in(
     values: list[float] = []
     observation, infos = envs.reset(seed=seed)
     done, step = False, 0
-    while not done:
+    while not done and step < max_steps:
+        if stop():
+            raise PlayingStopped
         start = torch.tensor([step == 0], device=agent.device)
         with torch.no_grad():
             tensors, allowed = policy.obs_to_tensor(observation)[0], vector_action_masks(envs, infos)
@@ -79,7 +106,7 @@ def _record_in(
         rewards.append(float(reward[0]))
         done, step = bool(terminated[0] or truncated[0]), step + 1
     names = getattr(envs.unwrapped, "ACTIONS", None)
-    final = infos.get("final_info", {})
+    final = infos.get("final_info", {}) if done else {}
     return EpisodeTrace(
         action=np.stack(actions),
         reward=np.asarray(rewards, np.float32),
@@ -91,6 +118,7 @@ def _record_in(
             "settings": env.parameters,
             "seed": seed,
             "success": bool(final["is_success"][0]) if "is_success" in final else None,
+            "ended": done,
             "ramp": ramps(agent)[0] if rules(agent) else None,
             "max_span": max_spans(agent),
             "trained_steps": agent.num_timesteps,

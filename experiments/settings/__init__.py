@@ -90,6 +90,8 @@ class EvaluationSettings:
     """Environments they are spread over."""
     seed: int = 1_000_000
     """Environment i is seeded seed + i, anew at each evaluation."""
+    step_limit: Count = 30_000
+    """Steps after which an episode is cut off, and counted as one that did not end."""
 
 
 @dataclass(frozen=True)
