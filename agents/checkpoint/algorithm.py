@@ -21,7 +21,15 @@ from expirespan.agents.checkpoint.weights import WeightsError, check_weights, wi
 from expirespan.memory import MemoryState
 
 SPACES = {"observation_space": "observation space", "action_space": "action space"}
-DERIVED = ("lr_schedule", "_rollout_start", "_pending_log", "_statistics", "_hidden", "_masks_of")
+DERIVED = (
+    "lr_schedule",
+    "_rollout_start",
+    "_pending_log",
+    "_statistics",
+    "_hidden",
+    "_masks_of",
+    "_hidden_of",
+)
 """Attributes made anew from others."""
 
 
@@ -31,6 +39,7 @@ class CheckpointedAlgorithm(MovingAlgorithm):
     _rollout_start: Position | None = None
     _statistics: Statistics = []  # noqa: RUF012  (never changed in place)
     _hidden = False
+    _hidden_of: tuple[Any, bool] | None = None
 
     @property
     def resumable_timesteps(self) -> int:
@@ -71,6 +80,7 @@ class CheckpointedAlgorithm(MovingAlgorithm):
                 "there is no environment to learn in: pass one to load(path, env=...) or to set_env(env); without one "
                 "an agent can only predict"
             )
+        self._has_hidden_statistics()
         setup = super()._setup_learn(
             total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar
         )
@@ -112,11 +122,19 @@ class CheckpointedAlgorithm(MovingAlgorithm):
             "learned": self._learned_state(),
             "envs": {
                 "statistics": self._statistics or position.pop("statistics"),
-                "hidden": self._hidden if self.env is None else hidden_statistics(self.env),
+                "hidden": self._has_hidden_statistics(),
             },
             "position": {} if without & {*MOVING, "_memory_state"} else position,
         }
         write(file, sections, stacklevel=4)
+
+    def _has_hidden_statistics(self) -> bool:
+        """See `hidden_statistics`. Each environment is asked once, before it acts: dead processes cannot answer."""
+        if self.env is None:
+            return self._hidden
+        if self._hidden_of is None or self._hidden_of[0] is not self.env:
+            self._hidden_of = self.env, hidden_statistics(self.env)
+        return self._hidden_of[1]
 
     @classmethod
     def load(

@@ -9,7 +9,7 @@ from expirespan.experiments.settings.errors import UserError
 
 
 @contextmanager
-def checked(what: str, *kinds: type[Exception]) -> Iterator[None]:
+def checked(what: str, *kinds: type[BaseException]) -> Iterator[None]:
     """Report what constructors say of their arguments as the user's error.
 
     ``kinds``: what else they may raise, such as `Exception` for code of the user.

@@ -38,7 +38,7 @@ def make_envs(env: Env, num_envs: int, **more: Any) -> VectorEnvs:
     Raises:
         UserError: the id, a wrapper or an argument is not known, or does not fit.
     """
-    with checked(f"environment {env.gym_id}", Exception):
+    with checked(f"environment {env.gym_id}", Exception, SystemExit):
         spec = spec_of(env)
         check_arguments(spec, env.parameters)
         single, around = read_wrappers(env.wrappers)

@@ -18,7 +18,7 @@ SHOWN = 120
 """Characters of a value that a message shows."""
 
 
-class EnvironmentFault(UserError):
+class EnvironmentFault(UserError):  # noqa: N818  (no error of the program)
     """Its message names the environment, the step and what came."""
 
 

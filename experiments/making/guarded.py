@@ -145,6 +145,7 @@ class Isolated:
         self.parent = os.getpid()
 
     def __call__(self, env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
+        """The environment as it is, in a process that from now on is ended by its parent only."""
         if os.getpid() != self.parent:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)

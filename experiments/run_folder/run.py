@@ -41,7 +41,7 @@ class Run:
 
     - ``config.yaml`` the settings, ``about.json`` command, commit and machine;
     - ``progress.csv`` a row per rollout and evaluation, ``evaluations.jsonl`` the evaluations in full;
-    - ``checkpoints/`` the newest ``step-*.zip``, each with a ``step-*.json`` on what was logged by then, and ``best.zip``;
+    - ``checkpoints/`` ``best.zip``, the newest ``step-*.zip``, and to each a ``step-*.json``: what was logged by then;
     - ``traces/`` episodes step by step, ``pictures/`` drawings of them;
     - ``tensorboard/``, ``wandb/``.
     """

@@ -21,7 +21,6 @@ from expirespan.experiments.sequence.config import SequenceConfig
 from expirespan.experiments.sequence.evaluate import SequenceScore, evaluate
 from expirespan.experiments.sequence.trainer import Trainer
 from expirespan.experiments.settings.config_file import to_dict
-from expirespan.experiments.settings.errors import UserError
 from expirespan.experiments.tracking.log_files import STEP
 from expirespan.experiments.training.session import Session, is_complete, session
 

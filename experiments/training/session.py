@@ -1,8 +1,8 @@
 """Session of one run, from its folder to its end, shared by `expirespan train` and `expirespan sequence`.
 
-A checkpoint is saved before what follows from it, an evaluation and its rows in the logs, and with it a note of what was
-logged by then. When a run is resumed, the logs are cut back to that note and what follows is done again. Once an
-evaluation is complete, its checkpoint's note says so; then nothing is cut and nothing done twice.
+A checkpoint is saved before what follows from it, an evaluation and its rows in the logs, and with it a note of what
+was logged by then. When a run is resumed, the logs are cut back to that note and what follows is done again. Once
+an evaluation is complete, its checkpoint's note says so; then nothing is cut and nothing done twice.
 """
 
 from __future__ import annotations

@@ -249,10 +249,10 @@ def _stopped(work: Callable[[], None], fault: Fault) -> None:
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Nothing printed, no warnings."""
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
+    out, err = contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO())
+    with out, err, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def differences(expected: Facts, found: Facts) -> list[str]:
