@@ -1,4 +1,4 @@
-"""Counts what goes wrong when runs are stopped, resumed twice at a time, met by misbehaving environments, or oddly named.
+"""Counts what goes wrong when runs are stopped, resumed twice at once, met by misbehaving environments, oddly named.
 
 ``python tests/reliability.py`` prints the table of docs/reliability.md; ``--write`` puts it there, ``--every N`` tries
 every N-th case. ``--json FILE`` keeps the counts, and ``--before FILE`` compares with those of other code.
@@ -15,6 +15,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +38,29 @@ from tests.experiments.reliability import misbehaviour, stops, worlds  # noqa: E
 
 BOUND = 40.0
 """Seconds that a try may take; one that takes longer hangs."""
+FEW = 12
+"""Cases of a row that is tried as a whole."""
+LABELS = {
+    "was not caught": "traceback",
+    "went unnoticed": "unnoticed",
+    "does not say": "said too little",
+    "stopped: ": "stopped without need",
+    "does not resume": "not resumed",
+    "hangs": "hung",
+    "is gone": "process gone",
+    "no checkpoint": "no checkpoint",
+    "two processes": "written by two",
+    "exit codes": "written by two",
+    "a shell reads": "command not quoted",
+    "outside": "outside of the folder",
+    "several lines": "not one sentence",
+    "W&B is off": "off",
+    "too much": "files differ",
+    "missing": "files differ",
+    "became": "files differ",
+    "stays": "half-written file",
+}
+"""What was wrong, by a part of what a try says."""
 PAGE = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- tries -->", "<!-- end of tries -->"
 Tries = Iterator[tuple[str, Callable[[Path], str]]]
@@ -185,21 +209,27 @@ ROWS: dict[str, Callable[[], Tries]] = {
 }
 
 
-def count(every: int) -> dict[str, list[int]]:
-    """Tries and faults of each row."""
+def count(every: int) -> dict[str, tuple[int, dict[str, int]]]:
+    """Tries and faults of each row, those by what was wrong. Of rows with few cases, all are tried."""
     found = {}
     for title, tries in ROWS.items():
-        chosen = [case for i, case in enumerate(tries()) if i % every == 0]
-        begun, wrong = time.monotonic(), 0
+        cases, wrong = list(tries()), Counter[str]()
+        chosen = cases[:: every if len(cases) > FEW else 1]
+        begun = time.monotonic()
         for case, one in chosen:
             with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
                 said = in_a_fork(one, Path(place))
             if said:
-                wrong += 1
+                wrong[label(said)] += 1
                 print(f"  {title}, {case}: {said[:300]}", file=sys.stderr, flush=True)
-        found[title] = [len(chosen), wrong]
+        found[title] = len(chosen), dict(wrong)
         print(f"{title}: {found[title]} in {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
     return found
+
+
+def label(said: str) -> str:
+    """What was wrong with a try, in one or two words."""
+    return next((words for part, words in LABELS.items() if part in said), "otherwise")
 
 
 def in_a_fork(one: Callable[[Path], str], place: Path) -> str:
@@ -247,12 +277,20 @@ def _wait(for_what: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def table(now: dict[str, list[int]], before: dict[str, list[int]]) -> str:
+def table(now: dict[str, Any], before: dict[str, Any]) -> str:
     """Markdown."""
-    lines = ["| kind | tries before | faults before | tries now | faults now |", "|---|---|---|---|---|"]
-    for title, (tries, wrong) in now.items():
-        old = before.get(title, ["", "not measured"])
-        lines.append(f"| {title} | {old[0]} | {old[1]} | {tries} | {wrong} |")
+
+    def cell(row: Any) -> str:
+        if row is None:
+            return "not measured"
+        tries, wrong = row
+        kinds = ", ".join(f"{n} {words}" for words, n in sorted(wrong.items(), key=lambda item: -item[1]))
+        return f"{sum(wrong.values())} of {tries}{kinds and f' ({kinds})'}"
+
+    lines = ["| kind | tries | faults before | now |", "|---|---|---|---|"]
+    lines += [
+        f"| {title} | {row[0]} | {cell(before.get(title))} | {cell(row)} |" for title, row in now.items()
+    ]
     return "\n".join(lines)
 
 

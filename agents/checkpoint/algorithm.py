@@ -16,7 +16,7 @@ from expirespan.agents.base.checks import check_state, signature
 from expirespan.agents.checkpoint.archive import Content, arguments, carries_pickle, read, write
 from expirespan.agents.checkpoint.files import Source, destination, named, origin, replacing
 from expirespan.agents.checkpoint.position import LATER, MOVING, MovingAlgorithm, Position, go_to, position_of
-from expirespan.agents.checkpoint.statistics import Statistics, hidden_statistics, set_statistics
+from expirespan.agents.checkpoint.statistics import Statistics, set_statistics
 from expirespan.agents.checkpoint.weights import WeightsError, check_weights, with_shared_extractors
 from expirespan.memory import MemoryState
 
@@ -36,26 +36,7 @@ DERIVED = (
 class CheckpointedAlgorithm(MovingAlgorithm):
     """`OnPolicyAlgorithm` that saves atomically, loads without unpickling, and goes on exactly where it stopped."""
 
-    _rollout_start: Position | None = None
     _statistics: Statistics = []  # noqa: RUF012  (never changed in place)
-    _hidden = False
-    _hidden_of: tuple[Any, bool] | None = None
-
-    @property
-    def resumable_timesteps(self) -> int:
-        """Environment steps at which a run that is saved now and resumed goes on: those at the last update."""
-        return (
-            self.num_timesteps if self._rollout_start is None else int(self._rollout_start["num_timesteps"])
-        )
-
-    @property
-    def within_rollout(self) -> bool:
-        """Whether a rollout has begun and no update has followed: saved now, a run goes on at its start."""
-        return self._rollout_start is not None
-
-    def forget_pending_log(self) -> None:
-        """Drop what a loaded file says was recorded and not yet written to the logs: it has been since."""
-        self._pending_log = None
 
     def _learned_state(self) -> dict[str, Any]:
         """What learning keeps beside weights and optimizer, by attribute; `_set_learned_state` takes it back."""
@@ -127,14 +108,6 @@ class CheckpointedAlgorithm(MovingAlgorithm):
             "position": {} if without & {*MOVING, "_memory_state"} else position,
         }
         write(file, sections, stacklevel=4)
-
-    def _has_hidden_statistics(self) -> bool:
-        """See `hidden_statistics`. Each environment is asked once, before it acts: dead processes cannot answer."""
-        if self.env is None:
-            return self._hidden
-        if self._hidden_of is None or self._hidden_of[0] is not self.env:
-            self._hidden_of = self.env, hidden_statistics(self.env)
-        return self._hidden_of[1]
 
     @classmethod
     def load(

@@ -120,7 +120,11 @@ def kinds() -> list[Kind]:
     found += [Kind(name, where, workers=True) for name in WORKERS for where in ("training", "evaluation")]
     chosen = ("ValueError", "OwnError", "SystemExit", "observation nan", "terminated None", "returns None")
     found += [Kind(name, "training", workers=True) for name in chosen]
-    found += [Kind("never ends", healthy=True), Kind("never ends", workers=True, healthy=True)]
+    found += [
+        Kind("never ends", where, workers, healthy=True)
+        for where in ("training", "evaluation")
+        for workers in (False, True)
+    ]
     found += [Kind("ValueError", "close", healthy=True), Kind("SystemExit", "close", healthy=True)]
     return found
 
