@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -47,6 +47,10 @@ class EvaluateOptions:
     trace: str = "1"
     """How many of the longest episodes to record step by step in the run's traces/, seeded seed, seed + 1, ...;
     or the .npz file for one. --trace alone is 1."""
+    what_if: bool = True
+    """Whether recordings also say, at each step, what the agent would do without the memories it reads most."""
+    picture: Path | None = None
+    """Retention picture: a .png, .svg or .pdf file; by default pictures/evaluation.png in the run's folder."""
     output: Path | None = None
     """JSON file; by default evaluation.json in the run's folder."""
 
@@ -74,6 +78,7 @@ def evaluate_command(args: Sequence[str]) -> int:
     from expirespan.experiments.evaluation.describe import show_result
     from expirespan.experiments.evaluation.evaluate import evaluate
     from expirespan.experiments.making.agents import load_agent, override_max_span
+    from expirespan.experiments.pictures.picture_file import check_picture
     from expirespan.experiments.pictures.retention import draw_retention
     from expirespan.experiments.run_folder.files import write_text
     from expirespan.experiments.run_folder.names import quoted
@@ -88,6 +93,8 @@ def evaluate_command(args: Sequence[str]) -> int:
         raise UserError(
             f"episodes={options.episodes}, num-envs={options.num_envs}: expected at least 1 of each"
         )
+    drawn = options.picture or run.pictures / "evaluation.png"
+    check_picture(drawn)
     torch.set_num_threads(options.threads)
     agent = load_agent(config, run.find_checkpoint(options.checkpoint), device=options.device)
     if options.max_span is not None:
@@ -113,6 +120,7 @@ def evaluate_command(args: Sequence[str]) -> int:
                 options.seed + i,
                 config.recipe,
                 options.deterministic,
+                options.what_if,
                 options.step_limit,
             )
         )
@@ -120,7 +128,7 @@ def evaluate_command(args: Sequence[str]) -> int:
     if options.trace.isdecimal():  # those of an earlier evaluation; after all else has gone well
         for old in set(run.traces.glob("evaluation*.npz")) - set(paths):
             old.unlink()
-    picture = draw_retention(traces[0], run.pictures / "evaluation.png", image_of(options.env))
+    picture = draw_retention(traces[0], drawn, image_of(options.env))
     show_result(result)
     if kept := kept_sentence(traces[0], words_of(options.env)):
         print(fitted(kept))
@@ -143,6 +151,8 @@ class CompareOptions:
 
     output: Path = Path("comparison")
     """Folder for pictures, page and numbers."""
+    pictures: Literal["png", "svg", "pdf"] = "png"
+    """Format of the pictures in that folder; those on the page are PNG."""
 
 
 def compare_command(args: Sequence[str]) -> int:
@@ -158,7 +168,7 @@ def compare_command(args: Sequence[str]) -> int:
     from expirespan.experiments.pictures.comparison_report import table, write_report
 
     comparison = compare(read_results(runs))
-    paths = write_report(comparison, options.output)
+    paths = write_report(comparison, options.output, options.pictures)
     print(fitted(comparison.title))
     show_table(table(comparison), left=2, spare=("each run",))
     print("\n".join(map(str, paths)))

@@ -80,12 +80,13 @@ for _i, _floor in enumerate(FLOORS):
 PACKAGES = ("memory", "agents", "envs", "experiments")
 OUTSIDE = {  # package: the third-party modules that it may import; experiments may import any
     "memory": {"torch", "triton"},
-    "agents": {"torch", "stable_baselines3", "gymnasium", "numpy", "safetensors"},
+    "agents": {"torch", "stable_baselines3", "gymnasium", "numpy", "safetensors", "rl_zoo3"},
     "envs": {"numpy", "gymnasium", "minigrid", "PIL"},
 }
 ONE_FILE = {
     "triton": "memory/attention/triton_kernels.py",
     "wandb": "experiments/tracking/wandb_writer.py experiments/tracking/wandb_files.py",
+    "rl_zoo3": "agents/zoo.py",
     "bokeh": "experiments/viewer/figures.py",
     "playwright": "experiments/viewer/browser.py",
 }

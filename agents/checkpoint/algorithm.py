@@ -13,7 +13,7 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, TensorD
 from stable_baselines3.common.utils import get_system_info
 
 from expirespan.agents.base.checks import check_state, signature
-from expirespan.agents.checkpoint.archive import Content, arguments, carries_pickle, read, write
+from expirespan.agents.checkpoint.archive import Content, arguments, carries_pickle, content_of, read, write
 from expirespan.agents.checkpoint.files import Source, destination, named, origin, replacing
 from expirespan.agents.checkpoint.position import LATER, MOVING, MovingAlgorithm, Position, go_to, position_of
 from expirespan.agents.checkpoint.statistics import Statistics, set_statistics
@@ -148,7 +148,7 @@ class CheckpointedAlgorithm(MovingAlgorithm):
         if print_system_info:
             print("== CURRENT SYSTEM INFO ==")
             get_system_info()
-        content = None if trust_pickle and carries_pickle(source) else read(source)
+        content = content_of(source, cls.__name__, trust_pickle)
         if print_system_info and content is not None:
             print(f"== SAVED MODEL SYSTEM INFO ==\n{content.system}")
         try:

@@ -21,6 +21,7 @@ import stable_baselines3
 import torch as th
 from stable_baselines3.common.utils import get_system_info
 
+from expirespan.agents.base.contrib import check_file
 from expirespan.agents.checkpoint.codec import Decoder, Encoder, UnstorableError
 from expirespan.agents.checkpoint.files import Source, named
 from expirespan.agents.checkpoint.migration import migrated
@@ -150,6 +151,28 @@ def carries_pickle(source: Source) -> bool:
     finally:
         if isinstance(source, io.BufferedIOBase):
             source.seek(start)
+
+
+def content_of(source: Source, algorithm: str, trust_pickle: bool) -> Content | None:
+    """What `read` reads, or None for a file that carries a pickle and is trusted.
+
+    Raises:
+        ContribNameError: it holds an agent of sb3-contrib, which ``algorithm`` cannot go on with.
+    """
+    if not carries_pickle(source):
+        return read(source)
+    start = source.tell() if isinstance(source, io.BufferedIOBase) else 0
+    with zipfile.ZipFile(source) as archive:
+        data = archive.read("data") if "data" in archive.namelist() else b"{}"
+    if isinstance(source, io.BufferedIOBase):
+        source.seek(start)
+    try:
+        stored = json.loads(data)
+    except ValueError:
+        stored = {}  # what is wrong with it `read` says
+    if isinstance(stored, dict):
+        check_file(algorithm, named(source), stored)
+    return None if trust_pickle else read(source)
 
 
 def _pickled(names: Iterable[str], data: bytes) -> bool:

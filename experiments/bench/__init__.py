@@ -25,6 +25,7 @@ BENCHES: dict[str, str] = {
     "learning": "what recipes reach within their steps, beside RecurrentPPO with its published settings",
     "tracking": "what W&B and TensorBoard add to the time of training",
     "memories": "time, peak memory and alive states of every memory at the same reach",
+    "own": "what the recipe own reaches on environments of others, beside PPO and RecurrentPPO",
     "viewer": "load and scrub times of the viewer's page in a browser",
 }
 """Modules of this folder and what they measure."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from expirespan.experiments.settings import Count
 
@@ -139,6 +139,48 @@ class MemoriesOptions:
     """JSON file for the numbers; the picture goes beside it."""
 
 
+class OwnEnvironment(NamedTuple):
+    """An environment that others wrote: id, wrappers, and environment steps of training."""
+
+    gym_id: str
+    steps: int
+    wrappers: tuple[str, ...] = ()
+
+
+OWN_ENVIRONMENTS = {
+    "cartpole": OwnEnvironment("ExpireSpan/CartPoleNoVel-v1", 200_000),
+    "pendulum": OwnEnvironment("ExpireSpan/PendulumNoVel-v1", 200_000),
+    "memory-s11": OwnEnvironment("MiniGrid-MemoryS11-v0", 500_000, ("minigrid.wrappers.ImgObsWrapper",)),
+    "repeat-first": OwnEnvironment("popgym-RepeatFirstEasy-v0", 300_000),
+    "mortar-mayhem": OwnEnvironment(
+        "MortarMayhem-Grid-v0", 100_000, ("gymnasium.wrappers.ResizeObservation(shape=(42,42))",)
+    ),
+}
+"""Gymnasium's two without velocities, one of MiniGrid, one of POPGym, one of Memory Gym."""
+
+
+@dataclass(frozen=True)
+class OwnOptions:
+    """What to train."""
+
+    environments: tuple[str, ...] = tuple(OWN_ENVIRONMENTS)
+    """Environments; repeat-first needs popgym, mortar-mayhem memory-gym."""
+    agents: tuple[str, ...] = ("MemoryPPO", "PPO", "RecurrentPPO")
+    """Agents."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Seeds of training."""
+    total_timesteps: int | None = None
+    """Environment steps of training; None for those chosen for the environment."""
+    episodes: int = 100
+    """Episodes of the evaluation."""
+    threads: int = 1
+    """Threads of PyTorch."""
+    progress: bool = True
+    """Show a progress bar."""
+    output: Path | None = None
+    """JSON file for the numbers."""
+
+
 @dataclass(frozen=True)
 class TrackingOptions:
     """What to train."""
@@ -169,6 +211,7 @@ OPTIONS: dict[str, Any] = {
     "envs": EnvsOptions,
     "learning": LearningOptions,
     "memories": MemoriesOptions,
+    "own": OwnOptions,
     "tracking": TrackingOptions,
     "viewer": ViewerOptions,
 }

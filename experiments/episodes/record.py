@@ -19,6 +19,7 @@ from expirespan.experiments.episodes.frames import Frames, ImageOf, as_picture
 from expirespan.experiments.episodes.kept import WordsOf
 from expirespan.experiments.episodes.playing import PlayingStopped, Stop, never, select
 from expirespan.experiments.episodes.trace import EpisodeTrace
+from expirespan.experiments.episodes.what_if import Removals
 from expirespan.experiments.making.agents import Agent, max_spans, memory_policy, ramps, rules
 from expirespan.experiments.making.envs import VectorEnvs, lent_envs
 from expirespan.experiments.making.registered import creator, metadata_of, spec_of
@@ -40,12 +41,14 @@ def record_episode(
     seed: int,
     recipe: str = "",
     deterministic: bool = True,
+    what_if: bool = True,
     max_steps: int | None = None,
     stop: Stop = never,
 ) -> EpisodeTrace:
     """Play one episode, by default with the most likely actions, and keep what happens, within bounds (`TOP`, ...).
 
-    It is cut off after ``max_steps``.
+    ``what_if``: at each step also ask what the agent had done without the memories that it reads most (`what_if.py`).
+    ``max_steps``: after so many it is cut off.
 
     Raises:
         PlayingStopped: ``stop`` said so.
@@ -54,19 +57,27 @@ def record_episode(
     training = agent.policy.training
     agent.policy.set_training_mode(False)
     try:
-        return _record(agent, env, seed, recipe, deterministic, max_steps, stop)
+        return _record(agent, env, seed, recipe, deterministic, what_if, max_steps, stop)
     finally:
         agent.policy.set_training_mode(training)
 
 
 def _record(
-    agent: Agent, env: Env, seed: int, recipe: str, deterministic: bool, max_steps: int | None, stop: Stop
+    agent: Agent,
+    env: Env,
+    seed: int,
+    recipe: str,
+    deterministic: bool,
+    what_if: bool,
+    max_steps: int | None,
+    stop: Stop,
 ) -> EpisodeTrace:
     mode = render_mode(env)
     os.environ.setdefault("SDL_AUDIODRIVER", "dummy")  # pygame complains where there is no sound
     with lent_envs(env, 1, **({"render_mode": mode} if mode else {})) as envs:
+        removals = Removals(memory_policy(agent)) if what_if else None
         rendered, most = mode is not None, math.inf if max_steps is None else max_steps
-        return _record_in(envs, agent, env, seed, recipe, deterministic, rendered, most, stop)
+        return _record_in(envs, agent, env, seed, recipe, deterministic, removals, rendered, most, stop)
 
 
 def _record_in(
@@ -76,6 +87,7 @@ def _record_in(
     seed: int,
     recipe: str,
     deterministic: bool,
+    removals: Removals | None,
     rendered: bool,
     max_steps: float,
     stop: Stop,
@@ -96,9 +108,11 @@ def _record_in(
             tensors, allowed = policy.obs_to_tensor(observation)[0], vector_action_masks(envs, infos)
             masks = None if allowed is None else torch.as_tensor(allowed, device=agent.device)
             out = policy.step(tensors, state, start, deterministic, need_attention=True, action_masks=masks)
+        if removals is not None:
+            removals.add(tensors, state, start, masks, out.trace, step)
         state = out.state
         action = policy.to_env(out.actions.cpu().numpy())
-        seen.add(observation, infos, envs.render if rendered else None)
+        seen.add(observation, infos, allowed, envs.render if rendered else None)
         kept.add(out.trace, step)
         actions.append(action[0])
         values.append(out.values[0].item())
@@ -113,6 +127,7 @@ def _record_in(
         value=np.asarray(values, np.float32),
         **seen.arrays(),
         **kept.arrays(step),
+        **(removals.arrays() if removals is not None else {}),
         about={
             "env": env.gym_id,
             "settings": env.parameters,
@@ -124,6 +139,7 @@ def _record_in(
             "trained_steps": agent.num_timesteps,
             "recipe": recipe,
             "actions": list(names) if names else None,
+            "shapes": seen.shapes(),
         },
     )
 
@@ -136,16 +152,23 @@ class _Seen:
     draw: ImageOf | None
     cue: list[bool] = field(default_factory=list)
     text: list[str] = field(default_factory=list)
+    allowed: list[npt.NDArray[np.bool_]] = field(default_factory=list)
     frame: list[int] = field(default_factory=list)
     frames: Frames = field(default_factory=Frames)
     observation: list[npt.NDArray[Any]] = field(default_factory=list)
     room: int = field(default_factory=lambda: OBSERVATION_BYTES)
 
     def add(
-        self, observations: Any, infos: dict[str, Any], rendered: Callable[[], Any] | None = None
+        self,
+        observations: Any,
+        infos: dict[str, Any],
+        allowed: npt.NDArray[np.bool_] | None,
+        rendered: Callable[[], Any] | None,
     ) -> None:
         """One step of the only environment; ``rendered`` is asked for its picture if nothing else shows the state."""
         one = select(observations, 0)
+        if allowed is not None:
+            self.allowed.append(allowed[0])
         self.cue.append(bool(infos["cue"][0]) if "cue" in infos else False)
         if "text" in infos:
             self.text.append(str(infos["text"][0])[:TEXT_LENGTH])
@@ -161,6 +184,12 @@ class _Seen:
         else:  # too much: none at all rather than some
             self.observation.clear()
 
+    def shapes(self) -> dict[str, list[int]] | None:
+        """Those of the parts of Dict observations, in the order in which they are flattened."""
+        if not isinstance(self.space, spaces.Dict):
+            return None
+        return {name: list(part.shape or ()) for name, part in self.space.items()}
+
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """The fields of the trace that these are."""
         return {
@@ -169,6 +198,7 @@ class _Seen:
             "text": np.asarray(self.text, np.str_),
             "frame": np.asarray(self.frame, np.int32),
             "frames": self.frames.array(),
+            "allowed": np.stack(self.allowed) if self.allowed else np.zeros((0, 0), bool),
         }
 
 

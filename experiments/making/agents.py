@@ -66,7 +66,7 @@ def make_agent(config: Config, env: SB3VecEnv) -> Agent:
     kind = MemoryA2C if isinstance(config.algorithm, A2CSettings) else MemoryPPO
     with checked(f"{config.algorithm.name} with memory {config.memory.name}"):
         agent = kind(
-            _policy(config.env, env.observation_space),
+            policy_name(config.env, env.observation_space),
             env,
             policy_kwargs=policy,
             span_penalty=_penalty(config.penalty),
@@ -95,7 +95,8 @@ def _check_lesson(config: Config) -> None:
     )
 
 
-def _policy(env: Env, space: spaces.Space[Any]) -> str:
+def policy_name(env: Env, space: spaces.Space[Any]) -> str:
+    """The policy for observations of a space."""
     if env.choices:
         return "ChoicePolicy"
     if isinstance(space, spaces.Dict):
@@ -214,5 +215,6 @@ def override_max_span(agent: Agent, max_span: float) -> None:
             f"max-span={max_span}: expected a number of steps > 0, and an agent whose memory has spans "
             f"(this one's is {agent.policy.memory_name})"
         )
-    for rule in rules(agent):
-        rule.max_span = float(max_span)
+    with checked("max-span"):
+        for rule in rules(agent):
+            rule.max_span = max_span

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 import yaml
 
 from expirespan.experiments.settings import KINDS, Config, Kinds
+from expirespan.experiments.settings.checks import check_settings
 from expirespan.experiments.settings.errors import UserError, unknown
 
 C = TypeVar("C")
@@ -51,6 +52,7 @@ def parse_yaml(text: str, source: str, kind: type[C], kinds: Kinds) -> C:
         raise UserError(f"{source} is not YAML: {' '.join(str(error).split())}") from None
     try:
         config: C = _read(kind, data if data is not None else {}, "", kinds)
+        check_settings(config)
     except UserError as error:
         raise UserError(f"in {source}: {error}") from None
     return config

@@ -108,6 +108,7 @@ class TrainingCallback(BaseCallback):
                 config.eval_env.longest(),
                 config.evaluation.seed,
                 config.recipe,
+                what_if=config.evaluation.what_if,
                 max_steps=config.evaluation.step_limit,
                 stop=self._is_asked,
             )

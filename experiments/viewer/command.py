@@ -28,6 +28,11 @@ class ViewOptions:
     """HTML file; by default viewer.html in the run's folder, or beside the trace."""
     open: bool = False
     """Open it in a browser."""
+    picture: Path | None = None
+    """Also write the retention picture of the first episode: a .png, .svg or .pdf file."""
+    video: Path | None = None
+    """Also write the first episode as a video, with the spans under its frames: a .gif, or an .mp4 file with
+    expirespan[video]."""
 
 
 HELP = """Write one HTML file on which to move through recorded episodes: what the agent sees, what it remembers and for
@@ -43,6 +48,7 @@ def view_command(args: Sequence[str]) -> int:
     paths, rest = split_paths(args, "neither a run nor a trace: these come first, then options")
     sources = [Path(path) for path in paths]
     options = parse(ViewOptions(), rest, prog, HELP)
+    _check(options)
     traces = read_traces(sources)
     output = options.output or _default(sources[0])
     if not output.parent.is_dir():
@@ -52,9 +58,34 @@ def view_command(args: Sequence[str]) -> int:
     title = " ".join(str(source) for source in sources[:3]) + (" ..." if len(sources) > 3 else "")
     write_text(output, viewer_page(traces, title))
     print(f"{output} ({output.stat().st_size / 1e6:.1f} MB)")
+    _draw(options, traces[0])
     if options.open:
         _open(output)
     return 0
+
+
+def _check(options: ViewOptions) -> None:
+    """Raise UserError unless the picture and the video that are asked for can be written."""
+    if options.picture is not None:
+        from expirespan.experiments.pictures.picture_file import check_picture
+
+        check_picture(options.picture)
+    if options.video is not None:
+        from expirespan.experiments.viewer.video import check_video
+
+        check_video(options.video)
+
+
+def _draw(options: ViewOptions, trace: EpisodeTrace) -> None:
+    """The picture and the video that are asked for."""
+    if options.picture is not None:
+        from expirespan.experiments.pictures.retention import draw_retention
+
+        print(draw_retention(trace, options.picture))
+    if options.video is not None:
+        from expirespan.experiments.viewer.video import write_video
+
+        print(write_video(trace, options.video))
 
 
 def read_traces(sources: Sequence[Path]) -> list[EpisodeTrace]:

@@ -23,7 +23,9 @@ import torch
 from torch import Tensor, nn
 
 from expirespan.memory.rules.expire_span import expiration
-from expirespan.memory.rules.rule import Rule, require
+from expirespan.memory.rules.rule import Rule
+from expirespan.parameters import InitFraction, MaxSpan, Ramp
+from expirespan.ranges import checked
 
 
 class AdaptiveSpan(Rule):
@@ -33,12 +35,10 @@ class AdaptiveSpan(Rule):
     ``init_fraction``: reaches start at this fraction of ``max_span``, within (0, 1).
     """
 
-    def __init__(self, max_span: float, ramp: float = 16, init_fraction: float = 0.9) -> None:
+    @checked
+    def __init__(self, max_span: MaxSpan, ramp: Ramp = 16, init_fraction: InitFraction = 0.9) -> None:
         super().__init__()
-        require(0 < max_span < math.inf, "max_span", max_span, "a finite number of steps > 0")
-        require(0 < ramp < math.inf, "ramp", ramp, "a finite number of steps > 0 (near 0 is a hard cut)")
-        require(0 < init_fraction < 1, "init_fraction", init_fraction, "within (0, 1), both ends excluded")
-        self.max_span, self.ramp, self.init_fraction = float(max_span), float(ramp), init_fraction
+        self.ramp, self.max_span, self.init_fraction = float(ramp), float(max_span), init_fraction
         self.attach(width=1)
 
     def attach(self, width: int, heads: int = 1) -> None:

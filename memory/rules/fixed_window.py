@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from expirespan.memory.rules.rule import LONGEST, Rule, require
+from expirespan.memory.rules.rule import LONGEST, Rule
+from expirespan.parameters import Window
+from expirespan.ranges import checked
 
 
 class FixedWindow(Rule):
@@ -14,14 +16,9 @@ class FixedWindow(Rule):
     constant ``window`` - 1: `ExpireSpan` with that span and a ramp going to 0 is the same memory.
     """
 
-    def __init__(self, window: float) -> None:
+    @checked
+    def __init__(self, window: Window) -> None:
         super().__init__()
-        require(
-            window >= 1 and (window == float("inf") or window == int(window)),
-            "window",
-            window,
-            "an integer >= 1",
-        )
         self.max_span = float(window) - 1
 
     def spans(self, h_BSD: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,12 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from expirespan.memory.rules.mask import is_expired
-
-
-def require(ok: bool, name: str, value: object, expected: str) -> None:
-    """Raise a ValueError that names the argument, the value given and what is expected."""
-    if not ok:
-        raise ValueError(f"{name} must be {expected}, got {value!r}")
+from expirespan.parameters import EXACT
+from expirespan.ranges import require
 
 
 class Columns(NamedTuple):
@@ -54,6 +51,7 @@ FAR = 2**40
 LONGEST = 2.0**31
 """Longest span that is told apart from an infinite one, in steps."""
 
+
 KeysValues = tuple[Tensor, Tensor]
 """Keys and values (B, H, K, d)."""
 
@@ -68,8 +66,25 @@ class Rule(nn.Module, ABC):
     :meth:`summaries` on; without one there are none, and those methods say so.
     """
 
-    max_span: float
-    """Max span: the longest span that the rule gives a memory, in steps."""
+    _max_span: float
+
+    @property
+    def max_span(self) -> float:
+        """Max span: the longest span that the rule gives a memory, in steps; `math.inf` if all are kept.
+
+        It may be raised after training. Set it after ``ramp``.
+
+        Raises:
+            ValueError: it is negative, or memories would be read at ages beyond `EXACT`.
+        """
+        return self._max_span
+
+    @max_span.setter
+    def max_span(self, steps: float) -> None:
+        most = EXACT - math.ceil(self.ramp)
+        exact = 0 <= steps <= most or steps == math.inf
+        require(exact, "max_span", steps, f"a number of steps from 0 to 2**24 less the ramp, {most:,}")
+        self._max_span = float(steps)
 
     random_span = False
     """Whether training should shorten spans at random (see `TransformerMemory.shorten`)."""

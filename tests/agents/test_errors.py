@@ -35,7 +35,7 @@ WRONG = [
     ({"memory_kwargs": {"width": 30, "heads": 4}}, "heads must be a divisor of width=30, got 4"),
     ({"memory_kwargs": {"ramp": 0}}, "ramp must be a finite number of steps > 0"),
     ({"memory": "fixed_window", "memory_kwargs": {"window": 0}}, "window must be an integer >= 1, got 0"),
-    ({"policy": "MlpLstmPolicy"}, "policy 'MlpLstmPolicy' is unknown; choose one of MlpPolicy, CnnPolicy"),
+    ({"policy": "LstmPolicy"}, "policy 'LstmPolicy' is unknown; choose one of MlpPolicy, CnnPolicy"),
     ({"policy": "MultiInputPolicy"}, "MultiInputPolicy is for Dict observations"),
     (
         {"policy": BasePolicy},
@@ -70,7 +70,7 @@ def test_arguments(make_agent, kwargs, message):
         ),
         ({"memory_kwargs": {"max_spam": 8}}, "memory 'expire_span' takes no max_spam; it takes"),
         ({"memory_kwargs": {"width": "64"}}, "'width': '64'"),
-        ({"policy_kwargs": {"memroy": "lstm"}}, "unexpected keyword argument 'memroy'"),
+        ({"policy_kwargs": {"memroy": "lstm"}}, "takes no memroy; .* nearest name is memory$"),
     ],
 )
 def test_arguments_of_the_memory(make_agent, kwargs, message):

@@ -47,7 +47,9 @@ KINDS = ("killed", "full", "interrupted")
 Facts = dict[str, Any]
 ASIDE = ("tensorboard", "runs", "_num_timesteps_at_start")
 """Names of files, and the step at which a process began."""
-TIMED = re.compile(r"/time$|/commit$|elapsed|start_time|steps_per_second|step_times|time/fps|time/time_elapsed")
+TIMED = re.compile(
+    r"/time$|/commit$|elapsed|start_time|steps_per_second|step_times|time/fps|time/time_elapsed"
+)
 """What clocks and git say: the only facts in which two runs may differ."""
 
 
