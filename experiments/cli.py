@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import tyro
 
 from expirespan.experiments.bench import bench_command
-from expirespan.experiments.settings import CorridorSettings, Env
+from expirespan.experiments.settings import CorridorSettings, Count, Env
 from expirespan.experiments.settings.errors import UserError, unknown
 from expirespan.experiments.settings.options import parse, split_paths, with_default
 from expirespan.experiments.terminal.text import facts, fitted, show_table
@@ -34,6 +34,8 @@ class EvaluateOptions:
     """Environment i is seeded seed + i; training and its evaluations use other seeds."""
     deterministic: bool = True
     """Whether the agent takes its most likely actions, or draws them as in training, from a generator seeded seed."""
+    step_limit: Count = 1_000_000
+    """Steps after which an episode is cut off, and counted as one that did not end."""
     checkpoint: str = "best"
     """best, last, or the path of a checkpoint file."""
     max_span: float | None = None
@@ -79,6 +81,7 @@ def evaluate_command(args: Sequence[str]) -> int:
     from expirespan.experiments.pictures.picture_file import check_picture
     from expirespan.experiments.pictures.retention import draw_retention
     from expirespan.experiments.run_folder.files import write_text
+    from expirespan.experiments.run_folder.names import quoted
     from expirespan.experiments.run_folder.run import Run
 
     run = Run.open(args[0])
@@ -98,7 +101,13 @@ def evaluate_command(args: Sequence[str]) -> int:
         override_max_span(agent, options.max_span)
     set_random_seed(options.seed)
     result = evaluate(
-        agent, options.env, options.episodes, options.num_envs, options.seed, options.deterministic
+        agent,
+        options.env,
+        options.episodes,
+        options.num_envs,
+        options.seed,
+        options.deterministic,
+        options.step_limit,
     )
     output = options.output or run.folder / "evaluation.json"
     write_text(output, result.to_json() + "\n")
@@ -112,6 +121,7 @@ def evaluate_command(args: Sequence[str]) -> int:
                 config.recipe,
                 options.deterministic,
                 options.what_if,
+                options.step_limit,
             )
         )
         traces[-1].save(path)
@@ -127,8 +137,8 @@ def evaluate_command(args: Sequence[str]) -> int:
         facts(
             [
                 *named,
-                ("next", f"expirespan view {run.folder} --open"),
-                ("", f"expirespan compare {run.folder} OTHER-RUN"),
+                ("next", f"expirespan view {quoted(run.folder)} --open"),
+                ("", f"expirespan compare {quoted(run.folder)} OTHER-RUN"),
             ]
         )
     )

@@ -19,6 +19,8 @@ from numbers import Integral, Real
 from typing import Annotated, Any, Literal, ParamSpec, Union, get_args, get_origin, get_type_hints
 
 P = ParamSpec("P")
+SLACK = 1000
+"""Upper bounds from here on are there against slips and what no machine can hold."""
 
 
 @dataclass(frozen=True)
@@ -51,17 +53,20 @@ class Range:
         ends = (self.above and number == self.low) or (self.below and number == self.high)
         return not ends and (not self.whole or number == int(number))
 
-    def expected(self, kind: type[Any]) -> str:
-        """The range in words."""
-        endless = self.high == math.inf and not self.infinite
+    def expected(self, kind: type[Any], value: Any = None) -> str:
+        """The range in words; an upper bound that is only there against slips is named if ``value`` is beyond it."""
+        slack = self.high >= SLACK
+        endless = slack and not self.infinite
         words = "an integer" if kind is int or self.whole else "a finite number" if endless else "a number"
         words += f" of {self.unit}" if self.unit else ""
-        parts = []
-        if self.low > -math.inf:
-            parts.append(f"{'>' if self.above else '>='} {self.low:,g}")
-        if self.high < math.inf:
-            parts.append(f"{'below' if self.below else 'at most'} {_plain(self.high)}")
-        return f"{words} {', '.join(parts)}".rstrip() + (", or infinity" if self.infinite else "")
+        beyond = isinstance(value, Real) and not isinstance(value, bool) and value > self.high
+        if not slack:
+            words += f" within {'[('[self.above]}{_plain(self.low)}, {_plain(self.high)}{'])'[self.below]}"
+        elif self.low > -SLACK:
+            words += f" {'>' if self.above else '>='} {_plain(self.low)}"
+        if slack and beyond:
+            words += f", at most {_plain(self.high)}"
+        return words + (" or infinity" if self.infinite else "")
 
 
 def require(ok: bool, name: str, value: object, expected: str) -> None:
@@ -116,7 +121,7 @@ def misfit(hint: Any, value: Any) -> str:
         ranges = [item for item in hint.__metadata__ if isinstance(item, Range)]
         for item in ranges:
             if not item.holds(value, args[0]):
-                return item.expected(args[0]) + (f" ({item.remedy})" if item.remedy else "")
+                return item.expected(args[0], value) + (f" ({item.remedy})" if item.remedy else "")
         return "" if ranges else misfit(args[0], value)
     if origin in (Union, types.UnionType):
         return _no_option(args, value)

@@ -16,28 +16,27 @@ from expirespan.agents.base.checks import check_state, signature
 from expirespan.agents.checkpoint.archive import Content, arguments, carries_pickle, content_of, read, write
 from expirespan.agents.checkpoint.files import Source, destination, named, origin, replacing
 from expirespan.agents.checkpoint.position import LATER, MOVING, MovingAlgorithm, Position, go_to, position_of
-from expirespan.agents.checkpoint.statistics import Statistics, hidden_statistics, set_statistics
+from expirespan.agents.checkpoint.statistics import Statistics, set_statistics
 from expirespan.agents.checkpoint.weights import WeightsError, check_weights, with_shared_extractors
 from expirespan.memory import MemoryState
 
 SPACES = {"observation_space": "observation space", "action_space": "action space"}
-DERIVED = ("lr_schedule", "_rollout_start", "_pending_log", "_statistics", "_hidden", "_masks_of")
+DERIVED = (
+    "lr_schedule",
+    "_rollout_start",
+    "_pending_log",
+    "_statistics",
+    "_hidden",
+    "_masks_of",
+    "_hidden_of",
+)
 """Attributes made anew from others."""
 
 
 class CheckpointedAlgorithm(MovingAlgorithm):
     """`OnPolicyAlgorithm` that saves atomically, loads without unpickling, and goes on exactly where it stopped."""
 
-    _rollout_start: Position | None = None
     _statistics: Statistics = []  # noqa: RUF012  (never changed in place)
-    _hidden = False
-
-    @property
-    def resumable_timesteps(self) -> int:
-        """Environment steps at which a run that is saved now and resumed goes on: those at the last update."""
-        return (
-            self.num_timesteps if self._rollout_start is None else int(self._rollout_start["num_timesteps"])
-        )
 
     def _learned_state(self) -> dict[str, Any]:
         """What learning keeps beside weights and optimizer, by attribute; `_set_learned_state` takes it back."""
@@ -62,6 +61,7 @@ class CheckpointedAlgorithm(MovingAlgorithm):
                 "there is no environment to learn in: pass one to load(path, env=...) or to set_env(env); without one "
                 "an agent can only predict"
             )
+        self._has_hidden_statistics()
         setup = super()._setup_learn(
             total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar
         )
@@ -103,7 +103,7 @@ class CheckpointedAlgorithm(MovingAlgorithm):
             "learned": self._learned_state(),
             "envs": {
                 "statistics": self._statistics or position.pop("statistics"),
-                "hidden": self._hidden if self.env is None else hidden_statistics(self.env),
+                "hidden": self._has_hidden_statistics(),
             },
             "position": {} if without & {*MOVING, "_memory_state"} else position,
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from gymnasium import spaces
 
 from expirespan.agents import vector_action_masks
 from expirespan.experiments.episodes.frames import Frames, ImageOf, as_picture
-from expirespan.experiments.episodes.playing import select
+from expirespan.experiments.episodes.playing import PlayingStopped, Stop, never, select
 from expirespan.experiments.episodes.trace import EpisodeTrace
 from expirespan.experiments.episodes.what_if import Removals
 from expirespan.experiments.making.agents import Agent, max_spans, memory_policy, ramps, rules
@@ -36,28 +37,48 @@ TEXT_LENGTH = 400
 
 
 def record_episode(
-    agent: Agent, env: Env, seed: int, recipe: str = "", deterministic: bool = True, what_if: bool = True
+    agent: Agent,
+    env: Env,
+    seed: int,
+    recipe: str = "",
+    deterministic: bool = True,
+    what_if: bool = True,
+    max_steps: int | None = None,
+    stop: Stop = never,
 ) -> EpisodeTrace:
     """Play one episode, by default with the most likely actions, and keep what happens, within bounds (`TOP`, ...).
 
     ``what_if``: at each step also ask what the agent had done without the memories that it reads most (`what_if.py`).
+    ``max_steps``: after so many it is cut off.
+
+    Raises:
+        PlayingStopped: ``stop`` said so.
+        UserError: the environment failed.
     """
     training = agent.policy.training
     agent.policy.set_training_mode(False)
     try:
-        return _record(agent, env, seed, recipe, deterministic, what_if)
+        return _record(agent, env, seed, recipe, deterministic, what_if, max_steps, stop)
     finally:
         agent.policy.set_training_mode(training)
 
 
 def _record(
-    agent: Agent, env: Env, seed: int, recipe: str, deterministic: bool, what_if: bool
+    agent: Agent,
+    env: Env,
+    seed: int,
+    recipe: str,
+    deterministic: bool,
+    what_if: bool,
+    max_steps: int | None,
+    stop: Stop,
 ) -> EpisodeTrace:
     mode = render_mode(env)
     os.environ.setdefault("SDL_AUDIODRIVER", "dummy")  # pygame complains where there is no sound
     with lent_envs(env, 1, **({"render_mode": mode} if mode else {})) as envs:
         removals = Removals(memory_policy(agent)) if what_if else None
-        return _record_in(envs, agent, env, seed, recipe, deterministic, removals, mode is not None)
+        rendered, most = mode is not None, math.inf if max_steps is None else max_steps
+        return _record_in(envs, agent, env, seed, recipe, deterministic, removals, rendered, most, stop)
 
 
 def _record_in(
@@ -69,6 +90,8 @@ def _record_in(
     deterministic: bool,
     removals: Removals | None,
     rendered: bool,
+    max_steps: float,
+    stop: Stop,
 ) -> EpisodeTrace:
     policy = memory_policy(agent)
     state = policy.initial_state(1)
@@ -78,7 +101,9 @@ def _record_in(
     values: list[float] = []
     observation, infos = envs.reset(seed=seed)
     done, step = False, 0
-    while not done:
+    while not done and step < max_steps:
+        if stop():
+            raise PlayingStopped
         start = torch.tensor([step == 0], device=agent.device)
         with torch.no_grad():
             tensors, allowed = policy.obs_to_tensor(observation)[0], vector_action_masks(envs, infos)
@@ -96,7 +121,7 @@ def _record_in(
         rewards.append(float(reward[0]))
         done, step = bool(terminated[0] or truncated[0]), step + 1
     names = getattr(envs.unwrapped, "ACTIONS", None)
-    final = infos.get("final_info", {})
+    final = infos.get("final_info", {}) if done else {}
     return EpisodeTrace(
         action=np.stack(actions),
         reward=np.asarray(rewards, np.float32),
@@ -109,6 +134,7 @@ def _record_in(
             "settings": env.parameters,
             "seed": seed,
             "success": bool(final["is_success"][0]) if "is_success" in final else None,
+            "ended": done,
             "ramp": ramps(agent)[0] if rules(agent) else None,
             "max_span": max_spans(agent),
             "trained_steps": agent.num_timesteps,

@@ -102,6 +102,8 @@ class EvaluationSettings:
     """Environments they are spread over."""
     seed: Seed = 1_000_000
     """Environment i is seeded seed + i, anew at each evaluation."""
+    step_limit: Count = 30_000
+    """Steps after which an episode is cut off, and counted as one that did not end."""
     what_if: bool = True
     """Whether the recorded episode also says, at each step, what the agent would do without the memories it reads
     most."""

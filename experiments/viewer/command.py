@@ -11,6 +11,7 @@ from pathlib import Path
 
 from expirespan.experiments.episodes.trace import EpisodeTrace
 from expirespan.experiments.run_folder.files import write_text
+from expirespan.experiments.run_folder.names import quoted
 from expirespan.experiments.run_folder.run import Run
 from expirespan.experiments.settings.errors import UserError
 from expirespan.experiments.settings.options import parse, split_paths
@@ -120,7 +121,7 @@ def _trace_files(source: Path) -> list[Path]:
     if not found:
         _ = run.config  # says so if it is a run on a sequence task
         raise UserError(
-            f"{run.folder} has no recorded episode yet; `expirespan evaluate {run.folder} --trace` records one"
+            f"{run.folder} has no recorded episode yet; `expirespan evaluate {quoted(run.folder)} --trace` records one"
         )
     return found
 
