@@ -74,7 +74,8 @@ def evaluate_command(args: Sequence[str]) -> int:
     from stable_baselines3.common.utils import set_random_seed
 
     from expirespan.experiments.episodes.kept import kept_sentence
-    from expirespan.experiments.episodes.record import image_of, record_episode, trace_paths
+    from expirespan.experiments.episodes.record import record_episode, trace_paths
+    from expirespan.experiments.episodes.showing import image_of
     from expirespan.experiments.evaluation.describe import show_result
     from expirespan.experiments.evaluation.evaluate import evaluate
     from expirespan.experiments.making.agents import load_agent, override_max_span

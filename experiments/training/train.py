@@ -11,7 +11,7 @@ import torch
 
 from expirespan.agents import SB3VecEnv
 from expirespan.experiments.episodes.kept import kept_sentence
-from expirespan.experiments.episodes.record import image_of
+from expirespan.experiments.episodes.showing import image_of
 from expirespan.experiments.episodes.trace import EpisodeTrace
 from expirespan.experiments.evaluation.evaluate import Score
 from expirespan.experiments.making.agents import Agent, load_agent, make_agent

@@ -12,7 +12,7 @@ from expirespan.envs.corridor.rules import Layout, observe
 from expirespan.envs.corridor.scalar import Corridor
 from expirespan.envs.tmaze.scalar import EndlessTMaze
 from expirespan.experiments.episodes.kept import kept_sentence
-from expirespan.experiments.episodes.record import words_of
+from expirespan.experiments.episodes.showing import words_of
 from expirespan.experiments.episodes.trace import EpisodeTrace
 from expirespan.experiments.settings import CorridorSettings, GymSettings
 
