@@ -24,7 +24,7 @@ from expirespan.experiments.settings.errors import UserError
 
 WINDOW = FixedWindowSettings.name
 ASIDE = (
-    "seed", "total_timesteps", "evaluation", "target", "checkpoints", "device", "threads", "runs", "wandb",
+    "seed", "total_timesteps", "evaluation", "target", "checkpoints", "device", "threads", "runs", "wandb", "wandb_run",
     "tensorboard", "progress",
 )  # fmt: skip
 """Settings in which runs of one group may differ: none that says what is learned, on what, or how."""
