@@ -15,6 +15,7 @@ from stable_baselines3.common.utils import get_system_info
 from expirespan.agents.base.checks import check_state, signature
 from expirespan.agents.checkpoint.archive import Content, arguments, carries_pickle, read, write
 from expirespan.agents.checkpoint.files import Source, destination, named, origin, replacing
+from expirespan.agents.checkpoint.plausible import check_attributes, check_finite_parameters, fitting
 from expirespan.agents.checkpoint.position import LATER, MOVING, MovingAlgorithm, Position, go_to, position_of
 from expirespan.agents.checkpoint.statistics import Statistics, hidden_statistics, set_statistics
 from expirespan.agents.checkpoint.weights import WeightsError, check_weights, with_shared_extractors
@@ -204,6 +205,7 @@ class CheckpointedAlgorithm(MovingAlgorithm):
             data["n_envs"] = env.num_envs
             if force_reset:
                 data["_last_obs"] = None
+        check_attributes(cls, data)
         make: Any = cls  # subclasses have defaults for the rest
         agent: Self = make(
             policy=data["policy_class"],
@@ -213,9 +215,11 @@ class CheckpointedAlgorithm(MovingAlgorithm):
         )
         agent.__dict__.update(data)
         agent.__dict__.update(kwargs)
-        agent._setup_model()
+        with fitting(weights["policy"]):
+            agent._setup_model()
         weights = with_shared_extractors(weights, agent.get_parameters())
         agent.set_parameters(weights, exact_match=True, device=device)
+        check_finite_parameters(agent.policy)
         if agent.use_sde:
             agent.policy.reset_noise()
         if agent._memory_state is not None:

@@ -48,6 +48,8 @@ def space_from_data(data: dict[str, Any]) -> spaces.Space[Any]:
         return spaces.Dict(list(zip(data["keys"], parts, strict=True)))
     if kind == "Box":
         dtype, shape = np.dtype(data["dtype"]), tuple(data["shape"])
+        if dtype.kind not in "biuf":
+            raise ValueError(f"a Box holds {dtype}, expected a type of numbers")
         low, high = (np.broadcast_to(np.asarray(data[end], dtype), shape) for end in ("low", "high"))
         return spaces.Box(low.copy(), high.copy(), shape, dtype.type)
     if kind == "Discrete":

@@ -32,8 +32,12 @@ def check_weights(given: Mapping[str, Any], own: Mapping[str, Any], exact_match:
         for name, tensor in new.items():
             if name not in mine:
                 wrong += [f"{part} has {name!r}, expected no such"] if exact_match else []
-            elif isinstance(tensor, th.Tensor) and tensor.shape != mine[name].shape:
+            elif not isinstance(tensor, th.Tensor):
+                wrong.append(f"{name!r} is no tensor")
+            elif tensor.shape != mine[name].shape:
                 wrong.append(f"{name!r} has shape {tuple(tensor.shape)}, expected {tuple(mine[name].shape)}")
+            elif tensor.is_floating_point() != mine[name].is_floating_point():
+                wrong.append(f"{name!r} has type {tensor.dtype}, expected {mine[name].dtype}")
         wrong += [f"{part} lacks {name!r}" for name in mine if exact_match and name not in new]
     if wrong:
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
