@@ -15,7 +15,12 @@ from stable_baselines3.common.utils import get_system_info
 from expirespan.agents.base.checks import check_state, signature
 from expirespan.agents.checkpoint.archive import Content, arguments, carries_pickle, read, write
 from expirespan.agents.checkpoint.files import Source, destination, named, origin, replacing
-from expirespan.agents.checkpoint.plausible import check_attributes, check_finite_parameters, fitting
+from expirespan.agents.checkpoint.plausible import (
+    check_attributes,
+    check_finite_parameters,
+    check_optimizer,
+    fitting,
+)
 from expirespan.agents.checkpoint.position import LATER, MOVING, MovingAlgorithm, Position, go_to, position_of
 from expirespan.agents.checkpoint.statistics import Statistics, hidden_statistics, set_statistics
 from expirespan.agents.checkpoint.weights import WeightsError, check_weights, with_shared_extractors
@@ -220,6 +225,7 @@ class CheckpointedAlgorithm(MovingAlgorithm):
         weights = with_shared_extractors(weights, agent.get_parameters())
         agent.set_parameters(weights, exact_match=True, device=device)
         check_finite_parameters(agent.policy)
+        check_optimizer(agent.policy.optimizer)
         if agent.use_sde:
             agent.policy.reset_noise()
         if agent._memory_state is not None:

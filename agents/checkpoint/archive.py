@@ -12,6 +12,7 @@ import io
 import json
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -147,6 +148,21 @@ def read(source: Source, what: str = "agent") -> Content:
                 f"{named(source)} is no saved {what}, or its end is missing: it wasn't a zip-file as save() writes "
                 f"it, and reading it says: {' '.join(str(error).split())[:300]}; {AGAIN}"
             ) from error
+
+
+def damage(source: Source) -> str:
+    """Why a checkpoint cannot be read; empty if it can. One of PyTorch or SB3 is taken for whole if its checksums are
+    right.
+    """
+    try:
+        if not carries_pickle(source):
+            read(source, "checkpoint")
+            return ""
+        with opened(source) as file, zipfile.ZipFile(file) as archive:
+            wrong = archive.testzip()
+    except (OSError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        return " ".join(str(error).split())
+    return wrong and f"{named(source)} is damaged: the checksum of {wrong!r} inside is wrong" or ""
 
 
 class _ForeignError(ValueError):

@@ -86,6 +86,20 @@ def check_finite_parameters(network: th.nn.Module) -> None:
             raise ValueError(f"{name} holds NaN or infinity, which no training gives")
 
 
+def check_optimizer(optimizer: th.optim.Optimizer) -> None:
+    """Raise ValueError if what an optimizer keeps of a parameter has another shape or is not finite."""
+    for parameter, kept in optimizer.state.items():
+        for name, value in kept.items():
+            if not isinstance(value, th.Tensor):
+                continue
+            if value.dim() and value.shape != parameter.shape:
+                raise ValueError(
+                    f"the optimizer's {name} has shape {tuple(value.shape)} for a parameter of {tuple(parameter.shape)}"
+                )
+            if value.is_floating_point() and not bool(value.isfinite().all()):
+                raise ValueError(f"the optimizer's {name} holds NaN or infinity, which no training gives")
+
+
 def elements(space: Any) -> int:
     """Elements of all arrays that a space, as `space_to_data` describes it, is made of.
 

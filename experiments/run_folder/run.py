@@ -8,9 +8,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+from expirespan.experiments.run_folder.checkpoints import newest_whole, step_checkpoints
+from expirespan.experiments.run_folder.evaluations import read_evaluations
 from expirespan.experiments.run_folder.files import write_text
 from expirespan.experiments.run_folder.provenance import provenance
-from expirespan.experiments.settings import Config
+from expirespan.experiments.settings import Config, texts
 from expirespan.experiments.settings.config_file import read_config, to_yaml
 from expirespan.experiments.settings.errors import UserError
 
@@ -100,7 +102,8 @@ class Run:
             UserError: it is a run on a sequence task, which has others.
         """
         path = self.folder / _CONFIG
-        if path.is_file() and any(line.startswith("task:") for line in path.read_text("utf-8").splitlines()):
+        text = texts.read_text(path, texts.MOST_SETTINGS)
+        if any(line.startswith("task:") for line in text.splitlines()):
             raise UserError(
                 f"{self.folder} is a run of `expirespan sequence`, where a run of `expirespan train` is expected: "
                 f"`expirespan sequence --evaluate {self.folder}` scores it"
@@ -139,18 +142,18 @@ class Run:
 
     def step_checkpoints(self) -> list[Path]:
         """Checkpoints by step, newest last."""
-        return sorted(self.checkpoints.glob("step-*.zip"), key=checkpoint_step)
+        return step_checkpoints(self.checkpoints)
 
-    def newest_checkpoint(self) -> Path:
-        """The checkpoint to go on from.
+    def newest_checkpoint(self, set_aside: bool = False) -> Path:
+        """The newest checkpoint that is whole; says which are damaged, and renames them if they are ``set_aside``.
 
         Raises:
-            UserError: there is none yet.
+            UserError: there is none yet, or all are damaged.
         """
         found = self.step_checkpoints()
         if not found:
             raise UserError(f"{self.folder} has no checkpoint yet: train it first, or choose another run")
-        return found[-1]
+        return newest_whole(found, set_aside)
 
     def find_checkpoint(self, which: str) -> Path:
         """The checkpoint called ``best``, ``last``, or the one in a file of that name.
@@ -184,20 +187,8 @@ class Run:
         write_text(self.folder / "evaluations.jsonl", "".join(kept))
 
     def evaluations(self) -> list[dict[str, Any]]:
-        """What `add_evaluation` was given, in order; a line cut off by a crash is left out."""
-        path = self.folder / "evaluations.jsonl"
-        found = []
-        for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-            try:
-                found.append(json.loads(line))
-            except json.JSONDecodeError:
-                continue
-        return found
-
-
-def checkpoint_step(path: Path) -> int:
-    """The step in the name of a checkpoint."""
-    return int(path.stem.removeprefix("step-"))
+        """What `add_evaluation` was given, in order; a damaged line, such as one cut off by a crash, is left out."""
+        return read_evaluations(self.folder / "evaluations.jsonl")
 
 
 def _new_folder(parent: Path, stem: str) -> Path:

@@ -46,7 +46,7 @@ def train_sequence(config: SequenceConfig, resume: Run | None = None) -> Sequenc
     if resume is None and config.weights is not None:
         trainer.load_weights(Run.open(config.weights).newest_checkpoint())
     if resume is not None:
-        trainer.load(resume.newest_checkpoint())
+        trainer.load(resume.newest_checkpoint(set_aside=True))
         if trainer.update_number >= config.updates:
             raise UserError(
                 f"{resume.folder} already has {trainer.update_number:,} of {config.updates:,} updates; ask for more "

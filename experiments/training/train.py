@@ -115,7 +115,7 @@ def _new_agent(config: Config, env: SB3VecEnv) -> Agent:
 
 def _resumed_agent(config: Config, env: SB3VecEnv, run: Run) -> Agent:
     """The agent of a run where its newest checkpoint stands."""
-    checkpoint = run.newest_checkpoint()
+    checkpoint = run.newest_checkpoint(set_aside=True)
     _check_resumable(config, run.config)
     agent = load_agent(config, checkpoint, env, resume=True)
     if agent.num_timesteps >= config.total_timesteps:
