@@ -48,7 +48,9 @@ class RecurrentState(MemoryState):
         """Inverse of :meth:`state_dict`; ValueError if it is none."""
         hidden = tensors["hidden"]
         if hidden.dim() != 3 or not hidden.is_floating_point() or not bool(hidden.isfinite().all()):
-            raise ValueError("expected finite numbers hidden (B, parts * layers, D), as state_dict() returns them")
+            raise ValueError(
+                "expected finite numbers hidden (B, parts * layers, D), as state_dict() returns them"
+            )
         return cls(hidden)
 
 

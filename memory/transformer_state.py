@@ -73,7 +73,9 @@ NEUTRAL = {"floor": 0.0, "limit": torch.inf, "scale": 1.0}
 def _check(time_B: Tensor, layers: Sequence[LayerMemories], spans: SpanOverride) -> None:
     """Raise ValueError if tensors cannot be those of one state."""
     whole = [time_B, *(layer.birth_BS for layer in layers)]
-    real = [part for layer in layers for part in (layer.span_BS, layer.h_BSD)] + list(spans.tensors().values())
+    real = [part for layer in layers for part in (layer.span_BS, layer.h_BSD)] + list(
+        spans.tensors().values()
+    )
     ok = bool(layers) and time_B.dim() == 1 and all(t.dtype == torch.long for t in whole)
     ok = ok and all(t.is_floating_point() for t in real)
     ok = ok and all(t.shape == time_B.shape for t in spans.tensors().values())

@@ -162,7 +162,7 @@ def damage(source: Source) -> str:
             wrong = archive.testzip()
     except (OSError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         return " ".join(str(error).split())
-    return wrong and f"{named(source)} is damaged: the checksum of {wrong!r} inside is wrong" or ""
+    return (wrong and f"{named(source)} is damaged: the checksum of {wrong!r} inside is wrong") or ""
 
 
 class _ForeignError(ValueError):

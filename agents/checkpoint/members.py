@@ -118,5 +118,7 @@ def _check_end(file: BinaryIO) -> int:
         raise zipfile.BadZipFile("File is not a zip file, or does not end as one")
     *_, entries, directory, _, comment = _END.unpack(last)
     if comment or entries > MOST_MEMBERS or directory > MOST_DIRECTORY:
-        raise RefusedError(f"it is a zip of {entries:,} files, or with a comment; expected {', '.join(NAMES)}")
+        raise RefusedError(
+            f"it is a zip of {entries:,} files, or with a comment; expected {', '.join(NAMES)}"
+        )
     return size

@@ -1,4 +1,4 @@
-"""Checkpoints of sequence runs: the archive that agents are saved in, and the files of version 0.1, saved by PyTorch."""
+"""Checkpoints of sequence runs: the archive that agents are saved in, and files of version 0.1, saved by PyTorch."""
 
 from __future__ import annotations
 
@@ -67,7 +67,9 @@ def _check(content: dict[str, Any]) -> None:
     counters, generators = content["counters"], content["generators"]
     if not (isinstance(counters, list) and [type(n) for n in counters] == [int, int] and min(counters) >= 0):
         wrong.append("counters")
-    if not (isinstance(generators, list) and [getattr(g, "dtype", 0) for g in generators] == [torch.uint8] * 2):
+    if not (
+        isinstance(generators, list) and [getattr(g, "dtype", 0) for g in generators] == [torch.uint8] * 2
+    ):
         wrong.append("generators")
     if wrong:
         raise ValueError(f"its {' and '.join(wrong)} are none")

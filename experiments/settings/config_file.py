@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import reprlib
 from dataclasses import MISSING, fields, is_dataclass
@@ -110,10 +111,8 @@ def _read(kind: Any, value: Any, where: str, kinds: Kinds) -> Any:
         return _read(kind, value, where, kinds)
     kind = get_origin(kind) or kind  # of dict[str, Any]
     if kind is float and isinstance(value, (int, str)) and not isinstance(value, bool):
-        try:
+        with contextlib.suppress(ValueError, OverflowError):
             value = float(value)  # YAML takes 3e-4 for a text, and 1 for an int
-        except (ValueError, OverflowError):
-            pass
     if isinstance(value, float) and math.isnan(value):
         raise UserError(f"{where}=nan: expected a number")
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):

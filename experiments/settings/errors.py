@@ -6,7 +6,6 @@ import difflib
 import reprlib
 from collections.abc import Iterable
 
-
 LONGEST = 200
 """Characters of a value in a message."""
 

@@ -36,7 +36,9 @@ def read_text(path: Path, most: int) -> str:
         with path.open("rb") as file:
             content = file.read(most + 1)
         if len(content) > most:
-            raise UserError(f"{path} has more than {most:,} bytes, which no such file has; is it the right one?")
+            raise UserError(
+                f"{path} has more than {most:,} bytes, which no such file has; is it the right one?"
+            )
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is no text in UTF-8 (byte {error.start:,}); is it damaged?") from None
@@ -148,6 +150,6 @@ def parse_yaml(text: str) -> Any:
     if len(text) > MOST_SETTINGS:
         raise ValueError(f"it has {len(text):,} characters, which is too much")
     try:
-        return yaml.load(text, _Loader)  # noqa: S506  (a SafeLoader)
+        return yaml.load(text, _Loader)
     except (yaml.YAMLError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError(" ".join(str(error).split())[:400]) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,13 @@ from torch.utils.tensorboard import SummaryWriter
 
 from expirespan.agents import Histogram
 from expirespan.experiments.run_folder.files import atomically
+from expirespan.experiments.tracking.csv_rows import read_table
 
 STEP = "time/total_timesteps"
 """The key whose value is the horizontal axis of everything logged."""
+
+ONE_LINE = str.maketrans({"\r": " ", "\n": " ", "\0": " "})
+"""A row is one line, so that damage stays within it."""
 
 NOT_TEXT = ("stdout", "log", "json", "csv")
 """Formats that histograms and pictures are kept from."""
@@ -32,8 +37,9 @@ class CSVWriter(KVWriter):
         self.path = path
         self.columns: list[str] = []
         if path.exists():
-            rows = read_csv(path)
-            self.columns = list(rows[0]) if rows else []
+            self.columns, rows, damaged = read_table(path, STEP)
+            if damaged:
+                shutil.copyfile(path, path.with_name(f"damaged-{path.name}"))
             kept = [row for row in rows if until is None or int(row[STEP] or 0) <= until]
             self._rewrite(kept)
         else:
@@ -66,9 +72,8 @@ class CSVWriter(KVWriter):
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
-    """Rows by column; an empty text where a row has no value."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file, restval=""))
+    """Rows by column; an empty text where a row has no value. Damaged ones are left out, with a warning."""
+    return read_table(path, STEP).rows if path.stat().st_size else []
 
 
 class TensorBoardWriter(TensorBoardOutputFormat):
@@ -98,4 +103,6 @@ class TensorBoardWriter(TensorBoardOutputFormat):
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.translate(ONE_LINE)
     return value.item() if hasattr(value, "item") else value
