@@ -217,6 +217,8 @@ def _content(members: dict[str, bytes]) -> Content:
     for name, tensor in tensors.items():
         if name.startswith("weights.") and tensor.is_floating_point() and bool(tensor.isnan().any()):
             raise DamagedError(f"{name.removeprefix(WEIGHTS)!r} holds NaN, which no training gives")
+        if name.startswith(OPTIMIZER) and tensor.element_size() > 1 and not tensor.is_floating_point():
+            raise DamagedError(f"{name.removeprefix(WEIGHTS)!r} holds {tensor.dtype}, expected real numbers")
     return Content(data, left_out, tensors, members.get("system_info.txt", b"").decode(errors="replace"))
 
 

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from expirespan.agents.base.checks import check_state, signature
 from expirespan.agents.checkpoint.plausible import check_optimizer
+from expirespan.agents.checkpoint.weights import differences, listed
 from expirespan.experiments.sequence import checkpoint
 from expirespan.experiments.sequence.build import make_model, make_stream, pick_device
 from expirespan.experiments.sequence.config import KINDS, SequenceConfig
@@ -143,7 +144,7 @@ class Trainer:
         for name in FIXED:
             if getattr(before, name) != getattr(self.config, name):
                 raise UserError(
-                    f"{name} cannot change when a run is resumed: it was {getattr(before, name)} and is now "
+                    f"{name} cannot change when a run is resumed: it was {getattr(before, name)} in {path} and is now "
                     f"{getattr(self.config, name)}; leave it out, or begin a new run"
                 )
         self._load_model(content, path)
@@ -179,10 +180,10 @@ class Trainer:
                 f"the checkpoint {path} knows a vocabulary of {len(embedding)} tokens and the data have "
                 f"{self.stream.vocabulary}; use the data it was trained on"
             )
-        try:
-            self.model.load_state_dict(content["model"])
-        except RuntimeError as error:
+        wrong = differences({"model": content["model"]}, {"model": self.model.state_dict()})
+        if wrong:
             raise UserError(
-                f"the checkpoint {path} is of another model: {' '.join(str(error).split())[:300]}; keep the memory's "
-                "kind, width, layers and heads"
-            ) from None
+                f"the checkpoint {path} is of another model: {listed(wrong)}; keep the memory's kind, width, layers "
+                "and heads"
+            )
+        self.model.load_state_dict(content["model"])

@@ -12,7 +12,7 @@ from expirespan.experiments.terminal.text import warn
 
 
 class Table(NamedTuple):
-    """Rows by column, an empty text where a row has no value; ``damaged``: how many rows, or the header, are left out."""
+    """Rows by column, an empty text where a row has no value; ``damaged``: how many lines are left out."""
 
     columns: list[str]
     rows: list[dict[str, str]]
