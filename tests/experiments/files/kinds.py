@@ -145,7 +145,8 @@ WEIRD = (None, True, -1, 0, 1e9, 10**7, 10**30, "x" * 1000, "", [], {}, [[]] * 3
 
 def of_values(content: bytes, draw: random.Random, count: int) -> Files:
     """Checkpoints that are whole and hold something different: settings, weights, memories. A value that differs is
-    no damage that could be noticed, so they are wrong in what was NaN, of another type or shape, or gigantic.
+    no damage that could be noticed, so they are wrong in what was NaN, of another type or shape, or gigantic; those
+    whose words begin with ~ may be read.
     """
     members = damage.members_of(content)
     data = json.loads(members["data"])
@@ -184,6 +185,19 @@ def of_values(content: bytes, draw: random.Random, count: int) -> Files:
                 node[last] = value
                 yield f"{'.'.join(place)} = {value}", again()
             node[last] = before
+    leaves = list(places(data))
+    for node, key in draw.sample(leaves, min(len(leaves), 2 * count)):
+        before, node[key] = node[key], draw.choice(WEIRD)
+        yield f"~{key} = {str(node[key])[:30]}", again()
+        node[key] = before
+
+
+def places(node: Any) -> Iterator[tuple[Any, Any]]:
+    """Each value in nested JSON, by what holds it and its key."""
+    for key in list(node) if isinstance(node, dict) else range(len(node)):
+        yield node, key
+        if isinstance(node[key], dict | list):
+            yield from places(node[key])
 
 
 _KWARGS = ("attributes", "policy_kwargs", "memory_kwargs")
@@ -266,7 +280,7 @@ def read_csv_file(path: Path) -> Any:
 
 def of_logs(content: bytes, other: bytes, draw: random.Random, count: int) -> Files:
     """What stops and disks do to lines; a log has no checksum, so single digits are not changed."""
-    yield from damage.of_lines(content, draw, count)
+    yield from damage.of_lines(content, draw, count, joined=content.startswith(b"{"))
     yield "empty", b""
     yield "zeros", bytes(5000)
     yield "a line of 3 MB", content + b"9" * 3_000_000 + b"\n"
@@ -359,13 +373,6 @@ def of_results(content: bytes, other: bytes, draw: random.Random, count: int) ->
     yield from ((f"foreign file {i}", file) for i, file in enumerate(FOREIGN))
     yield "20 MB of values", b"[" + b"[]," * 6_000_000 + b"[]]"
     data = json.loads(content)
-
-    def places(node: Any) -> Iterator[tuple[Any, Any]]:
-        for key in list(node) if isinstance(node, dict) else range(len(node)):
-            yield node, key
-            if isinstance(node[key], dict | list):
-                yield from places(node[key])
-
     for node, key in list(places(data)):
         before = node[key]
         for value in (float("nan"), None, "x", [], {}, [None], -1e400):
