@@ -1,4 +1,4 @@
-"""Made the files beside it with version 0.1 (commit cf4624a): an agent, its policy, a trace, a run on a sequence task."""
+"""Made the files beside it with version 0.1 (commit cf4624a): an agent, its policy, a trace, a sequence run."""
 
 import shutil
 from pathlib import Path
