@@ -24,6 +24,13 @@ def checkpoint_step(path: Path) -> int:
     return int(found[1])
 
 
+def damage_of(path: Path) -> str:
+    """Why a checkpoint cannot be read; empty if it can."""
+    from expirespan.agents.checkpoint.archive import damage  # slow
+
+    return damage(path)
+
+
 def newest_whole(paths: list[Path], set_aside: bool = False) -> Path:
     """The last checkpoint that can be read; says which newer ones are damaged.
 
@@ -32,11 +39,9 @@ def newest_whole(paths: list[Path], set_aside: bool = False) -> Path:
     Raises:
         UserError: none can be read.
     """
-    from expirespan.agents.checkpoint.archive import damage  # slow
-
     said = []
     for path in reversed(paths):
-        reason = damage(path)
+        reason = damage_of(path)
         if not reason:
             for line in said:
                 warn(f"{line}; {path.name} is taken in its place")

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, Self
 
-from expirespan.experiments.run_folder.checkpoints import newest_whole, step_checkpoints
+from expirespan.experiments.run_folder.checkpoints import damage_of, newest_whole, step_checkpoints
 from expirespan.experiments.run_folder.evaluations import read_evaluations
 from expirespan.experiments.run_folder.files import write_text
 from expirespan.experiments.run_folder.provenance import provenance
@@ -166,6 +166,8 @@ class Run:
         path = self.best if which == "best" else Path(which)
         if not path.is_file():
             raise UserError(f"checkpoint={which!r}: expected best, last or the path of a checkpoint file")
+        if which == "best" and (wrong := damage_of(path)):
+            raise UserError(f"{wrong}; --checkpoint last takes the newest one")
         return path
 
     def save_checkpoint(self, model: Any, keep: int) -> Path:
