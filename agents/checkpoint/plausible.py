@@ -18,6 +18,9 @@ from typing import Any
 import torch as th
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
+from expirespan.agents.base.checks import check_state, signature
+from expirespan.memory import Memory, MemoryState
+
 MOST_DATA = 64 << 20
 """Bytes of a file's data."""
 MOST_VALUES = 3_000_000
@@ -84,6 +87,11 @@ def check_finite_parameters(network: th.nn.Module) -> None:
     for name, parameter in network.named_parameters():
         if not bool(parameter.isfinite().all()):
             raise ValueError(f"{name} holds NaN or infinity, which no training gives")
+
+
+def check_memory(memory: Memory[Any], state: Any, rows: int) -> MemoryState:
+    """The state, if ``memory`` can go on from it with so many rows; ValueError otherwise."""
+    return check_state(state, signature(memory.initial_state(1)), rows)
 
 
 def check_optimizer(optimizer: th.optim.Optimizer) -> None:

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from expirespan.agents.base.checks import check_state, signature
-from expirespan.agents.checkpoint.plausible import check_optimizer
+from expirespan.agents.checkpoint.plausible import check_memory, check_optimizer
 from expirespan.agents.checkpoint.weights import differences, listed
 from expirespan.experiments.sequence import checkpoint
 from expirespan.experiments.sequence.build import make_model, make_stream, pick_device
@@ -151,8 +150,7 @@ class Trainer:
         try:
             self.optimizer.load_state_dict(content["optimizer"])
             check_optimizer(self.optimizer)
-            own = self.model.memory.initial_state(1)
-            self.state = check_state(content["state"], signature(own), self.config.rows).to(self.device)
+            self.state = check_memory(self.model.memory, content["state"], self.config.rows).to(self.device)
             self.stream.load_state_dict(content["stream"])
             mine, everyone = content["generators"]
             self.generator.set_state(mine)
