@@ -9,11 +9,28 @@ from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
 
+from expirespan.agents.base.keywords import refuses_others
 from expirespan.agents.core.buffer import SegmentBatch
 from expirespan.agents.forgetting.lesson import Forgetting
 from expirespan.agents.forgetting.penalty import PenaltySchedule
 from expirespan.agents.on_policy import MemoryOnPolicyAlgorithm
 from expirespan.agents.update import PolicyLoss
+from expirespan.parameters import (
+    Discount,
+    EntropyCoef,
+    Epsilon,
+    LearningRate,
+    MaxGradNorm,
+    NSteps,
+    Number,
+    PositiveEpsilon,
+    Price,
+    SampleFrequency,
+    Seed,
+    ValueCoef,
+    Verbose,
+)
+from expirespan.ranges import checked
 
 
 class MemoryA2C(MemoryOnPolicyAlgorithm):
@@ -23,33 +40,35 @@ class MemoryA2C(MemoryOnPolicyAlgorithm):
     One gradient step per rollout, on segments of ``n_steps``.
     """
 
+    @refuses_others
+    @checked
     def __init__(
         self,
         policy: str | type[ActorCriticPolicy],
         env: GymEnv | str,
-        learning_rate: float | Schedule = 7e-4,
-        n_steps: int = 5,
-        gamma: float = 0.99,
-        gae_lambda: float = 1.0,
-        ent_coef: float = 0.0,
-        vf_coef: float = 0.5,
-        max_grad_norm: float = 0.5,
-        rms_prop_eps: float = 1e-5,
+        learning_rate: LearningRate | Schedule = 7e-4,
+        n_steps: NSteps = 5,
+        gamma: Discount = 0.99,
+        gae_lambda: Discount = 1.0,
+        ent_coef: EntropyCoef = 0.0,
+        vf_coef: ValueCoef = 0.5,
+        max_grad_norm: MaxGradNorm = 0.5,
+        rms_prop_eps: PositiveEpsilon = 1e-5,
         use_rms_prop: bool = True,
         use_sde: bool = False,
-        sde_sample_freq: int = -1,
+        sde_sample_freq: SampleFrequency = -1,
         rollout_buffer_class: type[RolloutBuffer] | None = None,
         rollout_buffer_kwargs: dict[str, Any] | None = None,
         normalize_advantage: bool = False,
-        stats_window_size: int = 100,
+        stats_window_size: Number = 100,
         tensorboard_log: str | None = None,
         policy_kwargs: dict[str, Any] | None = None,
-        verbose: int = 0,
-        seed: int | None = None,
+        verbose: Verbose = 0,
+        seed: Seed | None = None,
         device: th.device | str = "auto",
-        span_penalty: float | PenaltySchedule = 0.0,
+        span_penalty: Price | PenaltySchedule = 0.0,
         forgetting: Forgetting | None = None,
-        min_advantage_std: float = 1e-8,
+        min_advantage_std: Epsilon = 1e-8,
         _init_setup_model: bool = True,
     ) -> None:
         super().__init__(
@@ -97,6 +116,7 @@ class MemoryA2C(MemoryOnPolicyAlgorithm):
         loss = -(advantages * log_prob).mean()
         return PolicyLoss(loss, {"train/policy_loss": loss})
 
+    @refuses_others
     def learn(
         self,
         total_timesteps: int,

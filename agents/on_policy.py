@@ -19,11 +19,18 @@ from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 
 from expirespan.agents.base.checks import (
     check_class,
-    check_count,
     check_learns_spans,
-    check_number,
 )
+from expirespan.agents.base.contrib import line
+from expirespan.agents.base.keywords import refuses_others
 from expirespan.agents.base.spaces import READ, check_action_space, check_observation_space, check_plain
+from expirespan.agents.checkpoint.archive import arguments
+from expirespan.agents.core.arguments import (
+    check_alias,
+    check_buffer_takes,
+    check_contrib,
+    check_policy_kwargs,
+)
 from expirespan.agents.core.buffer import MemoryRolloutBuffer
 from expirespan.agents.core.policies import MemoryActorCriticPolicy, has_memory
 from expirespan.agents.forgetting.lesson import Forgetting, Lesson
@@ -33,7 +40,13 @@ from expirespan.agents.sb3.memoryless import MirroredRolloutBuffer
 from expirespan.agents.sb3.space_policies import MemoryActorCriticCnnPolicy, MemoryMultiInputActorCriticPolicy
 from expirespan.agents.sb3.vec_env import SB3VecEnv
 from expirespan.agents.update import UpdatingAlgorithm
-from expirespan.memory.rules.rule import require
+from expirespan.parameters import BatchSize, Epochs, Epsilon, Price, TargetKL
+from expirespan.ranges import check_attributes, require
+
+NO_MASKS = (
+    "the agent's environments forbid actions and predict() was given no action_masks, so it may choose what is "
+    "forbidden; pass action_masks, and to evaluate use evaluate_policy and MemoryEvalCallback of expirespan.agents"
+)
 
 
 class MemoryOnPolicyAlgorithm(UpdatingAlgorithm):
@@ -58,17 +71,19 @@ class MemoryOnPolicyAlgorithm(UpdatingAlgorithm):
         policy: str | type[ActorCriticPolicy],
         env: GymEnv | str,
         *,
-        batch_size: int | None,
-        n_epochs: int,
+        batch_size: BatchSize | None,
+        n_epochs: Epochs,
         normalize_advantage: bool,
-        target_kl: float | None = None,
-        span_penalty: float | PenaltySchedule = 0.0,
+        target_kl: TargetKL | None = None,
+        span_penalty: Price | PenaltySchedule = 0.0,
         forgetting: Forgetting | None = None,
-        min_advantage_std: float = 1e-8,
+        min_advantage_std: Epsilon = 1e-8,
         _init_setup_model: bool = True,
         **kwargs: Any,
     ) -> None:
         kwargs["supported_action_spaces"] = READ
+        algorithm = type(self).__name__
+        check_contrib(algorithm, policy, kwargs.get("policy_kwargs"), kwargs.get("rollout_buffer_class"))
         super().__init__(policy, env, _init_setup_model=False, **kwargs)
         self.batch_size, self.n_epochs = batch_size, n_epochs
         self.normalize_advantage, self.min_advantage_std = normalize_advantage, min_advantage_std
@@ -76,11 +91,15 @@ class MemoryOnPolicyAlgorithm(UpdatingAlgorithm):
         self.span_penalty = as_schedule(span_penalty)
         self.forgetting = forgetting
         self._check_settings()
+        check_policy_kwargs(
+            algorithm, arguments(type(self)), policy, self.policy_class, kwargs.get("policy_kwargs") or {}
+        )
         if not has_memory(self.policy_class):
             warnings.warn(
                 f"policy {self.policy_class.__name__} has no memory and is trained as SB3 would train it; for one "
-                f"with a memory choose {', '.join(self.policy_aliases)} or a subclass of MemoryActorCriticPolicy",
-                stacklevel=3,
+                f"with a memory write `{line(algorithm, policy)}`, choose another of "
+                f"{', '.join(self.policy_aliases)}, or derive yours from MemoryActorCriticPolicy",
+                stacklevel=5,  # two are of the decorators
             )
             if env is not None:
                 check_plain(self.policy_class.__name__, self.observation_space, self.action_space)
@@ -94,6 +113,8 @@ class MemoryOnPolicyAlgorithm(UpdatingAlgorithm):
         check_class("policy", self.policy_class, ActorCriticPolicy, ", ".join(map(repr, self.policy_aliases)))
         if self.rollout_buffer_class is not None:
             check_class("rollout_buffer_class", self.rollout_buffer_class, RolloutBuffer, "None")
+            space = getattr(self, "observation_space", None)
+            check_buffer_takes(self.rollout_buffer_class, self.rollout_buffer_kwargs, space)
         if self.forgetting is not None:
             require(
                 isinstance(self.forgetting, Forgetting), "forgetting", self.forgetting, "a Forgetting or None"
@@ -101,13 +122,7 @@ class MemoryOnPolicyAlgorithm(UpdatingAlgorithm):
         require(
             callable(self.span_penalty), "span_penalty", self.span_penalty, "a number or a schedule of it"
         )
-        check_count("n_steps", self.n_steps)
-        check_count("n_epochs", self.n_epochs)
-        if self.batch_size is not None:
-            check_count("batch_size", self.batch_size)
-        check_number("gamma", self.gamma, 0, 1)
-        check_number("gae_lambda", self.gae_lambda, 0, 1)
-        check_number("min_advantage_std", self.min_advantage_std, 0)
+        check_attributes(self)
 
     @staticmethod
     def _wrap_env(env: GymEnv, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
@@ -121,12 +136,10 @@ class MemoryOnPolicyAlgorithm(UpdatingAlgorithm):
         return OnPolicyAlgorithm._wrap_env(env, verbose, monitor_wrapper)
 
     def _get_policy_from_name(self, policy_name: str) -> type[BasePolicy]:
-        if policy_name not in self.policy_aliases:
-            raise ValueError(
-                f"policy {policy_name!r} is unknown; choose one of {', '.join(self.policy_aliases)}"
-            )
+        check_alias(policy_name, self.policy_aliases)
         return super()._get_policy_from_name(policy_name)
 
+    @refuses_others
     def predict(
         self,
         observation: np.ndarray | dict[str, np.ndarray],
@@ -141,6 +154,8 @@ class MemoryOnPolicyAlgorithm(UpdatingAlgorithm):
             ValueError: masks of another shape, or for a policy without a memory, whose `predict` takes none.
         """
         if action_masks is None:
+            if self._last_masks is not None:
+                warnings.warn(NO_MASKS, stacklevel=3)
             return super().predict(observation, state, episode_start, deterministic)
         require(
             has_memory(self.policy_class), "action_masks", "an array", "None for a policy without a memory"

@@ -13,11 +13,31 @@ from stable_baselines3.common.utils import FloatSchedule
 from torch.nn import functional as F
 
 from expirespan.agents.base.checks import check_count
+from expirespan.agents.base.keywords import refuses_others
 from expirespan.agents.core.buffer import SegmentBatch, minibatch_sizes
 from expirespan.agents.forgetting.lesson import Forgetting
 from expirespan.agents.forgetting.penalty import PenaltySchedule
 from expirespan.agents.on_policy import MemoryOnPolicyAlgorithm
 from expirespan.agents.update import PolicyLoss
+from expirespan.parameters import (
+    BatchSize,
+    ClipRange,
+    Discount,
+    EntropyCoef,
+    Epochs,
+    Epsilon,
+    LearningRate,
+    MaxGradNorm,
+    NSteps,
+    Number,
+    Price,
+    SampleFrequency,
+    Seed,
+    TargetKL,
+    ValueCoef,
+    Verbose,
+)
+from expirespan.ranges import checked
 
 
 class MemoryPPO(MemoryOnPolicyAlgorithm):
@@ -32,36 +52,38 @@ class MemoryPPO(MemoryOnPolicyAlgorithm):
     what came before.
     """
 
+    @refuses_others
+    @checked
     def __init__(
         self,
         policy: str | type[ActorCriticPolicy],
         env: GymEnv | str,
-        learning_rate: float | Schedule = 3e-4,
-        n_steps: int = 2048,
-        batch_size: int = 64,
-        n_epochs: int = 10,
-        gamma: float = 0.99,
-        gae_lambda: float = 0.95,
-        clip_range: float | Schedule = 0.2,
-        clip_range_vf: float | Schedule | None = None,
+        learning_rate: LearningRate | Schedule = 3e-4,
+        n_steps: NSteps = 2048,
+        batch_size: BatchSize = 64,
+        n_epochs: Epochs = 10,
+        gamma: Discount = 0.99,
+        gae_lambda: Discount = 0.95,
+        clip_range: ClipRange | Schedule = 0.2,
+        clip_range_vf: ClipRange | Schedule | None = None,
         normalize_advantage: bool = True,
-        ent_coef: float = 0.0,
-        vf_coef: float = 0.5,
-        max_grad_norm: float = 0.5,
+        ent_coef: EntropyCoef = 0.0,
+        vf_coef: ValueCoef = 0.5,
+        max_grad_norm: MaxGradNorm = 0.5,
         use_sde: bool = False,
-        sde_sample_freq: int = -1,
+        sde_sample_freq: SampleFrequency = -1,
         rollout_buffer_class: type[RolloutBuffer] | None = None,
         rollout_buffer_kwargs: dict[str, Any] | None = None,
-        target_kl: float | None = None,
-        stats_window_size: int = 100,
+        target_kl: TargetKL | None = None,
+        stats_window_size: Number = 100,
         tensorboard_log: str | None = None,
         policy_kwargs: dict[str, Any] | None = None,
-        verbose: int = 0,
-        seed: int | None = None,
+        verbose: Verbose = 0,
+        seed: Seed | None = None,
         device: th.device | str = "auto",
-        span_penalty: float | PenaltySchedule = 0.0,
+        span_penalty: Price | PenaltySchedule = 0.0,
         forgetting: Forgetting | None = None,
-        min_advantage_std: float = 1e-8,
+        min_advantage_std: Epsilon = 1e-8,
         _init_setup_model: bool = True,
     ) -> None:
         super().__init__(
@@ -118,7 +140,7 @@ class MemoryPPO(MemoryOnPolicyAlgorithm):
                 f"n_envs={self.n_envs} unequally: beside minibatches of {max(sizes)} steps there will be a "
                 f"truncated mini-batch of size {min(sizes)}. Choose a batch_size that divides n_steps, or "
                 "n_steps times a divisor of n_envs",
-                stacklevel=3,
+                stacklevel=4,
             )
 
     def _setup_model(self) -> None:
@@ -164,6 +186,7 @@ class MemoryPPO(MemoryOnPolicyAlgorithm):
         if self.clip_range_vf is not None:
             self.logger.record("train/clip_range_vf", self._clip(self.clip_range_vf))
 
+    @refuses_others
     def learn(
         self,
         total_timesteps: int,

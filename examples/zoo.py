@@ -1,7 +1,8 @@
-"""rl-baselines3-zoo with MemoryPPO and MemoryA2C among its algorithms; needs ``pip install rl_zoo3``.
+"""rl-baselines3-zoo with MemoryPPO and MemoryA2C among its algorithms; needs ``pip install 'expirespan[zoo]'``.
 
 python examples/zoo.py train --algo memory_ppo --env CartPole-v1 --conf-file examples/zoo.yml
 python examples/zoo.py enjoy --algo memory_ppo --env CartPole-v1 --folder logs
+python examples/zoo.py train -optimize --algo memory_ppo --env CartPole-v1 --conf-file examples/zoo.yml
 """
 
 from __future__ import annotations
@@ -10,11 +11,15 @@ import sys
 
 from rl_zoo3.enjoy import enjoy
 from rl_zoo3.train import train
-from rl_zoo3.utils import ALGOS
 
-from expirespan.agents import MemoryA2C, MemoryPPO
+from expirespan.agents import register_zoo
 
-ALGOS.update(memory_ppo=MemoryPPO, memory_a2c=MemoryA2C)
+
+def main() -> None:
+    """The zoo's own command, after one line."""
+    register_zoo()
+    {"train": train, "enjoy": enjoy}[sys.argv.pop(1)]()
+
 
 if __name__ == "__main__":
-    {"train": train, "enjoy": enjoy}[sys.argv.pop(1)]()
+    main()

@@ -7,12 +7,12 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
 from expirespan.experiments.bench import bench_command
-from expirespan.experiments.settings import CorridorSettings, Env
+from expirespan.experiments.settings import CorridorSettings, Count, Env
 from expirespan.experiments.settings.errors import UserError, unknown
 from expirespan.experiments.settings.options import parse, split_paths, with_default
 from expirespan.experiments.terminal.text import facts, fitted, show_table
@@ -34,6 +34,8 @@ class EvaluateOptions:
     """Environment i is seeded seed + i; training and its evaluations use other seeds."""
     deterministic: bool = True
     """Whether the agent takes its most likely actions, or draws them as in training, from a generator seeded seed."""
+    step_limit: Count = 1_000_000
+    """Steps after which an episode is cut off, and counted as one that did not end."""
     checkpoint: str = "best"
     """best, last, or the path of a checkpoint file."""
     max_span: float | None = None
@@ -45,6 +47,10 @@ class EvaluateOptions:
     trace: str = "1"
     """How many of the longest episodes to record step by step in the run's traces/, seeded seed, seed + 1, ...;
     or the .npz file for one. --trace alone is 1."""
+    what_if: bool = True
+    """Whether recordings also say, at each step, what the agent would do without the memories it reads most."""
+    picture: Path | None = None
+    """Retention picture: a .png, .svg or .pdf file; by default pictures/evaluation.png in the run's folder."""
     output: Path | None = None
     """JSON file; by default evaluation.json in the run's folder."""
 
@@ -68,12 +74,15 @@ def evaluate_command(args: Sequence[str]) -> int:
     from stable_baselines3.common.utils import set_random_seed
 
     from expirespan.experiments.episodes.kept import kept_sentence
-    from expirespan.experiments.episodes.record import image_of, record_episode, trace_paths, words_of
+    from expirespan.experiments.episodes.record import record_episode, trace_paths
+    from expirespan.experiments.episodes.showing import image_of
     from expirespan.experiments.evaluation.describe import show_result
     from expirespan.experiments.evaluation.evaluate import evaluate
     from expirespan.experiments.making.agents import load_agent, override_max_span
+    from expirespan.experiments.pictures.picture_file import check_picture
     from expirespan.experiments.pictures.retention import draw_retention
     from expirespan.experiments.run_folder.files import write_text
+    from expirespan.experiments.run_folder.names import quoted
     from expirespan.experiments.run_folder.run import Run
 
     run = Run.open(args[0])
@@ -85,13 +94,21 @@ def evaluate_command(args: Sequence[str]) -> int:
         raise UserError(
             f"episodes={options.episodes}, num-envs={options.num_envs}: expected at least 1 of each"
         )
+    drawn = options.picture or run.pictures / "evaluation.png"
+    check_picture(drawn)
     torch.set_num_threads(options.threads)
     agent = load_agent(config, run.find_checkpoint(options.checkpoint), device=options.device)
     if options.max_span is not None:
         override_max_span(agent, options.max_span)
     set_random_seed(options.seed)
     result = evaluate(
-        agent, options.env, options.episodes, options.num_envs, options.seed, options.deterministic
+        agent,
+        options.env,
+        options.episodes,
+        options.num_envs,
+        options.seed,
+        options.deterministic,
+        options.step_limit,
     )
     output = options.output or run.folder / "evaluation.json"
     write_text(output, result.to_json() + "\n")
@@ -99,24 +116,30 @@ def evaluate_command(args: Sequence[str]) -> int:
     for i, path in enumerate(paths):
         traces.append(
             record_episode(
-                agent, options.env.longest(), options.seed + i, config.recipe, options.deterministic
+                agent,
+                options.env.longest(),
+                options.seed + i,
+                config.recipe,
+                options.deterministic,
+                options.what_if,
+                options.step_limit,
             )
         )
         traces[-1].save(path)
     if options.trace.isdecimal():  # those of an earlier evaluation; after all else has gone well
         for old in set(run.traces.glob("evaluation*.npz")) - set(paths):
             old.unlink()
-    picture = draw_retention(traces[0], run.pictures / "evaluation.png", image_of(options.env))
+    picture = draw_retention(traces[0], drawn, image_of(options.env))
     show_result(result)
-    if kept := kept_sentence(traces[0], words_of(options.env)):
+    if kept := kept_sentence(traces[0]):
         print(fitted(kept))
     named = [("episode", str(path)) for path in paths] + [("scores", str(output)), ("picture", str(picture))]
     print(
         facts(
             [
                 *named,
-                ("next", f"expirespan view {run.folder} --open"),
-                ("", f"expirespan compare {run.folder} OTHER-RUN"),
+                ("next", f"expirespan view {quoted(run.folder)} --open"),
+                ("", f"expirespan compare {quoted(run.folder)} OTHER-RUN"),
             ]
         )
     )
@@ -129,6 +152,8 @@ class CompareOptions:
 
     output: Path = Path("comparison")
     """Folder for pictures, page and numbers."""
+    pictures: Literal["png", "svg", "pdf"] = "png"
+    """Format of the pictures in that folder; those on the page are PNG."""
 
 
 def compare_command(args: Sequence[str]) -> int:
@@ -144,11 +169,18 @@ def compare_command(args: Sequence[str]) -> int:
     from expirespan.experiments.pictures.comparison_report import table, write_report
 
     comparison = compare(read_results(runs))
-    paths = write_report(comparison, options.output)
+    paths = write_report(comparison, options.output, options.pictures)
     print(fitted(comparison.title))
     show_table(table(comparison), left=2, spare=("each run",))
     print("\n".join(map(str, paths)))
     return 0
+
+
+def export_command(args: Sequence[str]) -> int:
+    """``expirespan export``."""
+    from expirespan.experiments.export.command import export_command
+
+    return export_command(args)
 
 
 def demo_command(args: Sequence[str]) -> int:
@@ -197,8 +229,9 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "compare": (compare_command, "compare runs: success against memory, learning curves"),
     "view": (
         view_command,
-        "show recorded episodes as one HTML page: what is kept, for how long, who reads it",
+        "show recorded episodes as one HTML page: what is kept, how long, and why; of two agents side by side",
     ),
+    "export": (export_command, "write a trained policy as a file to act with: for PyTorch or ONNX"),
     "bench": (bench_command, "measure speed and size"),
     "reproduce": (reproduce_command, "run the documented experiments again and compare"),
     "sequence": (sequence_command, "train on a sequence task: copy, collision, charlm"),

@@ -1,6 +1,7 @@
 """Memories in plain PyTorch, which keep, read and delete states. Start reading at ``expire_span.py``."""
 
 from expirespan.memory.core import Memory, MemoryOutput, MemoryState, Trace
+from expirespan.memory.forget import forget
 from expirespan.memory.recurrent import GRUMemory, LSTMMemory
 from expirespan.memory.registry import MEMORIES, make_memory
 from expirespan.memory.rules.adaptive_span import AdaptiveSpan
@@ -31,6 +32,7 @@ __all__ = [
     "TransformerMemory",
     "TransformerState",
     "expiration",
+    "forget",
     "is_expired",
     "log_soft_mask",
     "make_memory",

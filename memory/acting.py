@@ -75,7 +75,7 @@ def step(
     kept_BLC = done.kept_BLC
     store.used = slot + 1
     if summing:
-        _sum_up(layers, slots, done.birth_BLC, kept_BLC, time_B)
+        sum_up(layers, slots, done.birth_BLC, kept_BLC, time_B)
     after = replace(slots, birth_BLC=kept_BLC, used=store.used)
     trace = Trace(
         spans=list(done.span_BL.unsqueeze(-1).unbind(1)),
@@ -112,7 +112,7 @@ def read_and_write(
     birth_BLC = birth_BLC.masked_fill(forget_B[:, None, None], ABSENT)
     birth_BLC[..., place] = time_B[:, None, None]
     age_BLC = torch.where(birth_BLC < 0, FAR, time_B[:, None, None] - birth_BLC)
-    reach_BLHC = _of_layers(rules, "reach", spans.read(span_BLC))
+    reach_BLHC = of_layers(rules, "reach", spans.read(span_BLC))
     mask_BLHC = soft_mask(reach_BLHC - age_BLC[:, :, None], rules[0].ramp)
     M, C = layers[0].position.shape[1], birth_BLC.shape[2]
     near_BLC = age_BLC.clamp(max=M)
@@ -142,7 +142,7 @@ def read_and_write(
 
     span_BL = torch.stack(given, 1)
     span_BLC[..., place] = span_BL[:, :, None]
-    dead_BLC = _of_layers(rules, "expired", spans.kept(span_BLC), age_BLC + 1)
+    dead_BLC = of_layers(rules, "expired", spans.kept(span_BLC), age_BLC + 1)
     alive_BL = (mask_BLHC > 0).any(2).sum(-1)
     return Reading(x, span_BL, birth_BLC, birth_BLC.masked_fill(dead_BLC, ABSENT), alive_BL, attention)
 
@@ -179,7 +179,7 @@ def read_and_write_in_c(
     return Reading(x, store.span_BLC[..., slot].clone(), birth_BLC, after_BLC, alive_BL, [])
 
 
-def _of_layers(rules: Sequence[Rule], method: str, *tensors_BLC: Tensor) -> Tensor:
+def of_layers(rules: Sequence[Rule], method: str, *tensors_BLC: Tensor) -> Tensor:
     """What a method of the rules gives for all layers, (B, L, ...): by one call where the layers agree."""
     if rules[0].layers_agree:
         found: Tensor = getattr(rules[0], method)(*tensors_BLC)
@@ -187,7 +187,7 @@ def _of_layers(rules: Sequence[Rule], method: str, *tensors_BLC: Tensor) -> Tens
     return torch.stack([getattr(r, method)(*(t[:, i] for t in tensors_BLC)) for i, r in enumerate(rules)], 1)
 
 
-def _sum_up(
+def sum_up(
     layers: Sequence[TransformerLayer], slots: Slots, birth_BLC: Tensor, kept_BLC: Tensor, time_B: Tensor
 ) -> None:
     """Write the summaries that fall due with the next step to the next slot, or an absent one."""

@@ -6,7 +6,6 @@ and no padding, however the episodes are staggered.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -16,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from expirespan.memory.core import Memory, MemoryOutput, MemoryState, Trace, near
-from expirespan.memory.rules.rule import require
+from expirespan.parameters import Chrono, Layers, Width
+from expirespan.ranges import checked
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,9 @@ class RecurrentMemory(Memory[RecurrentState]):
     gates: int
     """Gates in a bias of ``network``; the second is the one that keeps."""
 
-    def __init__(self, width: int, layers: int = 1, chrono: float | None = None) -> None:
+    @checked
+    def __init__(self, width: Width, layers: Layers = 1, chrono: Chrono | None = None) -> None:
         super().__init__()
-        require(width >= 1, "width", width, "an integer >= 1")
-        require(layers >= 1, "layers", layers, "an integer >= 1")
-        require(chrono is None or 2 < chrono < math.inf, "chrono", chrono, "None or a number of steps > 2")
         self.width = width
         self.rnn = self.network(width, width, layers)
         if chrono is not None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from expirespan.memory.core import Memory
@@ -30,23 +31,45 @@ def _arguments(fn: Callable[..., Any]) -> set[str]:
     return set(inspect.signature(fn).parameters) - {"self", "rule"}
 
 
+def known_arguments(name: str) -> set[str]:
+    """Names of the arguments that `make_memory` takes for a memory.
+
+    Raises:
+        ValueError: there is no memory of that name.
+    """
+    if name not in MEMORIES:
+        raise ValueError(
+            f"unknown memory {name!r}; choose one of {', '.join(MEMORIES)}{nearest([name], MEMORIES)}"
+        )
+    kind = MEMORIES[name]
+    return _arguments(kind) | (_arguments(TransformerMemory) if issubclass(kind, Rule) else set())
+
+
+def nearest(given: Collection[Any], known: Collection[str]) -> str:
+    """``; the nearest name is ...`` for names that are not known, in words for the end of an error; may be empty."""
+    found = [match for name in given for match in difflib.get_close_matches(str(name), known, 1)]
+    return (
+        f"; the nearest {'name is' if len(found) == 1 else 'names are'} {', '.join(found)}" if found else ""
+    )
+
+
+def check_names(what: str, given: Collection[Any], known: Collection[str]) -> None:
+    """Raise TypeError if names are given that are not known; ``what`` takes them, in words."""
+    unknown = sorted(set(given) - set(known), key=str)
+    if unknown:
+        listed = f"it takes {', '.join(sorted(known))}" if known else "it takes nothing by name"
+        raise TypeError(f"{what} takes no {', '.join(map(str, unknown))}; {listed}{nearest(unknown, known)}")
+
+
 def make_memory(name: str, **kwargs: Any) -> Memory[Any]:
     """Build a registered memory, e.g. ``make_memory("expire_span", width=64, max_span=256, ramp=16)``.
 
     Arguments of the rule and of `TransformerMemory` may be mixed; each goes where its name belongs.
     Raises ValueError for an unknown name, TypeError for an argument that neither takes or that is missing.
     """
-    if name not in MEMORIES:
-        raise ValueError(f"unknown memory {name!r}; choose one of {', '.join(MEMORIES)}")
+    check_names(f"memory {name!r}", kwargs, known_arguments(name))
     kind = MEMORIES[name]
-    own = _arguments(kind)
-    allowed = own | _arguments(TransformerMemory) if issubclass(kind, Rule) else own
-    unknown = sorted(set(kwargs) - allowed)
-    if unknown:
-        raise TypeError(
-            f"memory {name!r} takes no {', '.join(unknown)}; it takes {', '.join(sorted(allowed))}"
-        )
     if not issubclass(kind, Rule):
         return kind(**kwargs)
-    rule = kind(**{key: kwargs.pop(key) for key in own & set(kwargs)})
+    rule = kind(**{key: kwargs.pop(key) for key in _arguments(kind) & set(kwargs)})
     return TransformerMemory(rule=rule, **kwargs)

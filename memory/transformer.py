@@ -9,7 +9,7 @@ Letters: B environments, T new steps, S remembered, D width.
 from __future__ import annotations
 
 import copy
-import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -17,13 +17,16 @@ import torch
 from torch import Tensor, nn
 
 from expirespan.memory import acting, compiling
-from expirespan.memory.attention import KERNELS, choose_kernel
+from expirespan.memory.attention import choose_kernel
 from expirespan.memory.block import join, width_groups
 from expirespan.memory.core import Memory, MemoryOutput, Trace, near
-from expirespan.memory.rules.rule import Rule, require
+from expirespan.memory.rules.rule import Rule
 from expirespan.memory.slots import LayerMemories
-from expirespan.memory.transformer_layer import GATES, TransformerLayer, unroll
+from expirespan.memory.transformer_layer import TransformerLayer, unroll
 from expirespan.memory.transformer_state import TransformerState
+from expirespan.memory.without import step_without
+from expirespan.parameters import Heads, Layers, OutputScale, Positions, Width
+from expirespan.ranges import checked, require
 
 
 class TransformerMemory(Memory[TransformerState]):
@@ -39,16 +42,17 @@ class TransformerMemory(Memory[TransformerState]):
     that costs. Needs a C++ compiler on CPUs.
     """
 
+    @checked
     def __init__(
         self,
-        width: int,
-        layers: int = 2,
-        heads: int = 4,
+        width: Width,
+        layers: Layers = 2,
+        heads: Heads = 4,
         rule: Rule | None = None,
         gate: Literal["residual", "gru"] = "residual",
-        ff_width: int | None = None,
-        positions: int = 16,
-        output_scale: float = 1.0,
+        ff_width: Width | None = None,
+        positions: Positions = 16,
+        output_scale: OutputScale = 1.0,
         attention: Literal["auto", "native", "plain", "triton"] = "auto",
         compile: bool = False,
     ) -> None:
@@ -57,14 +61,7 @@ class TransformerMemory(Memory[TransformerState]):
             isinstance(rule, Rule), "rule", rule, "a rule for forgetting, such as ExpireSpan(max_span=256)"
         )
         assert rule is not None
-        require(width >= 1, "width", width, "an integer >= 1")
-        require(layers >= 1, "layers", layers, "an integer >= 1")
-        require(heads >= 1 and width % heads == 0, "heads", heads, f"a divisor of width={width}")
-        require(gate in GATES, "gate", gate, f"one of {', '.join(GATES)}")
-        require(ff_width is None or ff_width >= 1, "ff_width", ff_width, "an integer >= 1 or None")
-        require(positions >= 1, "positions", positions, "an integer >= 1")
-        require(0 < output_scale < math.inf, "output_scale", output_scale, "a finite number > 0")
-        require(attention in KERNELS, "attention", attention, f"one of {', '.join(KERNELS)}")
+        require(width % heads == 0, "heads", heads, f"a divisor of width={width}")
         kernel = choose_kernel(attention)
         self.width, self.compiles = width, compile
         self.layers = nn.ModuleList()
@@ -111,6 +108,24 @@ class TransformerMemory(Memory[TransformerState]):
         x, state, trace = acting.step(self._layers, x_BD, state, episode_start_B.bool(), need_attention, read)
         none = x.new_zeros(len(self.layers))
         return MemoryOutput(self.norm(x), state, none, trace, none)
+
+    @torch.no_grad()
+    def step_without(
+        self, x_1D: Tensor, state: TransformerState, episode_start_1: Tensor, births: Sequence[int]
+    ) -> Tensor:
+        """Outputs ``y`` (R, D) that a `step` of one environment would have without one of its memories.
+
+        ``births`` (R,): the steps of the episode whose memories the rows lack, in all layers, one each; -1 for none.
+        Row r equals ``step(x, forget(state, births[r : r + 1]), start).y``; all together cost little more than one.
+        """
+        self.check_input(x_1D, state, episode_start_1, axes=2)
+        if len(x_1D) != 1:
+            raise ValueError(f"step_without takes one environment, got {len(x_1D)}; call it for each")
+        if not state.slots.acts:
+            state = self.refresh(state)
+        birth_R = torch.as_tensor(births, dtype=torch.long, device=x_1D.device)
+        y: Tensor = self.norm(step_without(self._layers, x_1D, state, episode_start_1.bool(), birth_R))
+        return y
 
     def unroll(
         self,

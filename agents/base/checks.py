@@ -12,7 +12,7 @@ import torch as th
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs
 
 from expirespan.memory import ExpireSpan, Memory, MemoryState, TransformerMemory, TransformerState
-from expirespan.memory.rules.rule import require
+from expirespan.ranges import require
 
 
 def check_count(name: str, value: Any) -> None:

@@ -13,7 +13,7 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, TensorD
 from stable_baselines3.common.utils import get_system_info
 
 from expirespan.agents.base.checks import check_state, signature
-from expirespan.agents.checkpoint.archive import Content, arguments, carries_pickle, read, write
+from expirespan.agents.checkpoint.archive import Content, arguments, carries_pickle, content_of, read, write
 from expirespan.agents.checkpoint.files import Source, destination, named, origin, replacing
 from expirespan.agents.checkpoint.plausible import (
     check_attributes,
@@ -23,27 +23,26 @@ from expirespan.agents.checkpoint.plausible import (
 )
 from expirespan.agents.checkpoint.position import LATER, MOVING, MovingAlgorithm, Position, go_to, position_of
 from expirespan.agents.checkpoint.spaces import SPACES, check_env
-from expirespan.agents.checkpoint.statistics import Statistics, hidden_statistics, set_statistics
+from expirespan.agents.checkpoint.statistics import Statistics, set_statistics
 from expirespan.agents.checkpoint.weights import WeightsError, check_weights, with_shared_extractors
 from expirespan.memory import MemoryState
 
-DERIVED = ("lr_schedule", "_rollout_start", "_pending_log", "_statistics", "_hidden", "_masks_of")
+DERIVED = (
+    "lr_schedule",
+    "_rollout_start",
+    "_pending_log",
+    "_statistics",
+    "_hidden",
+    "_masks_of",
+    "_hidden_of",
+)
 """Attributes made anew from others."""
 
 
 class CheckpointedAlgorithm(MovingAlgorithm):
     """`OnPolicyAlgorithm` that saves atomically, loads without unpickling, and goes on exactly where it stopped."""
 
-    _rollout_start: Position | None = None
     _statistics: Statistics = []  # noqa: RUF012  (never changed in place)
-    _hidden = False
-
-    @property
-    def resumable_timesteps(self) -> int:
-        """Environment steps at which a run that is saved now and resumed goes on: those at the last update."""
-        return (
-            self.num_timesteps if self._rollout_start is None else int(self._rollout_start["num_timesteps"])
-        )
 
     def _learned_state(self) -> dict[str, Any]:
         """What learning keeps beside weights and optimizer, by attribute; `_set_learned_state` takes it back."""
@@ -68,6 +67,7 @@ class CheckpointedAlgorithm(MovingAlgorithm):
                 "there is no environment to learn in: pass one to load(path, env=...) or to set_env(env); without one "
                 "an agent can only predict"
             )
+        self._has_hidden_statistics()
         setup = super()._setup_learn(
             total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar
         )
@@ -109,7 +109,7 @@ class CheckpointedAlgorithm(MovingAlgorithm):
             "learned": self._learned_state(),
             "envs": {
                 "statistics": self._statistics or position.pop("statistics"),
-                "hidden": self._hidden if self.env is None else hidden_statistics(self.env),
+                "hidden": self._has_hidden_statistics(),
             },
             "position": {} if without & {*MOVING, "_memory_state"} else position,
         }
@@ -154,7 +154,7 @@ class CheckpointedAlgorithm(MovingAlgorithm):
         if print_system_info:
             print("== CURRENT SYSTEM INFO ==")
             get_system_info()
-        content = None if trust_pickle and carries_pickle(source) else read(source)
+        content = content_of(source, cls.__name__, trust_pickle)
         if print_system_info and content is not None:
             print(f"== SAVED MODEL SYSTEM INFO ==\n{content.system}")
         try:

@@ -22,6 +22,7 @@ import stable_baselines3
 import torch as th
 from stable_baselines3.common.utils import get_system_info
 
+from expirespan.agents.base.contrib import check_file
 from expirespan.agents.checkpoint.codec import Decoder, Encoder, UnstorableError
 from expirespan.agents.checkpoint.files import Source, named, opened
 from expirespan.agents.checkpoint.members import (
@@ -177,6 +178,23 @@ def carries_pickle(source: Source) -> bool:
             return is_pickle(names) or SERIALIZED in member(file, "data", MOST_DATA)
         except (zipfile.BadZipFile, RefusedError):
             return False
+
+
+def content_of(source: Source, algorithm: str, trust_pickle: bool) -> Content | None:
+    """What `read` reads, or None for a file that carries a pickle and is trusted.
+
+    Raises:
+        ContribNameError: it holds an agent of sb3-contrib, which ``algorithm`` cannot go on with.
+    """
+    if not carries_pickle(source):
+        return read(source)
+    with opened(source) as file:
+        try:
+            stored = read_data(member(file, "data", MOST_DATA))
+        except ValueError:
+            stored = {}  # what is wrong with it `read` says
+    check_file(algorithm, named(source), stored)
+    return None if trust_pickle else read(source)
 
 
 def _verified(file: BinaryIO, what: str) -> dict[str, bytes]:

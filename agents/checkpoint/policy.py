@@ -21,13 +21,17 @@ class CheckpointedPolicy(ActorCriticPolicy):
 
     def save(self, path: Source) -> None:
         """Save constructor arguments and weights, under just this name. Only data is written."""
-        data = self._get_constructor_parameters()
-        del data["lr_schedule"]  # a policy alone does not learn
-        sections: Mapping[str, Any] = {"arguments": data, "weights": {"policy": self.state_dict()}}
+        sections = self.sections()
         if not isinstance(path, (str, pathlib.Path)):
             return write(path, sections, stacklevel=3)
         with replacing(pathlib.Path(path)) as file:
             write(file, sections, stacklevel=3)
+
+    def sections(self) -> dict[str, Mapping[str, Any]]:
+        """What a file holds: ``arguments`` of the constructor, and ``weights``."""
+        data = self._get_constructor_parameters()
+        del data["lr_schedule"]  # a policy alone does not learn
+        return {"arguments": data, "weights": {"policy": self.state_dict()}}
 
     @classmethod
     def load(

@@ -15,7 +15,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from expirespan.agents.base.checks import check_state, signature
 from expirespan.agents.base.histogram import Histogram
 from expirespan.agents.checkpoint.env_state import NoStateError, get_env_state, set_env_state
-from expirespan.agents.checkpoint.statistics import statistics_of
+from expirespan.agents.checkpoint.statistics import hidden_statistics, statistics_of
 from expirespan.memory import MemoryState
 
 Position = dict[str, Any]
@@ -39,10 +39,37 @@ LATER = ("_full_scores", "_last_masks")
 
 
 class MovingAlgorithm(OnPolicyAlgorithm):
-    """What a position reads from an agent and writes to it, beside SB3's attributes."""
+    """What a position reads from an agent and writes to it, beside SB3's attributes, and where a run goes on."""
 
     _memory_state: MemoryState | None = None
     _pending_log: dict[str, Any] | None = None
+    _rollout_start: Position | None = None
+    _hidden = False
+    _hidden_of: tuple[Any, bool] | None = None
+
+    @property
+    def resumable_timesteps(self) -> int:
+        """Environment steps at which a run that is saved now and resumed goes on: those at the last update."""
+        return (
+            self.num_timesteps if self._rollout_start is None else int(self._rollout_start["num_timesteps"])
+        )
+
+    @property
+    def within_rollout(self) -> bool:
+        """Whether a rollout has begun and no update has followed: saved now, a run goes on at its start."""
+        return self._rollout_start is not None
+
+    def forget_pending_log(self) -> None:
+        """Drop what a loaded file says was recorded and not yet written to the logs: it has been since."""
+        self._pending_log = None
+
+    def _has_hidden_statistics(self) -> bool:
+        """See `hidden_statistics`. Each environment is asked once, before it acts: dead processes cannot answer."""
+        if self.env is None:
+            return self._hidden
+        if self._hidden_of is None or self._hidden_of[0] is not self.env:
+            self._hidden_of = self.env, hidden_statistics(self.env)
+        return self._hidden_of[1]
 
     @property
     def actor(self) -> Any:

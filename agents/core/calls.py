@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,18 @@ from stable_baselines3.common.distributions import Distribution
 from stable_baselines3.common.type_aliases import PyTorchObs
 
 from expirespan.agents.base.checks import check_episode_start, check_observation
+from expirespan.agents.base.keywords import refuses_others
 from expirespan.agents.checkpoint import CheckpointedPolicy
 from expirespan.agents.core.masks import checked as checked_masks
 from expirespan.agents.core.masks import masked
 from expirespan.agents.core.steps import PolicyStep, check_probability, to_env
 from expirespan.memory import MemoryOutput, MemoryState
+
+NO_STATE = (
+    "predict() was told that an episode goes on (episode_start is False) and was given no state, so its memory is "
+    "empty; pass the state that it returned before. The evaluate_policy and MaskableEvalCallback of sb3-contrib never "
+    "do: use evaluate_policy and MemoryEvalCallback of expirespan.agents"
+)
 
 
 class SB3Calls(CheckpointedPolicy):
@@ -44,6 +52,7 @@ class SB3Calls(CheckpointedPolicy):
     ) -> MemoryOutput[Any]:
         raise NotImplementedError
 
+    @refuses_others
     def forward(
         self,
         obs: PyTorchObs,
@@ -56,6 +65,7 @@ class SB3Calls(CheckpointedPolicy):
         out = self.step(obs, state, episode_start, deterministic, action_masks=action_masks)
         return out[:3] if state is None else out[:4]
 
+    @refuses_others
     def evaluate_actions(
         self,
         obs: PyTorchObs,
@@ -69,6 +79,7 @@ class SB3Calls(CheckpointedPolicy):
         distribution = masked(distribution, action_masks)
         return values, distribution.log_prob(actions), distribution.entropy()
 
+    @refuses_others
     def get_distribution(
         self,
         obs: PyTorchObs,
@@ -79,12 +90,14 @@ class SB3Calls(CheckpointedPolicy):
         """Action distribution."""
         return masked(self.distribution(self._read(obs, state, episode_start).y), action_masks)
 
+    @refuses_others
     def predict_values(
         self, obs: PyTorchObs, state: MemoryState | None = None, episode_start: th.Tensor | None = None
     ) -> th.Tensor:
         """Values (N, 1)."""
         return self.values(self._read(obs, state, episode_start).y)
 
+    @refuses_others
     def predict(  # type: ignore[override]
         self,
         observation: np.ndarray | dict[str, np.ndarray],
@@ -106,7 +119,10 @@ class SB3Calls(CheckpointedPolicy):
         rows = len(next(iter(obs.values()))) if isinstance(obs, dict) else len(obs)
         starts = masks = None
         if episode_start is not None:
-            starts = th.as_tensor(check_episode_start(episode_start, rows), device=self.device)
+            flags = check_episode_start(episode_start, rows)
+            if state is None and not flags.all():
+                warnings.warn(NO_STATE, stacklevel=4)
+            starts = th.as_tensor(flags, device=self.device)
         if action_masks is not None:
             own = np.atleast_2d(np.asarray(action_masks))
             masks = th.as_tensor(checked_masks(own, self.action_space, rows), device=self.device)

@@ -6,6 +6,7 @@ observation -> features extractor (SB3) -> encoder -> memory -> MLP heads (SB3) 
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +18,7 @@ from stable_baselines3.common.torch_layers import MlpExtractor
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import nn
 
-from expirespan.agents.base.checks import check_number, check_state, signature
+from expirespan.agents.base.checks import check_state, signature
 from expirespan.agents.base.spaces import from_zero
 from expirespan.agents.core.buffer import Observation
 from expirespan.agents.core.calls import SB3Calls
@@ -26,12 +27,23 @@ from expirespan.agents.core.optimizers import make_optimizer
 from expirespan.agents.core.steps import (
     MemoryEvaluation,
     PolicyStep,
+    Variants,
     as_taken,
     flatten_steps,
     full_precision,
     unchecked,
 )
-from expirespan.memory import MEMORIES, MemoryOutput, MemoryState, Rule, make_memory
+from expirespan.memory import (
+    MEMORIES,
+    MemoryOutput,
+    MemoryState,
+    Rule,
+    TransformerMemory,
+    TransformerState,
+    make_memory,
+)
+from expirespan.parameters import Multiple
+from expirespan.ranges import check_values
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "expire_span": {"max_span": 256},
@@ -72,7 +84,7 @@ class MemoryActorCriticPolicy(SB3Calls):
         self.memory_name = memory
         self.memory_kwargs = dict(memory_kwargs or {})
         self.predictor_lr = predictor_lr
-        check_number("predictor_lr", predictor_lr, 0)
+        check_values({"predictor_lr": Multiple}, {"predictor_lr": predictor_lr})
         super().__init__(observation_space, action_space, lr_schedule, *args, **kwargs)
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
@@ -200,6 +212,42 @@ class MemoryActorCriticPolicy(SB3Calls):
         log_prob = distribution.log_prob(actions)
         actions = actions.reshape((-1, *self.action_space.shape))  # type: ignore[misc]
         return PolicyStep(actions, values, log_prob, out.state, out.trace)
+
+    def step_without(
+        self,
+        obs: PyTorchObs,
+        state: MemoryState,
+        births: Sequence[int],
+        episode_start: th.Tensor | None = None,
+        action_masks: th.Tensor | None = None,
+    ) -> Variants:
+        """One step in one environment as it is, and again after the removal of each of K memories; without gradient.
+
+        ``births`` (K,): the steps of the episode whose memories are removed, one at a time, from all layers
+        (`expirespan.memory.forget`); -1 removes nothing. ``obs``, ``state``, ``episode_start``, ``action_masks`` have
+        one row.
+
+        Raises:
+            ValueError: ``births`` names a step, and the memory has no single memories (LSTM, GRU).
+        """
+        rows = 1 + len(births)
+        with th.no_grad():
+            x = self._encode(obs)
+            state, episode_start = self._given(x, state, episode_start)
+            if any(step >= 0 for step in births):
+                if not (isinstance(self.memory, TransformerMemory) and isinstance(state, TransformerState)):
+                    raise ValueError(
+                        f"memory {self.memory_name!r} holds one vector and no single memories, so none of them can be "
+                        "removed; use expire_span, adaptive_span, fixed_window or compressive"
+                    )
+                read = self.memory.step_without(self._for_memory(x), state, episode_start, [-1, *births])
+            else:
+                read = self.memory.step(self._for_memory(x), state, episode_start).y
+            y = self._for_heads(x, read).expand(rows, -1)
+            masks = None if action_masks is None else action_masks.expand(rows, -1)
+            kept = masked(self.distribution(y[:1].expand(rows, -1)), masks)
+            distribution, values = self.heads(y)
+            return Variants(kept, masked(distribution, masks), values)
 
     def unroll(
         self,

@@ -29,6 +29,17 @@ class PolicyStep(NamedTuple):
     trace: Trace
 
 
+class Variants(NamedTuple):
+    """One step with and without each of K memories, in 1 + K rows; the first is without none.
+
+    ``kept``: the distribution with all of them, in every row. ``removed``: those without. ``values`` (1 + K, 1).
+    """
+
+    kept: Distribution
+    removed: Distribution
+    values: th.Tensor
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """Segments re-read with gradient.
@@ -103,10 +114,14 @@ def to_env(policy: BasePolicy, actions: np.ndarray) -> np.ndarray:
             f"the policy chose an action that is not finite ({actions[~np.isfinite(actions)][0]}); check its weights "
             "and the observations"
         )
+    return as_elements(rescaled(policy, actions), policy.action_space)
+
+
+def rescaled(policy: BasePolicy, actions: np.ndarray) -> np.ndarray:
+    """Actions (n, ...) with squashed ones rescaled from [-1, 1] to the bounds of the space; others as they are."""
     space = policy.action_space
-    if isinstance(space, spaces.Box) and policy.squash_output:
-        low, high = (
-            bound.astype(np.promote_types(bound.dtype, np.float32)) for bound in (space.low, space.high)
-        )
-        actions = low + 0.5 * (actions.reshape((-1, *space.shape)) + 1) * (high - low)
-    return as_elements(actions, space)
+    if not isinstance(space, spaces.Box) or not policy.squash_output:
+        return actions
+    low, high = (bound.astype(np.promote_types(bound.dtype, np.float32)) for bound in (space.low, space.high))
+    scaled: np.ndarray = low + 0.5 * (actions.reshape((-1, *space.shape)) + 1) * (high - low)
+    return scaled

@@ -12,7 +12,7 @@ from gymnasium import spaces
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
-from expirespan.memory.rules.rule import require
+from expirespan.ranges import require
 
 
 class StandardizedExtractor(BaseFeaturesExtractor):

@@ -25,9 +25,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch as th
-from stable_baselines3.common.distributions import CategoricalDistribution, Distribution, kl_divergence
 
 from expirespan.agents.core.buffer import SegmentBatch
+from expirespan.agents.core.distributions import divergence
 from expirespan.agents.core.masks import masked
 from expirespan.agents.core.policies import MemoryActorCriticPolicy
 from expirespan.agents.core.steps import MemoryEvaluation
@@ -37,7 +37,8 @@ from expirespan.agents.forgetting.span_descent import SpanDescent
 from expirespan.memory import ExpireSpan, TransformerMemory, TransformerState
 from expirespan.memory.core import Reading
 from expirespan.memory.rules.mask import TINY
-from expirespan.memory.rules.rule import require
+from expirespan.parameters import Decay, Share, Shortest, StepSize, Tolerance
+from expirespan.ranges import check_fields
 
 
 @dataclass(frozen=True)
@@ -54,18 +55,14 @@ class Forgetting:
     see `AdaptivePenalty.settle`.
     """
 
-    fraction: float = 0.5
-    shortest: float = 0.7
-    step_size: float = 0.25
-    tolerance: float = 0.1
-    settling: float = 0.98
+    fraction: Share = 0.5
+    shortest: Shortest = 0.7
+    step_size: StepSize = 0.25
+    tolerance: Tolerance = 0.1
+    settling: Decay = 0.98
 
     def __post_init__(self) -> None:
-        require(0 < self.fraction < 1, "fraction", self.fraction, "within (0, 1), both ends excluded")
-        require(0 < self.shortest <= 1, "shortest", self.shortest, "within (0, 1]")
-        require(self.step_size > 0, "step_size", self.step_size, "a number > 0")
-        require(0 < self.settling <= 1, "settling", self.settling, "within (0, 1]")
-        require(self.tolerance > 0, "tolerance", self.tolerance, "a number of nats > 0")
+        check_fields(self)
 
     def pace(self, penalty: PenaltySchedule) -> float:
         """Factor of the policy's learning rate: the longer it succeeds, the less it moves, so that spans can settle."""
@@ -146,11 +143,10 @@ class Lesson:
         readings = forgetful.memory.readings
         with th.no_grad():
             teacher = masked(self.policy.distribution(full.memory.y.flatten(0, 1)), masks)
-        kl = _divergence(teacher, forgetful.distribution)
-        kl_nT = (kl.sum(-1) if kl.dim() > 1 else kl).view(n, -1)
-        divergence = kl_nT.detach().sum() / (n + batch.episode_starts[:, 1:].sum())
-        kl = kl_nT.mean()
-        self.episode_kl = EMA_DECAY * self.episode_kl + (1 - EMA_DECAY) * divergence
+        kl_n = divergence(teacher, forgetful.distribution)
+        of_episode = kl_n.detach().sum() / (n + batch.episode_starts[:, 1:].sum())
+        kl = kl_n.mean()
+        self.episode_kl = EMA_DECAY * self.episode_kl + (1 - EMA_DECAY) * of_episode
         share = (1 - self.episode_kl / self.settings.tolerance).clamp(min=0)
         priced = alpha * self.price_decay.factor * share
         price = th.stack([_mean(layer, lambda e: e.clamp(min=TINY).log()) for layer in readings]).sum()
@@ -159,7 +155,7 @@ class Lesson:
         memory = spans + sum(rule.ramp for rule in self.rules)
         flat = iter(th.autograd.grad(kl + priced * price, [r.span_BK for layer in readings for r in layer]))
         grads = [tuple(next(flat) for _ in layer) for layer in readings]
-        return LessonGradient(divergence, share, memory, readings, grads)
+        return LessonGradient(of_episode, share, memory, readings, grads)
 
     def learn(self, lesson: LessonGradient, fine: th.Tensor | bool = True) -> None:
         """Take one step on the spans, none where not ``fine``.
@@ -168,15 +164,6 @@ class Lesson:
         """
         for descent, reading, grads in zip(self.descents, lesson.readings, lesson.grads, strict=True):
             descent.step(reading, grads, fine)
-
-
-def _divergence(full: Distribution, forgetful: Distribution) -> th.Tensor:
-    """KL(full || forgetful) of each step. PyTorch's own for categories indexes by a mask, for which a host waits."""
-    if not isinstance(full, CategoricalDistribution):
-        return kl_divergence(full, forgetful)
-    p: Any = full.distribution
-    q: Any = forgetful.distribution
-    return th.where(p.probs > 0, p.probs * (p.logits - q.logits), 0.0).sum(-1)
 
 
 def _mean(readings: Sequence[Reading], fn: Callable[[th.Tensor], th.Tensor]) -> th.Tensor:

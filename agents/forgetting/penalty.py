@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from expirespan.memory.rules.rule import require
+from expirespan.parameters import Decay, Growth, PositivePrice, Price, Score, SomeSteps, Steps
+from expirespan.ranges import check_fields, require
 
 
 class PenaltySchedule(Protocol):
@@ -24,10 +25,10 @@ class PenaltySchedule(Protocol):
 class ConstantPenalty:
     """The paper's choice: one ``coef`` from the first step."""
 
-    coef: float
+    coef: Price
 
     def __post_init__(self) -> None:
-        require(self.coef >= 0, "coef", self.coef, "a number >= 0")
+        check_fields(self)
 
     def __call__(self, num_timesteps: int, score: float | None) -> float:
         """The coefficient."""
@@ -38,14 +39,12 @@ class ConstantPenalty:
 class WarmupPenalty:
     """0 until ``start`` environment steps, then rising linearly to ``coef`` within ``steps``."""
 
-    coef: float
-    start: int
-    steps: int
+    coef: Price
+    start: SomeSteps
+    steps: Steps
 
     def __post_init__(self) -> None:
-        require(self.coef >= 0, "coef", self.coef, "a number >= 0")
-        require(self.start >= 0, "start", self.start, "a number of environment steps >= 0")
-        require(self.steps >= 1, "steps", self.steps, "a number of environment steps >= 1")
+        check_fields(self)
 
     def __call__(self, num_timesteps: int, score: float | None) -> float:
         """The coefficient at this point of the ramp."""
@@ -66,18 +65,16 @@ class AdaptivePenalty:
     (<= 1) while it does not, down to `LEAST` of ``coef``. ``settled``: see `settle`.
     """
 
-    coef: float
-    target: float
-    growth: float = 1.1
-    decay: float = 0.8
-    maximum: float | None = None
+    coef: PositivePrice
+    target: Score
+    growth: Growth = 1.1
+    decay: Decay = 0.8
+    maximum: PositivePrice | None = None
     current: float = 0.0
     settled: int = 0
 
     def __post_init__(self) -> None:
-        require(self.coef > 0, "coef", self.coef, "a number > 0")
-        require(self.growth >= 1, "growth", self.growth, "a factor >= 1")
-        require(0 < self.decay <= 1, "decay", self.decay, "a factor within (0, 1]")
+        check_fields(self)
         ok = self.maximum is None or self.maximum >= self.coef
         require(ok, "maximum", self.maximum, f"None or at least coef={self.coef}")
 
@@ -106,4 +103,4 @@ class AdaptivePenalty:
 
 def as_schedule(penalty: float | PenaltySchedule) -> PenaltySchedule:
     """A number means a constant coefficient."""
-    return ConstantPenalty(float(penalty)) if isinstance(penalty, (int, float)) else penalty
+    return ConstantPenalty(penalty) if isinstance(penalty, (int, float)) else penalty

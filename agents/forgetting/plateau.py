@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from expirespan.agents.forgetting.penalty import AdaptivePenalty
-from expirespan.memory.rules.rule import require
+from expirespan.parameters import Slack, SomeSteps, UnknownScore, Wait
 
 PROGRESS = 0.05
 """A score above the last best by this fraction of the range of scores so far is progress."""
@@ -22,20 +22,14 @@ class PlateauPenalty(AdaptivePenalty):
     progress, ``marked_at``: the environment step of it.
     """
 
-    target: float = math.inf
-    slack: float = 0.1
-    wait: float = 1 / 3
-    patience: int = 50_000
+    target: UnknownScore = math.inf
+    slack: Slack = 0.1
+    wait: Wait = 1 / 3
+    patience: SomeSteps = 50_000
     lowest: float = math.inf
     best: float = -math.inf
     mark: float = -math.inf
     marked_at: int = 0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require(0 < self.slack < 1, "slack", self.slack, "a fraction within (0, 1)")
-        require(0 <= self.wait < 1, "wait", self.wait, "a fraction within [0, 1)")
-        require(self.patience >= 0, "patience", self.patience, "a number of environment steps >= 0")
 
     def __call__(self, num_timesteps: int, score: float | None) -> float:
         """The coefficient after this rollout's score."""

@@ -14,7 +14,7 @@ from torch import nn
 from expirespan.agents.core.policies import MemoryActorCriticPolicy
 from expirespan.agents.core.steps import full_precision, unchecked
 from expirespan.agents.features.token_extractor import TokenExtractor
-from expirespan.memory.rules.rule import require
+from expirespan.ranges import require
 
 __all__ = ["ChoiceExtractor", "MemoryChoicePolicy"]
 

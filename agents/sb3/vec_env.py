@@ -95,7 +95,7 @@ class SB3VecEnv(VecEnv):
         Raises:
             NoStateError: the vector environment or a wrapper has no ``get_state``.
         """
-        return {"seeds": list(self._seeds), "layers": [get_layer_state(layer) for layer in self._layers()]}
+        return {"seeds": list(self._seeds), "layers": [get_layer_state(layer) for layer in self._stateful()]}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Put back what `get_state` returned: the next step is the one that would have followed.
@@ -104,7 +104,7 @@ class SB3VecEnv(VecEnv):
             NoStateError: the vector environment or a wrapper has no ``set_state``.
             ValueError: it is the state of other environments.
         """
-        set_layer_states(list(self._layers()), state["layers"])
+        set_layer_states(list(self._stateful()), state["layers"])
         self._seeds = list(state["seeds"])
 
     def get_images(self) -> Sequence[np.ndarray[Any, Any] | None]:
@@ -203,6 +203,10 @@ class SB3VecEnv(VecEnv):
         while layer is not None:
             yield layer
             layer = getattr(layer, "env", None)
+
+    def _stateful(self) -> Iterator[Any]:
+        """Layers with a state; a wrapper whose class has ``transparent = True`` says that it has none."""
+        return (layer for layer in self._layers() if not getattr(type(layer), "transparent", False))
 
     def _owner(self, name: str) -> Any:
         for layer in self._layers():

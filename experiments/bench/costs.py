@@ -8,7 +8,6 @@ from pathlib import Path
 from statistics import median
 
 from expirespan.experiments.bench.options import BASE
-from expirespan.experiments.run_folder.files import atomically
 
 
 @dataclass(frozen=True)
@@ -59,17 +58,19 @@ def draw(costs: Sequence[Cost], path: Path) -> Path:
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator
 
+    from expirespan.experiments.pictures.palette import line
+    from expirespan.experiments.pictures.picture_file import write_picture
+
     figure = Figure(figsize=(9, 3.4), facecolor="white", layout="constrained")
     reaches = sorted({cost.reach for cost in costs})
     names = [f"{reach // 1024}k" if reach % 1024 == 0 else f"{reach:,}" for reach in reaches]
     for axes, item, label in zip(
         figure.subplots(1, 2), ("block_ms", "peak_mb"), ("ms per block", "peak MiB"), strict=True
     ):
-        for name in dict.fromkeys(cost.memory for cost in costs):
+        for i, name in enumerate(dict.fromkeys(cost.memory for cost in costs)):
             mine = [cost for cost in costs if cost.memory == name]
-            axes.loglog(
-                [c.reach for c in mine], [getattr(c, item) for c in mine], "o-", markersize=4, label=name
-            )
+            found = [getattr(c, item) for c in mine]
+            axes.loglog([c.reach for c in mine], found, markersize=4.5, label=name, **line(i))
         found = [getattr(cost, item) for cost in costs]
         axes.set(xlabel="reach, in steps", ylabel=label, ylim=(min(found) / 3, max(found) * 3))
         axes.set_xticks(reaches, names)
@@ -78,6 +79,4 @@ def draw(costs: Sequence[Cost], path: Path) -> Path:
         axes.yaxis.set_major_formatter("{x:,g}")
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, fontsize=8)
-    with atomically(path) as temporary:
-        figure.savefig(temporary, dpi=130, format="png")
-    return path
+    return write_picture(figure, path)

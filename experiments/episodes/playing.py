@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -23,6 +24,17 @@ from expirespan.experiments.settings.errors import UserError
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
+Stop = Callable[[], bool]
+"""Asked at every step whether to play on."""
+
+
+class PlayingStopped(Exception):  # noqa: N818  (no error: somebody asked for it)
+    """Episodes were not played to the end, because ``stop`` said so."""
+
+
+def never() -> bool:
+    """Not to stop."""
+    return False
 
 
 class Player(Protocol):
@@ -136,6 +148,8 @@ class RandomPlayer:
 class Episodes:
     """E episodes. ``success`` and ``length`` are nan where the environment does not report them.
 
+    ``ended`` (E,): False for those cut off at the limit of steps; they are no success where others report one.
+
     ``returns``, ``steps``, ``success``, ``length`` (of the corridor), each (E,); ``alive``, ``alive_at_end``
     (layers, E): memories alive, the mean over the episode and at its last step. ``seconds`` in all.
     ``step_seconds``, ``step_envs`` (S,): what each step of all environments took, and how many played.
@@ -146,6 +160,7 @@ class Episodes:
     steps: Floats
     success: Floats
     length: Floats
+    ended: Flags
     alive: Floats
     alive_at_end: Floats
     seconds: float
@@ -155,17 +170,31 @@ class Episodes:
     retention: Retention | None = None
 
 
-def play(player: Player, env: Env, episodes: int, num_envs: int, seed: int) -> Episodes:
+def play(
+    player: Player,
+    env: Env,
+    episodes: int,
+    num_envs: int,
+    seed: int,
+    max_steps: int | None = None,
+    stop: Stop = never,
+) -> Episodes:
     """Play ``episodes`` from the start to the end; environment i is seeded ``seed + i``.
 
     How many episodes each environment plays is fixed beforehand. Taking those that end first would prefer
-    short ones.
+    short ones. An episode is cut off after ``max_steps``, and its environment then plays no more of them.
+
+    Raises:
+        PlayingStopped: ``stop`` said so.
+        UserError: the environment failed.
     """
     with lent_envs(env, num_envs) as envs:
-        return _play(player, envs, episodes, seed)
+        return _play(player, envs, episodes, seed, math.inf if max_steps is None else max_steps, stop)
 
 
-def _play(player: Player, envs: VectorEnvs, episodes: int, seed: int) -> Episodes:
+def _play(
+    player: Player, envs: VectorEnvs, episodes: int, seed: int, max_steps: float, stop: Stop
+) -> Episodes:
     num_envs = envs.num_envs
     quota = episodes // num_envs + (np.arange(num_envs) < episodes % num_envs)
     playing, starts = quota > 0, np.ones(num_envs, dtype=bool)
@@ -178,6 +207,8 @@ def _play(player: Player, envs: VectorEnvs, episodes: int, seed: int) -> Episode
     begin = time.perf_counter()
     observations, infos = envs.reset(seed=seed)
     while playing.any():
+        if stop():
+            raise PlayingStopped
         cue, before = _cues(infos, num_envs), time.perf_counter()
         actions, alive = player.act(observations, starts, playing, vector_action_masks(envs, infos))
         observations, rewards, terminated, truncated, infos = envs.step(actions)
@@ -188,17 +219,22 @@ def _play(player: Player, envs: VectorEnvs, episodes: int, seed: int) -> Episode
             alive_sum = np.zeros_like(alive)
         returns, steps, alive_sum = returns + rewards, steps + 1, alive_sum + alive
         starts = terminated | truncated
-        for i in np.flatnonzero(starts & playing).tolist():
-            final = infos.get("final_info", {})
-            rows.append((returns[i], steps[i], _fact(final, "is_success", i), _fact(final, "length", i)))
+        cut = ~starts & (steps >= max_steps)
+        for i in np.flatnonzero((starts | cut) & playing).tolist():
+            final = {} if cut[i] else infos.get("final_info", {})
+            facts = _fact(final, "is_success", i), _fact(final, "length", i)
+            rows.append((returns[i], steps[i], *facts, not cut[i]))
             alive_rows.append((alive_sum[:, i] / steps[i], alive[:, i].copy()))
             if isinstance(player, PolicyPlayer) and len(alive):
                 meter.end(i, player.remembered(i))
-            quota[i] -= 1
+            quota[i] = 0 if cut[i] else quota[i] - 1
             first_end = first_end or len(times)
         returns[starts], steps[starts], alive_sum[:, starts] = 0, 0, 0
         playing = quota > 0
-    of_return, of_steps, success, length = np.asarray(rows, dtype=float).T
+    of_return, of_steps, success, length, whole = np.asarray(rows, dtype=float).T
+    ended = whole > 0
+    if not np.isnan(success).all():
+        success[~ended] = 0
     mean, end = (np.stack(column, axis=1) for column in zip(*alive_rows, strict=True))
     step_seconds, step_envs = np.asarray(times, dtype=float).T
     seconds = time.perf_counter() - begin
@@ -208,6 +244,7 @@ def _play(player: Player, envs: VectorEnvs, episodes: int, seed: int) -> Episode
         of_steps,
         success,
         length,
+        ended,
         mean,
         end,
         seconds,

@@ -54,6 +54,16 @@ def world(env: str, settings: Mapping[str, Any]) -> str:
     return f"{env} ({known})" if known else env
 
 
+def not_ended(score: Score) -> str:
+    """How many episodes were cut off, in a sentence; empty if none was."""
+    if not score.not_ended:
+        return ""
+    return (
+        f"{score.not_ended:,} of {score.episodes:,} episodes did not end: they were cut off at the limit of steps, and "
+        "count with their return so far and as no success."
+    )
+
+
 def number(value: float) -> str:
     """A number with four digits, thousands in full, and at most three places."""
     if not math.isfinite(value):
@@ -110,6 +120,8 @@ def show_result(result: EvaluationResult) -> None:
         print(
             f"  length {bucket.low:>6,} to {bucket.high:<6,} success {rate} in {bucket.episodes:,} episodes"
         )
+    if agent.not_ended:
+        print(fitted(f"  {not_ended(agent)}", "    "))
     if agent.alive:
         print(f"  alive on average over all steps: {layers(agent.alive)}")
     if agent.retention is not None:

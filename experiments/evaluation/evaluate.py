@@ -19,6 +19,8 @@ from expirespan.experiments.episodes.playing import (
     Player,
     PolicyPlayer,
     RandomPlayer,
+    Stop,
+    never,
     play,
 )
 from expirespan.experiments.evaluation.stats import Interval, mean_interval, wilson
@@ -61,6 +63,7 @@ class Score:
     ``return_interval``: Student's 95% interval of ``mean_return`` over episodes, None for a single one.
     ``alive``: memories alive per layer, mean over episodes of their mean; ``alive_at_end``: at the last step
     of the longest episodes (`LONG`), None without any. ``retention``: of cues, where the environment marks them.
+    ``not_ended``: episodes cut off at the limit of steps; they count with the return so far and as no success.
     """
 
     episodes: int
@@ -76,6 +79,7 @@ class Score:
     step_times: list[StepTime] = field(default_factory=list)
     retention: Retention | None = None
     return_interval: Interval | None = None
+    not_ended: int = 0
 
 
 @dataclass(frozen=True)
@@ -102,21 +106,38 @@ class EvaluationResult:
         return json.dumps(asdict(self), indent=2)
 
 
-def score(player: Player, env: Env, episodes: int, num_envs: int, seed: int) -> Score:
-    """Play episodes and summarise them."""
-    return summarise(play(player, env, episodes, min(num_envs, episodes), seed), env)
+def score(
+    player: Player,
+    env: Env,
+    episodes: int,
+    num_envs: int,
+    seed: int,
+    max_steps: int | None = None,
+    stop: Stop = never,
+) -> Score:
+    """Play episodes and summarise them; arguments as of `play`."""
+    return summarise(play(player, env, episodes, min(num_envs, episodes), seed, max_steps, stop), env)
 
 
 def evaluate(
-    agent: Agent, env: Env, episodes: int, num_envs: int, seed: int, deterministic: bool = True
+    agent: Agent,
+    env: Env,
+    episodes: int,
+    num_envs: int,
+    seed: int,
+    deterministic: bool = True,
+    max_steps: int | None = None,
 ) -> EvaluationResult:
-    """Score an agent that takes its most likely actions, or draws them, and on the same episodes chance and oracle."""
+    """Score an agent that takes its most likely actions, or draws them, and on the same episodes chance and oracle.
+
+    ``max_steps``: after so many an episode is cut off.
+    """
     num_envs = min(num_envs, episodes)
     training = agent.policy.training
     agent.policy.set_training_mode(False)
-    ours = score(PolicyPlayer(agent, num_envs, deterministic), env, episodes, num_envs, seed)
+    ours = score(PolicyPlayer(agent, num_envs, deterministic), env, episodes, num_envs, seed, max_steps)
     agent.policy.set_training_mode(training)
-    chance = score(RandomPlayer(agent.action_space, num_envs, seed), env, episodes, num_envs, seed)
+    chance = score(RandomPlayer(agent.action_space, num_envs, seed), env, episodes, num_envs, seed, max_steps)
     best = OraclePlayer(env, num_envs) if env.gym_id in ORACLES else None
     return EvaluationResult(
         env=env.gym_id,
@@ -128,7 +149,7 @@ def evaluate(
         deterministic=deterministic,
         agent=ours,
         random=chance,
-        oracle=score(best, env, episodes, num_envs, seed) if best else None,
+        oracle=score(best, env, episodes, num_envs, seed, max_steps) if best else None,
     )
 
 
@@ -153,6 +174,7 @@ def summarise(episodes: Episodes, env: Env) -> Score:
         step_times=list(_step_times(episodes)),
         retention=episodes.retention,
         return_interval=mean_interval(episodes.returns.tolist()) if len(episodes.returns) > 1 else None,
+        not_ended=int((~episodes.ended).sum()),
     )
 
 

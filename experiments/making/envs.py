@@ -19,6 +19,8 @@ from expirespan.agents import SB3VecEnv
 from expirespan.agents.checkpoint.statistics import statistics_of
 from expirespan.envs import VectorFrameStackObservation
 from expirespan.experiments.making.checked import checked
+from expirespan.experiments.making.faults import CheckedEnv
+from expirespan.experiments.making.guarded import GuardedEnvs, Isolated
 from expirespan.experiments.making.registered import check_arguments, metadata_of, spec_of
 from expirespan.experiments.making.wrappers import read_wrappers
 from expirespan.experiments.settings import Config, Env
@@ -31,10 +33,12 @@ _open: ContextVar[list[tuple[Any, VectorEnvs]] | None] = ContextVar("_open", def
 def make_envs(env: Env, num_envs: int, **more: Any) -> VectorEnvs:
     """Environments side by side, which restart within the step that ends an episode; ``more``: for `make_vec`.
 
+    What they do wrong later is an `EnvironmentFault`.
+
     Raises:
         UserError: the id, a wrapper or an argument is not known, or does not fit.
     """
-    with checked(f"environment {env.gym_id}"):
+    with checked(f"environment {env.gym_id}", Exception, SystemExit):
         spec = spec_of(env)
         check_arguments(spec, env.parameters)
         single, around = read_wrappers(env.wrappers)
@@ -42,15 +46,23 @@ def make_envs(env: Env, num_envs: int, **more: Any) -> VectorEnvs:
         drawn = more.get("render_mode") in (None, *own.get("render_modes", []))
         given = {**env.parameters, **more}
         try:
-            if drawn and not single and own.get("autoreset_mode") is AutoresetMode.SAME_STEP:
+            quick = drawn and not single and env.timeout is None
+            if quick and own.get("autoreset_mode") is AutoresetMode.SAME_STEP:
                 made = gym.make_vec(spec.id, num_envs=num_envs, **given)
             else:
-                same_step = {"autoreset_mode": AutoresetMode.SAME_STEP}
+                kind = VectorizeMode.SYNC if env.timeout is None else VectorizeMode.ASYNC
+                apart = [] if env.timeout is None else [Isolated()]
                 made = gym.make_vec(
-                    spec.id, num_envs, VectorizeMode.SYNC, vector_kwargs=same_step, wrappers=single, **given
+                    spec.id,
+                    num_envs,
+                    kind,
+                    vector_kwargs={"autoreset_mode": AutoresetMode.SAME_STEP},
+                    wrappers=[*single, partial(CheckedEnv, name=env.gym_id), *apart],
+                    **given,
                 )
         except gym.error.Error as error:
             raise UserError(f"environment {env.gym_id}: {' '.join(str(error).split())}") from None
+        made = GuardedEnvs(made, env.gym_id, env.timeout)
         for wrap in around:
             made = wrap(made)
         if kept := sorted({part["kind"] for part in statistics_of(made)}):

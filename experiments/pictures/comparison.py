@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from io import BytesIO
 from itertools import cycle
 
 import numpy as np
@@ -12,14 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from expirespan.experiments.evaluation.compare import WINDOW, Comparison, Group
-from expirespan.experiments.pictures.palette import BLUE, GREY, LAYERS, ORANGE
-from expirespan.experiments.pictures.retention import STYLES
+from expirespan.experiments.pictures.palette import BLUE, DASHES, GREY, LAYERS, ORANGE
 
 WINDOW_COLOUR, OTHER_COLOUR = BLUE, ORANGE
 
 
-def draw_memory(comparison: Comparison) -> bytes | None:
-    """PNG: memories alive per layer on a logarithmic axis, scores above; None if no group has separate memories.
+def draw_memory(comparison: Comparison) -> Figure | None:
+    """Memories alive per layer on a logarithmic axis, scores above; None if no group has separate memories.
 
     Dots are runs, marks with bars interquartile means with their intervals. Groups without separate memories, such as
     recurrent ones, are lines across.
@@ -35,7 +33,7 @@ def draw_memory(comparison: Comparison) -> bytes | None:
     ):
         if groups:
             _draw_points(axes, groups, colour, name, marker, line)
-    for group, style in zip([g for g in comparison.groups if g.alive is None], cycle(STYLES[1:])):
+    for group, style in zip([g for g in comparison.groups if g.alive is None], cycle(DASHES[1:])):
         axes.axhline(group.mean, color=GREY, linestyle=style, linewidth=1, label=group.label)
     axes.set_xscale("log", base=2)
     axes.margins(x=0.12)
@@ -45,14 +43,14 @@ def draw_memory(comparison: Comparison) -> bytes | None:
     return _finish(figure, axes)
 
 
-def draw_learning(comparison: Comparison) -> bytes | None:
-    """PNG: scores of the evaluations during training, interquartile means with intervals; None without any."""
+def draw_learning(comparison: Comparison) -> Figure | None:
+    """Scores of the evaluations during training, interquartile means with intervals; None without any."""
     drawn = [(group, group.curve) for group in comparison.groups if group.curve is not None]
     if not drawn:
         return None
     figure, axes = _panel("environment steps of training, in millions", comparison)
     for i, (group, curve) in enumerate(drawn):
-        colour, style = LAYERS[i % len(LAYERS)], STYLES[i // len(LAYERS) % len(STYLES)]
+        colour, style = LAYERS[i % len(LAYERS)], DASHES[i // len(LAYERS) % len(DASHES)]
         runs = f"{len(group.scores)} run{'s' * (len(group.scores) > 1)}"
         axes.plot(
             curve.steps / 1e6, curve.mean, style, color=colour, label=f"{group.label} ({runs})", linewidth=1.8
@@ -90,8 +88,6 @@ def _draw_points(axes: Axes, groups: list[Group], colour: str, name: str, marker
         axes.annotate(text, (px, py), (8, -14), textcoords="offset points", fontsize=8.5, color=colour)
 
 
-def _finish(figure: Figure, axes: Axes) -> bytes:
+def _finish(figure: Figure, axes: Axes) -> Figure:
     axes.legend(frameon=False, fontsize=8.5, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
-    file = BytesIO()
-    figure.savefig(file, format="png", dpi=130)
-    return file.getvalue()
+    return figure

@@ -6,13 +6,16 @@ import base64
 import html
 import json
 from dataclasses import asdict
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from expirespan.experiments.evaluation.compare import Comparison, Group
 from expirespan.experiments.pictures.comparison import draw_learning, draw_memory
-from expirespan.experiments.run_folder.files import atomically, write_text
+from expirespan.experiments.pictures.picture_file import FORMATS, write_picture
+from expirespan.experiments.run_folder.files import write_text
 from expirespan.experiments.run_folder.provenance import provenance
 
 COLUMNS = (
@@ -29,8 +32,9 @@ NOTES = (
 STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222}"
     "img{max-width:100%;height:auto}figure{margin:1rem 0}.wide{overflow-x:auto}table{border-collapse:collapse}"
-    "th,td{padding:.3rem .7rem;border-bottom:1px solid #ccc;text-align:right;white-space:nowrap}"
-    "th:first-child,td:first-child,th:nth-child(2),td:nth-child(2){text-align:left}p{color:#555}"
+    "th,td{padding:.3rem .5rem;border-bottom:1px solid #ccc;text-align:right;vertical-align:top}"
+    "td{overflow-wrap:break-word;max-width:16rem}td:nth-child(n+3):not(:nth-child(7)){white-space:nowrap}"
+    "th:first-child,td:first-child,th:nth-child(2),td:nth-child(2){text-align:left}p{color:#555;overflow-wrap:anywhere}"
 )
 
 
@@ -62,10 +66,11 @@ def page(comparison: Comparison, pictures: dict[str, bytes]) -> str:
     )
 
 
-def write_report(comparison: Comparison, folder: Path) -> list[Path]:
-    """Write ``compare.html``, ``compare.json``, and ``memory.png`` and ``learning.png`` if there is something to draw.
+def write_report(comparison: Comparison, folder: Path, form: str = "png") -> list[Path]:
+    """Write ``compare.html``, ``compare.json``, and ``memory`` and ``learning`` if there is something to draw.
 
-    Returns the paths written. Pictures of an earlier comparison in the folder do not stay.
+    ``form``: of these pictures, png, svg or pdf. Returns the paths written. Pictures of an earlier comparison in the
+    folder do not stay.
     """
     folder.mkdir(parents=True, exist_ok=True)
     drawn = {
@@ -73,18 +78,22 @@ def write_report(comparison: Comparison, folder: Path) -> list[Path]:
         "learning": ("Scores during training", draw_learning(comparison)),
     }
     paths = []
-    for name, (_, data) in drawn.items():
-        path = folder / f"{name}.png"
-        path.unlink(missing_ok=True)
-        if data is not None:
-            with atomically(path) as temporary:
-                temporary.write_bytes(data)
-            paths.append(path)
-    pictures = {caption: data for caption, data in drawn.values() if data is not None}
+    for name, (_, figure) in drawn.items():
+        for suffix in FORMATS:
+            (folder / name).with_suffix(suffix).unlink(missing_ok=True)
+        if figure is not None:
+            paths.append(write_picture(figure, folder / f"{name}.{form}"))
+    pictures = {caption: _png(figure) for caption, figure in drawn.values() if figure is not None}
     write_text(folder / "compare.html", page(comparison, pictures))
     found = asdict(comparison) | {"provenance": provenance()}
     write_text(folder / "compare.json", json.dumps(found, indent=2, default=np.ndarray.tolist) + "\n")
     return [*paths, folder / "compare.json", folder / "compare.html"]
+
+
+def _png(figure: Figure) -> bytes:
+    file = BytesIO()
+    figure.savefig(file, format="png", dpi=130)
+    return file.getvalue()
 
 
 def _row(group: Group) -> tuple[str, ...]:

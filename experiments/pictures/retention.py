@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from expirespan.experiments.episodes.cue_retention import stretches
 from expirespan.experiments.episodes.frames import ImageOf
 from expirespan.experiments.episodes.trace import Bools, EpisodeTrace
-from expirespan.experiments.pictures.palette import ALIVE, CUE, FORGOTTEN, GREY, LAYERS
-from expirespan.experiments.run_folder.files import atomically
+from expirespan.experiments.pictures.kept_texts import draw_texts, kept_texts
+from expirespan.experiments.pictures.palette import ALIVE, CUE, DASHES, FORGOTTEN, GREY, LAYERS
+from expirespan.experiments.pictures.picture_file import write_picture
+from expirespan.experiments.tracking.log_values import Picture
 
-STYLES = ("-", "--", "-.", ":")
 LEFT = 0.085
 MOST_THUMBNAILS = 12
 MOST_GAPS, MOST_COLUMNS = 120, 1600
@@ -28,13 +30,16 @@ LOG_FROM = 500  # steps from which spans are drawn on a logarithmic axis, so tha
 
 
 def draw_retention(trace: EpisodeTrace, path: Path, image_of: ImageOf | None = None) -> Path:
-    """Write the picture of an episode (10 to 10,000 steps and more) as PNG and return its path.
+    """Write the picture of an episode (10 to 10,000 steps and more) as PNG, SVG or PDF and return its path.
 
-    One panel per layer with the span of every step, one with the number of memories alive, and the
-    observations still remembered at the end, if ``image_of`` can draw them.
+    One panel per layer with the span of every step, one with the number of memories alive, and the observations still
+    remembered at the end: their texts, or what ``image_of`` draws of them, otherwise their recorded pictures.
     """
-    shown = thumbnails(trace) if image_of is not None else np.array([], dtype=int)
+    texts = kept_texts(trace) if trace.text.size else np.array([], dtype=int)
+    drawer = None if trace.text.size else _drawer(trace, image_of)
+    shown = thumbnails(trace) if drawer is not None else np.array([], dtype=int)
     rows = [*[1.55] * trace.layers, 1.15 if trace.layers else 0.9, *[1.5] * bool(len(shown))]
+    rows += [0.25 + 0.2 * len(texts)] * bool(len(texts))
     height = sum(rows) + 1.6
     figure = Figure(figsize=(11, height), facecolor="white")
     FigureCanvasAgg(figure)
@@ -56,11 +61,20 @@ def draw_retention(trace: EpisodeTrace, path: Path, image_of: ImageOf | None = N
     for label in panels[-1].get_xticklabels():
         label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1})  # thumbnails' lines pass behind
     _write_heading(figure, trace, height)
-    if len(shown) and image_of is not None:
-        _draw_thumbnails(figure, figure.add_subplot(grid[-1]), panels[-1], trace, shown, image_of)
-    with atomically(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=130)
-    return path
+    if len(shown) and drawer is not None:
+        _draw_thumbnails(figure, figure.add_subplot(grid[-1]), panels[-1], trace, shown, drawer)
+    if len(texts):
+        draw_texts(figure.add_subplot(grid[-1]), trace, texts)
+    return write_picture(figure, path)
+
+
+def _drawer(trace: EpisodeTrace, image_of: ImageOf | None) -> Callable[[int], Picture] | None:
+    """What draws the observation of a timestep, if anything does."""
+    if image_of is not None:
+        return lambda t: image_of(trace.observation[t])
+    if trace.frames.size and trace.frame.size and (trace.frame >= 0).all():
+        return lambda t: trace.frames[trace.frame[t]]
+    return None
 
 
 def thumbnails(trace: EpisodeTrace, most: int = MOST_THUMBNAILS) -> npt.NDArray[np.int_]:
@@ -106,7 +120,7 @@ def _draw_alive(axes: Axes, trace: EpisodeTrace) -> None:
     x = min(1.1 * most, 0.8 * trace.steps)
     axes.text(x, x, "  if all were kept", fontsize=8, color=GREY, va="center")
     for layer, alive in enumerate(trace.alive):
-        style = STYLES[layer % len(STYLES)]
+        style = DASHES[layer % len(DASHES)]
         at = np.unique(np.linspace(0, trace.steps, min(trace.steps, 400) + 1).astype(int))[:-1]
         mean = np.add.reduceat(alive, at) / np.diff(np.append(at, trace.steps))
         axes.plot(
@@ -169,7 +183,7 @@ def _draw_thumbnails(
     timeline: Axes,
     trace: EpisodeTrace,
     shown: npt.NDArray[np.int_],
-    image_of: ImageOf,
+    drawer: Callable[[int], Picture],
 ) -> None:
     """Pictures in a row, each joined to its place on the timeline."""
     strip.set_axis_off()
@@ -181,7 +195,7 @@ def _draw_thumbnails(
     for place, t in enumerate(shown):
         x = start + (place + 0.5) * step - side / width / 2
         inset = figure.add_axes((x, box.y0 + 0.12 / height, side / width, side / height))
-        inset.imshow(image_of(trace.observation[t]), interpolation="nearest")
+        inset.imshow(drawer(int(t)), interpolation="nearest")
         inset.set_xticks([])
         inset.set_yticks([])
         colour = CUE if trace.cue[t] else ALIVE

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from expirespan.experiments.run_folder.files import atomically
 from expirespan.experiments.sequence.stream import IGNORE, Block, Bools, Ints, Stream
-from expirespan.memory.rules.rule import require
+from expirespan.ranges import require
 
 SIDE = 16
 VELOCITIES: Ints = np.array([(x, y) for x in (-1, 0, 1) for y in (-1, 0, 1) if (x, y) != (0, 0)], np.int64)

@@ -54,13 +54,19 @@ def sequence_command(args: Sequence[str]) -> int:
         raise unknown("sequence task", first, RECIPES)
     base, rest = choose_kinds(default, rest, KINDS)
     config = parse(base, rest, f"{prog} {first}", about)
-    from expirespan.experiments.sequence.train import final_score, train_sequence
+    from expirespan.experiments.run_folder.names import quoted
+    from expirespan.experiments.sequence.train import final_score, has_test_result, train_sequence
 
     result = train_sequence(config, resume)
-    print(f"{result.trainer.update_number:,} updates, run folder {result.run.folder}")
+    updates, run = result.trainer.update_number, result.run
+    print(f"{updates:,} updates, run folder {run.folder}")
+    again = f"expirespan sequence --resume {quoted(run.folder)}"
     if result.interrupted:
-        print(f"stopped; to go on: expirespan sequence --resume {result.run.folder}")
+        print(f"stopped; to go on: {again}")
         return STOPPED
+    if result.was_complete and has_test_result(run, updates):
+        print(f"nothing is left to do; to train on: {again} --updates N")
+        return 0
     _show(final_score(result.trainer, result.run))
     return 0
 

@@ -7,8 +7,9 @@ from typing import ClassVar, Literal
 
 from expirespan.experiments.run_folder.run import Run
 from expirespan.experiments.settings import KINDS as ALL_KINDS
-from expirespan.experiments.settings import Count, ExpireSpanSettings, Kinds, Memory
+from expirespan.experiments.settings import Count, CountOrNone, ExpireSpanSettings, Kinds, Memory
 from expirespan.experiments.settings.config_file import read_settings
+from expirespan.parameters import LearningRate, MaxGradNorm, NSteps, Number, NumEnvs, Price, Seed, Threads
 
 
 @dataclass(frozen=True)
@@ -57,29 +58,29 @@ class SequenceConfig:
 
     recipe: str = "sequence"
     """Name of the folder under runs."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of weights and data; evaluation draws its own data."""
     task: Task = field(default_factory=CopyTask)
     """What is read and asked."""
     memory: Memory = field(default_factory=ExpireSpanSettings)
     """What it is remembered with."""
-    rows: int = 16
+    rows: NumEnvs = 16
     """Sequences side by side."""
-    block: int = 64
+    block: NSteps = 64
     """Steps read at once; gradient goes no farther back than the block."""
     weights: str | None = None
     """Run whose newest weights to begin with, as after training with a shorter reach; None to begin anew."""
     updates: Count = 2000
     """Updates of the weights."""
-    accumulate: int = 1
+    accumulate: Number = 1
     """Blocks per update."""
-    learning_rate: float = 1e-3
+    learning_rate: LearningRate = 1e-3
     """Step size of Adam after the warm-up."""
-    warmup: Count = 100
+    warmup: CountOrNone = 100
     """Updates over which the step size rises from 0; then it falls to 0 as half a cosine."""
-    max_grad_norm: float = 1.0
+    max_grad_norm: MaxGradNorm = 1.0
     """Gradients are clipped to this norm."""
-    span_penalty: float = 0.0
+    span_penalty: Price = 0.0
     """Price of a step of span in the loss."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of matrix products; auto is bfloat16 on a GPU."""
@@ -87,15 +88,15 @@ class SequenceConfig:
     """Updates between evaluations."""
     evaluation_steps: Count = 4096
     """Steps of every row in an evaluation."""
-    evaluation_rows: int = 16
+    evaluation_rows: NumEnvs = 16
     """Rows of an evaluation; 1 reads a text as one stream, with its whole history."""
     save_every: Count = 500
     """Updates between checkpoints."""
-    checkpoints: int = 2
+    checkpoints: Number = 2
     """Newest checkpoints to keep."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N; auto is a GPU where there is one."""
-    threads: int = 1
+    threads: Threads = 1
     """Threads of PyTorch on the CPU."""
     runs: str = "runs"
     """Folder for run folders."""

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from expirespan.experiments.sequence.stream import IGNORE, Block, Ints, Stream
-from expirespan.memory.rules.rule import require
+from expirespan.ranges import require
 
 
 class Copy(Stream):

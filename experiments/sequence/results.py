@@ -8,15 +8,14 @@ FOLDER holds the ``test.json`` of each run, or what ``--evaluate RUN --output FI
 from __future__ import annotations
 
 import argparse
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from expirespan.experiments.pictures.palette import GREY
-from expirespan.experiments.run_folder.files import atomically
+from expirespan.experiments.pictures.palette import GREY, line
+from expirespan.experiments.pictures.picture_file import write_picture
 from expirespan.experiments.settings import texts
 from expirespan.experiments.settings.errors import UserError
 
@@ -109,9 +108,9 @@ def draw(results: dict[str, Result], path: Path) -> Path:
     figure = Figure(figsize=(9, 3.4), facecolor="white", layout="constrained")
     left, right = figure.subplots(1, 2)
     chance = next(iter(results.values()))["chance"]
-    for (label, r), marker in zip(results.items(), cycle("os^Dv"), strict=False):
+    for i, (label, r) in enumerate(results.items()):
         curve = r["evaluations"]
-        style: dict[str, Any] = {"marker": marker, "markersize": 6, "markerfacecolor": "none", "label": label}
+        style = line(i) | {"markersize": 6, "markerfacecolor": "none", "label": label}
         updates = [point["update"] for point in curve]
         scores = [point["bits" if chance is None else "accuracy"] for point in curve]
         left.plot(updates, scores, **style)
@@ -133,9 +132,7 @@ def draw(results: dict[str, Result], path: Path) -> Path:
     for axes in (left, right):
         axes.set_xlabel("updates")
         axes.spines[["top", "right"]].set_visible(False)
-    with atomically(path) as temporary:
-        figure.savefig(temporary, dpi=130, format="png")
-    return path
+    return write_picture(figure, path)
 
 
 def main(argv: list[str] | None = None) -> None:

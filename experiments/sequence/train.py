@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import torch
 from tqdm import tqdm
 
 from expirespan.experiments.evaluation.stats import wilson
 from expirespan.experiments.run_folder.files import write_text
+from expirespan.experiments.run_folder.lock import locked
 from expirespan.experiments.run_folder.provenance import provenance
 from expirespan.experiments.run_folder.run import Run
 from expirespan.experiments.sequence.build import make_stream
@@ -18,43 +21,50 @@ from expirespan.experiments.sequence.config import SequenceConfig
 from expirespan.experiments.sequence.evaluate import SequenceScore, evaluate
 from expirespan.experiments.sequence.trainer import Trainer
 from expirespan.experiments.settings.config_file import to_dict
-from expirespan.experiments.settings.errors import UserError
 from expirespan.experiments.tracking.log_files import STEP
-from expirespan.experiments.training.session import Session, session
+from expirespan.experiments.training.session import Session, is_complete, session
 
 
 @dataclass(frozen=True)
 class SequenceResult:
-    """``score`` is of the last evaluation; None if training was stopped before one."""
+    """``score`` is of the last evaluation; None if training was stopped before one.
+
+    ``interrupted``: something is left to do. ``was_complete``: all updates were done when the run was resumed.
+    """
 
     run: Run
     trainer: Trainer
     score: SequenceScore | None
     interrupted: bool
+    was_complete: bool = False
 
 
 def train_sequence(config: SequenceConfig, resume: Run | None = None) -> SequenceResult:
     """Train for ``config.updates`` updates, in a new run folder or that of ``resume``, which then goes on exactly.
 
     Raises:
-        UserError: settings or data that do not fit, no room for a file, or no memory left; the last checkpoint
-            stays.
+        UserError: settings or data that do not fit, no room for a file, no memory left, or another process trains in
+            the folder; the last checkpoint stays.
     """
+    with locked(resume.folder) if resume else nullcontext():
+        return _train(config, resume)
+
+
+def _train(config: SequenceConfig, resume: Run | None) -> SequenceResult:
     torch.set_num_threads(config.threads)
     trainer = Trainer(config)
     make_stream(config, "valid"), make_stream(config, "test")  # raise their errors now, not at the end
-    if resume is None and config.weights is not None:
-        trainer.load_weights(Run.open(config.weights).newest_checkpoint())
-    if resume is not None:
+    if resume is not None and resume.step_checkpoints():
         trainer.load(resume.newest_checkpoint(set_aside=True))
-        if trainer.update_number >= config.updates:
-            raise UserError(
-                f"{resume.folder} already has {trainer.update_number:,} of {config.updates:,} updates; ask for more "
-                "with --updates"
-            )
+    elif config.weights is not None:
+        trainer.load_weights(Run.open(config.weights).newest_checkpoint())
+    step = trainer.num_timesteps
+    was_complete = (
+        resume is not None and trainer.update_number >= config.updates and is_complete(resume, step)
+    )
     with session(config, trainer, resume) as run_session:
         try:
-            score = _loop(trainer, run_session)
+            score = _loop(trainer, run_session, [] if resume is None else [resume.logged(step)])
         except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
             if not _out_of_memory(error):
                 raise
@@ -62,12 +72,16 @@ def train_sequence(config: SequenceConfig, resume: Run | None = None) -> Sequenc
                 f"out of memory at update {trainer.update_number} ({' '.join(str(error).split())[:200]}); lower "
                 "--rows, --block or the memory's reach"
             ) from error
-    return SequenceResult(run_session.run, trainer, score, run_session.signal.requested)
+    run, step = run_session.run, trainer.num_timesteps
+    complete = trainer.update_number >= config.updates and is_complete(run, step)
+    return SequenceResult(run, trainer, score, not complete, was_complete)
 
 
-def _loop(trainer: Trainer, session: Session) -> SequenceScore | None:
-    config, run, logger, signal = trainer.config, session.run, session.logger, session.signal
-    score = None
+def _loop(trainer: Trainer, session: Session, notes: list[dict[str, Any]]) -> SequenceScore | None:
+    """Train, beginning with what was pending when a resumed run was saved, as the note of its checkpoint says."""
+    config, signal = trainer.config, session.signal
+    score = _last_score(session.run)
+    pending = next((note["pending"] for note in notes if note and "complete" not in note), None)
     bar = tqdm(
         total=config.updates,
         initial=trainer.update_number,
@@ -75,23 +89,43 @@ def _loop(trainer: Trainer, session: Session) -> SequenceScore | None:
         disable=None if config.progress else True,
     )
     with bar:
+        if pending is not None:
+            score = _follow(trainer, session, pending, bar) or score
         while trainer.update_number < config.updates and not signal.requested:
             logs = trainer.update()
             bar.update()
             number, last = trainer.update_number, trainer.update_number == config.updates
-            if number % config.evaluate_every == 0 or last:
-                score = evaluate(trainer, make_stream(config, "valid"), config.evaluation_steps)
-                run.add_evaluation({"step": trainer.num_timesteps, "update": number} | asdict(score))
-                logs |= {"eval/accuracy": score.accuracy, "eval/bits": score.bits}
-                logs |= {f"eval/layer{i}/alive": alive for i, alive in enumerate(score.alive)}
-                bar.set_postfix({"accuracy": f"{score.accuracy:.3f}", "bits": f"{score.bits:.3f}"})
-            if number % 10 == 0 or "eval/bits" in logs:
-                for key, value in (logs | {STEP: trainer.num_timesteps, "time/updates": number}).items():
-                    logger.record(key, value)
-                logger.dump(trainer.num_timesteps)
-            if number % config.save_every == 0 or last or signal.requested:
-                session.save(trainer)
+            saved = number % config.save_every == 0 or last or signal.requested
+            if saved:
+                session.save(trainer, logs)
+            if not signal.requested:
+                score = _follow(trainer, session, logs, bar) or score
     return score
+
+
+def _follow(trainer: Trainer, session: Session, logs: dict[str, float], bar: Any) -> SequenceScore | None:
+    """What follows an update, by now saved if it is to be: evaluate and log, each where it is due."""
+    config, number = trainer.config, trainer.update_number
+    score = None
+    if number % config.evaluate_every == 0 or number == config.updates:
+        score = evaluate(trainer, make_stream(config, "valid"), config.evaluation_steps)
+        session.add_evaluation({"step": trainer.num_timesteps, "update": number} | asdict(score))
+        logs = logs | {"eval/accuracy": score.accuracy, "eval/bits": score.bits}
+        logs |= {f"eval/layer{i}/alive": alive for i, alive in enumerate(score.alive)}
+        bar.set_postfix({"accuracy": f"{score.accuracy:.3f}", "bits": f"{score.bits:.3f}"})
+    if number % 10 == 0 or score is not None:
+        for key, value in (logs | {STEP: trainer.num_timesteps, "time/updates": number}).items():
+            session.logger.record(key, value)
+        session.logger.dump(trainer.num_timesteps)
+    session.complete(trainer)
+    return score
+
+
+def _last_score(run: Run) -> SequenceScore | None:
+    """Of the evaluations before a run was resumed."""
+    entries = run.evaluations()
+    names = [item.name for item in fields(SequenceScore)]
+    return SequenceScore(**{name: entries[-1][name] for name in names}) if entries else None
 
 
 def evaluate_run(config: SequenceConfig, run: Run) -> Trainer:
@@ -123,6 +157,15 @@ def final_score(trainer: Trainer, run: Run, path: Path | None = None) -> Sequenc
     }
     write_text(path or run.folder / "test.json", json.dumps(found, indent=2) + "\n")
     return score
+
+
+def has_test_result(run: Run, updates: int) -> bool:
+    """Whether the score on the test data is that after so many updates."""
+    try:
+        found = json.loads((run.folder / "test.json").read_text(encoding="utf-8"))
+        return bool(found["updates"] == updates)
+    except (OSError, ValueError, KeyError):
+        return False
 
 
 def _out_of_memory(error: BaseException) -> bool:

@@ -31,7 +31,7 @@ from expirespan.experiments.settings.memories import (
     LSTMSettings,
     Memory,
 )
-from expirespan.experiments.settings.values import Count
+from expirespan.experiments.settings.values import Count, CountOrNone
 from expirespan.experiments.settings.worlds import (
     CorridorSettings,
     Env,
@@ -39,6 +39,17 @@ from expirespan.experiments.settings.worlds import (
     InstructionSettings,
     PortalSettings,
     TMazeSettings,
+)
+from expirespan.parameters import (
+    Alive,
+    LeastDeviation,
+    Number,
+    NumEnvs,
+    Rate,
+    RewardScale,
+    Score,
+    Seed,
+    Threads,
 )
 
 __all__ = [
@@ -52,6 +63,7 @@ __all__ = [
     "ConstantPenaltySettings",
     "CorridorSettings",
     "Count",
+    "CountOrNone",
     "Env",
     "EvaluationSettings",
     "ExpireSpanSettings",
@@ -84,27 +96,32 @@ class EvaluationSettings:
 
     every: Count = 200_000
     """Environment steps between evaluations."""
-    episodes: int = 200
+    episodes: Number = 200
     """Episodes per evaluation."""
-    num_envs: int = 50
+    num_envs: NumEnvs = 50
     """Environments they are spread over."""
-    seed: int = 1_000_000
+    seed: Seed = 1_000_000
     """Environment i is seeded seed + i, anew at each evaluation."""
+    step_limit: Count = 30_000
+    """Steps after which an episode is cut off, and counted as one that did not end."""
+    what_if: bool = True
+    """Whether the recorded episode also says, at each step, what the agent would do without the memories it reads
+    most."""
 
 
 @dataclass(frozen=True)
 class TargetSettings:
     """Training ends when evaluations in a row reach it."""
 
-    success: float | None = None
+    success: Rate | None = None
     """Success rate; None for any."""
-    mean_return: float | None = None
+    mean_return: Score | None = None
     """Mean return; None for any. Without this and success, training takes all steps."""
-    alive: float | None = None
+    alive: Alive | None = None
     """Most memories per layer, at the end of the longest episodes; None for any number."""
-    evaluations: int = 2
+    evaluations: Number = 2
     """How many evaluations in a row."""
-    hold: Count = 0
+    hold: CountOrNone = 0
     """Environment steps to train on after the target is reached, to see whether it is held."""
 
 
@@ -114,21 +131,21 @@ class Config:
 
     recipe: str = "custom"
     """Folder of the run under runs. To choose a recipe, write its name after `train`."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of environments, torch, numpy and python."""
     total_timesteps: Count = 1_000_000
     """Environment steps of training."""
     trained_agent: str | None = None
     """Run or checkpoint file whose policy's weights to begin with, such as one of an easier task; None for new ones."""
-    standardize: Count = 0
+    standardize: CountOrNone = 0
     """Steps of random actions by which observations are standardised once, before training; 0 for raw ones."""
-    least_deviation: float = 0.1
+    least_deviation: LeastDeviation = 0.1
     """Lower bound of the deviation in standardize, as a share of the largest; a smaller one weighs rare inputs more."""
-    reward_scale: float = 1.0
+    reward_scale: RewardScale = 1.0
     """Rewards are multiplied by this in training; what is reported is not."""
     normalize_reward: bool = False
     """Divide rewards in training by the running deviation of discounted returns; what is reported is not."""
-    num_envs: int = 64
+    num_envs: NumEnvs = 64
     """Environments side by side."""
     env: Env = field(default_factory=CorridorSettings)
     """Training environment."""
@@ -146,11 +163,11 @@ class Config:
     """Evaluation during training."""
     target: TargetSettings = field(default_factory=TargetSettings)
     """When to end before all steps are used."""
-    checkpoints: int = 3
+    checkpoints: Number = 3
     """Newest checkpoints to keep, besides the best."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
-    threads: int = 1
+    threads: Threads = 1
     """Threads of PyTorch on the CPU; another number may change the last digits of results."""
     runs: str = "runs"
     """Folder for run folders."""

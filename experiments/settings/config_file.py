@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 import yaml
 
 from expirespan.experiments.settings import KINDS, Config, Kinds, texts
+from expirespan.experiments.settings.checks import check_settings
 from expirespan.experiments.settings.errors import UserError, unknown
 
 C = TypeVar("C")
@@ -65,6 +66,7 @@ def from_dict(data: Any, source: str, kind: type[C], kinds: Kinds) -> C:
     """
     try:
         config: C = _read(kind, data, "", kinds)
+        check_settings(config)
     except UserError as error:
         raise UserError(f"in {source}: {error}") from None
     return config

@@ -5,32 +5,58 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from expirespan.experiments.settings.values import Count
+from expirespan.experiments.settings.values import Count, CountOrNone
+from expirespan.parameters import (
+    BatchSize,
+    ClipRange,
+    Decay,
+    Discount,
+    EntropyCoef,
+    Epochs,
+    Epsilon,
+    Growth,
+    LearningRate,
+    MaxGradNorm,
+    Multiple,
+    NSteps,
+    PositivePrice,
+    Price,
+    Score,
+    Share,
+    Shortest,
+    Slack,
+    StepSize,
+    TargetKL,
+    Tolerance,
+    ValueCoef,
+    Wait,
+    Width,
+)
 
 
 @dataclass(frozen=True)
 class _OnPolicy:
-    learning_rate: float = 3e-4
+    learning_rate: LearningRate = 3e-4
     """Step size of the optimiser."""
     lr_schedule: Literal["constant", "linear"] = "constant"
     """linear: the step size falls to 0 over total-timesteps."""
-    predictor_lr: float = 1.0
+    predictor_lr: Multiple = 1.0
     """Learning rate of the span predictors as a multiple of the rest's."""
-    net_arch: tuple[int, ...] = ()
+    net_arch: tuple[Width, ...] = ()
     """Hidden layers of the policy's and of the value's head; none: the memory's layers are network enough."""
-    n_steps: int = 128
+    n_steps: NSteps = 128
     """Steps of every environment between updates."""
-    gamma: float = 0.99
+    gamma: Discount = 0.99
     """Discount."""
-    gae_lambda: float = 0.95
+    gae_lambda: Discount = 0.95
     """Bias against variance of advantages (GAE)."""
-    ent_coef: float = 0.01
+    ent_coef: EntropyCoef = 0.01
     """Weight of the entropy bonus."""
-    vf_coef: float = 0.5
+    vf_coef: ValueCoef = 0.5
     """Weight of the value loss."""
-    max_grad_norm: float = 0.5
+    max_grad_norm: MaxGradNorm = 0.5
     """Gradients are clipped to this norm."""
-    min_advantage_std: float = 1e-8
+    min_advantage_std: Epsilon = 1e-8
     """Least divisor of advantages, so that minibatches without reward do not amplify noise."""
 
 
@@ -39,13 +65,13 @@ class PPOSettings(_OnPolicy):
     """MemoryPPO."""
 
     name: ClassVar[str] = "ppo"
-    batch_size: int = 2048
+    batch_size: BatchSize = 2048
     """Steps per minibatch; whole segments of n_steps."""
-    n_epochs: int = 3
+    n_epochs: Epochs = 3
     """Passes over each rollout."""
-    clip_range: float = 0.2
+    clip_range: ClipRange = 0.2
     """Clipping of the probability ratio."""
-    target_kl: float | None = None
+    target_kl: TargetKL | None = None
     """An update ends when the policy has moved 1.5 times this far."""
 
 
@@ -54,9 +80,9 @@ class A2CSettings(_OnPolicy):
     """MemoryA2C."""
 
     name: ClassVar[str] = "a2c"
-    learning_rate: float = 7e-4
+    learning_rate: LearningRate = 7e-4
     """Step size of the optimiser."""
-    gae_lambda: float = 1.0
+    gae_lambda: Discount = 1.0
     """Bias against variance of advantages (GAE)."""
     normalize_advantage: bool = False
     """Divide advantages by their standard deviation."""
@@ -72,7 +98,7 @@ class ConstantPenaltySettings:
     """The same price from the first step (paper)."""
 
     name: ClassVar[str] = "constant"
-    coef: float = 0.0
+    coef: Price = 0.0
     """Price of a step of span in the loss."""
 
 
@@ -81,9 +107,9 @@ class WarmupPenaltySettings:
     """No price at first, then rising linearly."""
 
     name: ClassVar[str] = "warmup"
-    coef: float = 1e-5
+    coef: Price = 1e-5
     """Price at the end of the rise."""
-    start: Count = 1_000_000
+    start: CountOrNone = 1_000_000
     """Environment steps before it begins."""
     steps: Count = 1_000_000
     """Environment steps it takes."""
@@ -94,15 +120,15 @@ class AdaptivePenaltySettings:
     """Rises while the agent succeeds, falls while it does not."""
 
     name: ClassVar[str] = "adaptive"
-    coef: float = 0.05
+    coef: PositivePrice = 0.05
     """Price when success first reaches the target."""
-    target: float = 0.95
+    target: Score = 0.95
     """Success rate (or mean return) that must hold for the price to rise."""
-    growth: float = 1.1
+    growth: Growth = 1.1
     """Factor for each rollout at the target."""
-    decay: float = 0.8
+    decay: Decay = 0.8
     """Factor for each rollout below it."""
-    maximum: float | None = None
+    maximum: PositivePrice | None = None
     """Highest price; None for coef."""
 
 
@@ -111,19 +137,19 @@ class PlateauPenaltySettings:
     """Adaptive, with a target of the run's own: what it had reached when it made no more progress."""
 
     name: ClassVar[str] = "plateau"
-    coef: float = 0.05
+    coef: PositivePrice = 0.05
     """Price when progress has ended."""
-    slack: float = 0.1
+    slack: Slack = 0.1
     """How far below the best score is good enough, as a fraction of the range of scores so far."""
-    wait: float = 1 / 3
+    wait: Wait = 1 / 3
     """Fraction of all steps so far that must have passed without progress."""
-    patience: Count = 50_000
+    patience: CountOrNone = 50_000
     """Environment steps, at least, without progress."""
-    growth: float = 1.1
+    growth: Growth = 1.1
     """Factor for each rollout at the target."""
-    decay: float = 0.8
+    decay: Decay = 0.8
     """Factor for each rollout below it."""
-    maximum: float | None = None
+    maximum: PositivePrice | None = None
     """Highest price; None for coef."""
 
 
@@ -142,15 +168,15 @@ class LessonSettings:
     """Some environments act with full memory; forgetting is taught on what they did."""
 
     name: ClassVar[str] = "lesson"
-    fraction: float = 0.5
+    fraction: Share = 0.5
     """Share of the environments that act with full memory."""
-    shortest: float = 0.7
+    shortest: Shortest = 0.7
     """Spans are taught as if multiplied by a number between this and 1, for a margin."""
-    step_size: float = 0.25
+    step_size: StepSize = 0.25
     """Of the spans' descent."""
-    tolerance: float = 0.1
+    tolerance: Tolerance = 0.1
     """Divergence from full memory, in nats per episode, at which spans cost nothing."""
-    settling: float = 0.98
+    settling: Decay = 0.98
     """Factor on the learning rate for each rollout in which success has held, so that spans can settle."""
 
 

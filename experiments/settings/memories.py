@@ -5,20 +5,37 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from expirespan.parameters import (
+    Chrono,
+    Factor,
+    FiniteWindow,
+    Heads,
+    InitFraction,
+    Layers,
+    MaxSpan,
+    OutputScale,
+    Positions,
+    Ramp,
+    Stabilizer,
+    SummarySlots,
+    Width,
+    Window,
+)
+
 
 @dataclass(frozen=True)
 class _Transformer:
-    width: int = 64
+    width: Width = 64
     """Size of states."""
-    layers: int = 2
+    layers: Layers = 2
     """Transformer layers, each with its own memory."""
-    heads: int = 4
+    heads: Heads = 4
     """Attention heads; must divide the width."""
     gate: Literal["residual", "gru"] = "residual"
     """How a layer joins the stream; gru is GTrXL's."""
-    output_scale: float = 1.0
+    output_scale: OutputScale = 1.0
     """Size at which the outputs begin."""
-    positions: int = 16
+    positions: Positions = 16
     """Recent steps with a learned relative position."""
     attention: Literal["auto", "native", "plain", "triton"] = "auto"
     """How attention is computed: in C on CPUs (native), by PyTorch (plain), in C where that is built (auto), or when
@@ -32,13 +49,13 @@ class ExpireSpanSettings(_Transformer):
     """Every memory predicts how long it is kept."""
 
     name: ClassVar[str] = "expire_span"
-    max_span: float = 256
+    max_span: MaxSpan = 256
     """Longest span, in steps."""
-    ramp: float = 16
+    ramp: Ramp = 16
     """Steps over which an expired memory fades."""
-    init_fraction: float = 0.9
+    init_fraction: InitFraction = 0.9
     """Spans start at this fraction of the longest."""
-    stabilizer: float = 1.0
+    stabilizer: Stabilizer = 1.0
     """Divides the predictor's output; for very large max-span."""
     penalty: Literal["all", "ramp"] = "all"
     """What is priced: all spans (paper), or those on their ramp (the authors' code)."""
@@ -51,7 +68,7 @@ class FixedWindowSettings(_Transformer):
     """Transformer-XL: the last states, whatever they hold."""
 
     name: ClassVar[str] = "fixed_window"
-    window: float = 256
+    window: Window = 256
     """States that can be read, the present one included; inf for all."""
 
 
@@ -60,11 +77,11 @@ class AdaptiveSpanSettings(_Transformer):
     """Every attention head learns how far back it reads."""
 
     name: ClassVar[str] = "adaptive_span"
-    max_span: float = 256
+    max_span: MaxSpan = 256
     """Longest reach, in steps."""
-    ramp: float = 16
+    ramp: Ramp = 16
     """Steps over which a memory past the reach fades."""
-    init_fraction: float = 0.9
+    init_fraction: InitFraction = 0.9
     """Reaches start at this fraction of the longest."""
 
 
@@ -73,11 +90,11 @@ class CompressiveSettings(_Transformer):
     """What leaves the window is compressed and read for longer."""
 
     name: ClassVar[str] = "compressive"
-    window: int = 64
+    window: FiniteWindow = 64
     """Last states that can be read, the present one included."""
-    slots: int = 48
+    slots: SummarySlots = 48
     """Summaries that can be read besides."""
-    factor: int = 4
+    factor: Factor = 4
     """States that a summary stands for."""
     compression: Literal["conv", "mean", "max"] = "conv"
     """How states become a summary: by a learned convolution, their mean or their maximum."""
@@ -88,11 +105,11 @@ class LSTMSettings:
     """The recurrent baseline."""
 
     name: ClassVar[str] = "lstm"
-    width: int = 64
+    width: Width = 64
     """Size of states."""
-    layers: int = 1
+    layers: Layers = 1
     """LSTM layers."""
-    chrono: float | None = None
+    chrono: Chrono | None = None
     """Steps over which units keep at first, spread up to this; None for PyTorch's start."""
 
 
@@ -101,11 +118,11 @@ class GRUSettings:
     """The other recurrent baseline."""
 
     name: ClassVar[str] = "gru"
-    width: int = 64
+    width: Width = 64
     """Size of states."""
-    layers: int = 1
+    layers: Layers = 1
     """GRU layers."""
-    chrono: float | None = None
+    chrono: Chrono | None = None
     """Steps over which units keep at first, spread up to this; None for PyTorch's start."""
 
 

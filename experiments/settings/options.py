@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import tyro
 
 from expirespan.experiments.settings import KINDS, Config, Kinds, choose, settings
+from expirespan.experiments.settings.checks import check_settings
 from expirespan.experiments.settings.errors import UserError, unknown
 
 T = TypeVar("T")
@@ -46,6 +47,7 @@ def parse(default: T, args: Sequence[str], prog: str, description: str) -> T:
     if rest:
         raise _unknown_flag(rest[0], default, prog)
     parsed: T = found
+    check_settings(parsed)
     return parsed
 
 

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import tyro
 
+from expirespan.parameters import SomeSteps, Steps
+
 
 def _whole(text: list[str]) -> int:
     number = float(text[0])
@@ -15,17 +17,17 @@ def _whole(text: list[str]) -> int:
     return int(number)
 
 
-Count = Annotated[
-    int,
-    tyro.constructors.PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="INT",
-        instance_from_str=_whole,
-        is_instance=lambda value: isinstance(value, int),
-        str_from_instance=lambda value: [str(value)],
-    ),
-]
-"""An int that may be written 1e6."""
+_WHOLE = tyro.constructors.PrimitiveConstructorSpec(
+    nargs=1,
+    metavar="INT",
+    instance_from_str=_whole,
+    is_instance=lambda value: isinstance(value, int),
+    str_from_instance=lambda value: [str(value)],
+)
+Count = Annotated[Steps, _WHOLE]
+"""A whole number of steps or updates, which may be written 1e6."""
+CountOrNone = Annotated[SomeSteps, _WHOLE]
+"""The same, or 0."""
 
 
 def _value(text: str) -> Any:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal, Self
 
 from expirespan.experiments.settings.values import ByName
+from expirespan.parameters import Seconds
 
 Lengths = Literal["uniform", "log_uniform", "mixed"]
 
@@ -20,6 +21,8 @@ class _World:
     """Modules that register the environment; a setting of `GymSettings`, as are ``wrappers``."""
     wrappers: tuple[str, ...] = ()
     """Wrappers around each environment, by dotted name."""
+    timeout: float | None = None
+    """Seconds that a step may take, in processes of their own; a setting of `GymSettings`."""
     choices: ClassVar[dict[str, int]] = {}
     """Where an observation describes actions, as arguments of `ChoiceExtractor`; nothing if it does not."""
 
@@ -143,6 +146,9 @@ class GymSettings(_World):
     """Wrappers around it, innermost first: module.Name, module:Name or "module.Name(argument=value)"."""
     frame_stack: int = 1
     """Observations that the policy sees at a time, the present one and those before."""
+    timeout: Seconds | None = None
+    """Seconds that a step or reset may take, after which the run stops. Each environment then has a process of its own,
+    which can be ended; None: all of them in this process, without a bound."""
 
     @property
     def gym_id(self) -> str:

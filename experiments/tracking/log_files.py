@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from stable_baselines3.common.logger import KVWriter, TensorBoardOutputFormat
 from torch.utils.tensorboard import SummaryWriter
 
 from expirespan.agents import Histogram
-from expirespan.experiments.run_folder.files import atomically
+from expirespan.experiments.run_folder.files import atomically, sync
 from expirespan.experiments.tracking.csv_rows import read_table
 
 STEP = "time/total_timesteps"
@@ -28,19 +30,21 @@ NOT_TEXT = ("stdout", "log", "json", "csv")
 class CSVWriter(KVWriter):
     """A row per call, a column per key in the order of their first appearance.
 
-    Unlike SB3's writer it appends to the file it finds, so that a resumed run goes on in it (without its rows
-    after step ``until``), and its columns have the same order in every process. A row with a new key rewrites
-    the file, which happens a few times per run.
+    Unlike SB3's writer it appends to the file it finds, so that a resumed run goes on in it: after its ``first``
+    rows, or after those up to step ``until``. Its columns have the same order in every process. A row with a new key
+    rewrites the file, which happens a few times per run. ``rows``: how many there are.
     """
 
-    def __init__(self, path: Path, until: int | None = None) -> None:
+    def __init__(self, path: Path, until: int | None = None, first: int | None = None) -> None:
         self.path = path
         self.columns: list[str] = []
+        self.rows = 0
         if path.exists():
             self.columns, rows, damaged = read_table(path, STEP)
             if damaged:
                 shutil.copyfile(path, path.with_name(f"damaged-{path.name}"))
-            kept = [row for row in rows if until is None or int(row[STEP] or 0) <= until]
+            kept = [row for row in rows[:first] if _is_until(row, until)]
+            self.rows = len(kept)
             self._rewrite(kept)
         else:
             path.touch()
@@ -60,6 +64,15 @@ class CSVWriter(KVWriter):
             self._rewrite(rows)
         with self.path.open("a", newline="", encoding="utf-8") as file:
             csv.DictWriter(file, self.columns).writerow(row)
+        self.rows += 1
+
+    def sync(self) -> None:
+        """Wait until all rows are on disk."""
+        sync(self.path)
+
+    def steps(self) -> Counter[int]:
+        """How many rows there are of each step."""
+        return Counter(int(row[STEP] or 0) for row in read_csv(self.path) if STEP in row)
 
     def _rewrite(self, rows: list[dict[str, str]]) -> None:
         with atomically(self.path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
@@ -76,12 +89,44 @@ def read_csv(path: Path) -> list[dict[str, str]]:
     return read_table(path, STEP).rows if path.stat().st_size else []
 
 
-class TensorBoardWriter(TensorBoardOutputFormat):
-    """SB3's, which also takes a `Histogram`, and hides what was logged after step ``until`` before a resumption."""
+def _is_until(row: dict[str, str], until: int | None) -> bool:
+    return until is None or int(row[STEP] or 0) <= until
 
-    def __init__(self, folder: str, until: int | None = None) -> None:
+
+class TensorBoardWriter(TensorBoardOutputFormat):
+    """SB3's, which also takes a `Histogram`, and goes on in a folder as a resumed run does.
+
+    Event files are cut to ``sizes``, bytes by name, and those without a size removed. Without ``sizes`` nothing is
+    cut. What was logged after step ``until`` is hidden in either case, from programs that show the files meanwhile.
+    """
+
+    def __init__(self, folder: str, until: int | None = None, sizes: dict[str, int] | None = None) -> None:
+        self.folder = Path(folder)
+        if sizes is not None:
+            self._cut(sizes)
         self.writer = SummaryWriter(log_dir=folder, purge_step=None if until is None else until + 1)
         self._is_closed = False
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes on disk of each event file, by name."""
+        self.writer.flush()
+        return {file.name: file.stat().st_size for file in self._files()}
+
+    def sync(self) -> None:
+        """Wait until everything is on disk."""
+        self.writer.flush()
+        for file in self._files():
+            sync(file)
+
+    def _files(self) -> list[Path]:
+        return sorted(self.folder.glob("events.out.tfevents.*"))
+
+    def _cut(self, sizes: dict[str, int]) -> None:
+        for file in self._files():
+            if file.name not in sizes:
+                file.unlink()
+            elif file.stat().st_size > sizes[file.name]:
+                os.truncate(file, sizes[file.name])
 
     def write(self, key_values: dict[str, Any], key_excluded: dict[str, Any], step: int = 0) -> None:
         """Write everything to the event file."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import netrc
 import os
+import re
 import warnings
+import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO, StringIO
 from pathlib import Path
@@ -22,6 +24,8 @@ from expirespan.experiments.tracking.log_values import Movie, Page, Table
 from expirespan.experiments.tracking.wandb_files import logged_rows
 
 Mode = Literal["auto", "offline", "off"]
+_UNUSUAL = re.compile(r"[^A-Za-z0-9._-]")
+"""Some of these W&B takes in no id."""
 
 
 class WandbWriter(KVWriter):
@@ -29,11 +33,18 @@ class WandbWriter(KVWriter):
 
     Offline unless the user is logged in (or ``WANDB_MODE`` says otherwise), or if W&B cannot be reached:
     ``folder/wandb/offline-run-*``, which ``wandb sync`` uploads. A killed run loses its last block, so W&B is
-    not the record of truth. A run that is resumed at step ``until`` does not log again what it had logged beyond.
+    not the record of truth. A run that is resumed at step ``until`` does not log again what it had logged beyond;
+    ``kept``: rows of each step that the record of truth keeps, where not all up to ``until``.
     """
 
     def __init__(
-        self, folder: Path, name: str, config: dict[str, Any], mode: Mode = "auto", until: int | None = None
+        self,
+        folder: Path,
+        name: str,
+        config: dict[str, Any],
+        mode: Mode = "auto",
+        until: int | None = None,
+        kept: Mapping[int, int] | None = None,
     ) -> None:
         self.run: Any = None
         self._data = folder / "wandb"
@@ -41,7 +52,9 @@ class WandbWriter(KVWriter):
         if mode == "off":
             return
         if until is not None and self._data.exists():
-            self._logged = Counter({s: n for s, n in logged_rows(folder, STEP).items() if s > until})
+            known = kept or {}
+            logged = logged_rows(folder, STEP).items()
+            self._logged = Counter({s: n - known.get(s, n if s <= until else 0) for s, n in logged})
         chosen = os.environ.get("WANDB_MODE") or ("online" if mode == "auto" and _logged_in() else "offline")
         try:
             try:
@@ -98,12 +111,18 @@ def _start(folder: Path, name: str, config: dict[str, Any], mode: str) -> Any:
         project="expirespan",
         dir=str(folder),
         name=name,
-        id=name,
+        id=run_id(name),
         resume="allow" if mode == "online" else None,
         config=config,
         mode=mode,  # type: ignore[arg-type]
         settings=settings,
     )
+
+
+def run_id(name: str, most: int = 100) -> str:
+    """An id that W&B takes: the name, or, if that is long or has unusual characters, one made from it."""
+    usual = _UNUSUAL.sub("-", name)
+    return name if usual == name and len(name) <= most else f"{usual[-most:]}-{zlib.crc32(name.encode()):08x}"
 
 
 @contextmanager

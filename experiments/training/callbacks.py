@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Callable
 from dataclasses import asdict
 
 from stable_baselines3.common.callbacks import BaseCallback
 
-from expirespan.experiments.episodes.playing import PolicyPlayer
-from expirespan.experiments.episodes.record import image_of, record_episode
+from expirespan.experiments.episodes.playing import PlayingStopped, PolicyPlayer
+from expirespan.experiments.episodes.record import record_episode
+from expirespan.experiments.episodes.showing import image_of
 from expirespan.experiments.episodes.trace import EpisodeTrace
 from expirespan.experiments.evaluation.evaluate import Score, score
 from expirespan.experiments.making.agents import Agent
-from expirespan.experiments.run_folder.files import atomically
 from expirespan.experiments.settings import Config
 from expirespan.experiments.tracking.log_files import STEP
 from expirespan.experiments.training.progress import EvaluationTable
-from expirespan.experiments.training.session import Session
+from expirespan.experiments.training.session import Session, is_complete
 from expirespan.experiments.training.target import is_over, met_in_a_row, rank, reached_at
 from expirespan.experiments.viewer.episode_media import log_episode
 
@@ -25,9 +25,10 @@ ROW_STEPS = 8192
 
 
 class TrainingCallback(BaseCallback):
-    """Evaluates at intervals, between an update and the next rollout, and saves the agent that was evaluated.
+    """Saves the agent and evaluates it at intervals, between an update and the next rollout.
 
-    A resumed run goes on with the intervals, the best and the target held so far, by the evaluations in its run.
+    A resumed run goes on with the intervals, the best and the target held so far, by the evaluations in its run; it
+    begins with the evaluation that its checkpoint was saved for, if that was not completed.
 
     Learning stops when the target is reached and held for as long as asked, or soon after the session's signal asks
     for it. Evaluation has its own environments and seeds and takes no random number, so that training is the same
@@ -55,6 +56,12 @@ class TrainingCallback(BaseCallback):
         if self._last == self.num_timesteps > 0:
             self._updates = self.model._n_updates
 
+    def is_complete(self, agent: Agent) -> bool:
+        """Whether nothing is left to do: training has ended, and its last agent is evaluated."""
+        steps = agent.resumable_timesteps
+        ended = steps >= self.config.total_timesteps or is_over(steps, self.reached_at, self.config.target)
+        return ended and is_complete(self.run, steps)
+
     def _on_rollout_start(self) -> None:
         if self.signal.requested:
             return
@@ -62,6 +69,7 @@ class TrainingCallback(BaseCallback):
             self.evaluate()
             self._schedule(self.num_timesteps)
         self._ended = self._over()
+        self.session.note()
 
     def _on_rollout_end(self) -> None:
         config = self.config
@@ -87,24 +95,41 @@ class TrainingCallback(BaseCallback):
         self._next = (last // every + 1) * every
 
     def evaluate(self) -> None:
-        """Evaluate, log, save, and judge whether the target is held."""
+        """Save, evaluate, log, and judge whether the target is held.
+
+        Whoever is stopped in between does all of it again when resumed.
+        """
         config, model, step = self.config, self.model, self.num_timesteps
         model.policy.set_training_mode(False)
-        self._updates = model._n_updates
-        self.score = evaluation_score(model, config)
-        self.trace = record_episode(model, config.eval_env.longest(), config.evaluation.seed, config.recipe)
-        self.trace.save(self.run.traces / f"step-{step:010d}.npz")
-        self._log(self.score)
-        entry = {"step": step, **asdict(self.score)}
         checkpoint = self.session.save(model)
+        try:
+            found = evaluation_score(model, config, self._is_asked)
+            trace = record_episode(
+                model,
+                config.eval_env.longest(),
+                config.evaluation.seed,
+                config.recipe,
+                what_if=config.evaluation.what_if,
+                max_steps=config.evaluation.step_limit,
+                stop=self._is_asked,
+            )
+        except PlayingStopped:
+            return
+        self.score, self.trace, self._updates = found, trace, model._n_updates
+        trace.save(self.run.trace_at(step))
+        self._log(found)
+        entry = {"step": step, **asdict(found)}
         if self._best is None or rank(entry, config.target) >= self._best:
             self._best = rank(entry, config.target)
-            with atomically(self.run.best) as temporary:
-                shutil.copyfile(checkpoint, temporary)
-        self.run.add_evaluation(entry)  # last: whoever is killed before evaluates again when resumed
+            self.run.take_as_best(checkpoint)
+        self.session.add_evaluation(entry)
+        self.session.complete(model)
         entries = self.run.evaluations()
         self.reached_at = reached_at(entries, config.target)
-        self._table.add(step, self.score, met_in_a_row(entries, config.target))
+        self._table.add(step, found, met_in_a_row(entries, config.target))
+
+    def _is_asked(self) -> bool:
+        return self.signal.requested
 
     def _log(self, score: Score) -> None:
         values = {
@@ -112,6 +137,7 @@ class TrainingCallback(BaseCallback):
             "longest_success_rate": score.longest_success,
             "mean_return": score.mean_return,
             "mean_steps": score.mean_steps,
+            "not_ended": score.not_ended,
             **{f"layer{i}/alive": alive for i, alive in enumerate(score.alive)},
             **{f"layer{i}/alive_at_end": alive for i, alive in enumerate(score.alive_at_end or [])},
             **{f"retention_{k}": v for k, v in (asdict(score.retention) if score.retention else {}).items()},
@@ -126,8 +152,17 @@ class TrainingCallback(BaseCallback):
         self.logger.dump(self.num_timesteps)
 
 
-def evaluation_score(agent: Agent, config: Config) -> Score:
-    """The evaluation that the settings ask for."""
+def evaluation_score(agent: Agent, config: Config, stop: Callable[[], bool]) -> Score:
+    """The evaluation that the settings ask for; raises `PlayingStopped` if ``stop`` says so."""
     chosen = config.evaluation
     num_envs = min(chosen.num_envs, chosen.episodes)
-    return score(PolicyPlayer(agent, num_envs), config.eval_env, chosen.episodes, num_envs, chosen.seed)
+    player = PolicyPlayer(agent, num_envs)
+    return score(
+        player,
+        config.eval_env,
+        chosen.episodes,
+        num_envs,
+        chosen.seed,
+        max_steps=chosen.step_limit,
+        stop=stop,
+    )

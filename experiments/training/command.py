@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from expirespan.experiments.recipes import RECIPES, find_recipe
+from expirespan.experiments.run_folder.names import quoted
 from expirespan.experiments.run_folder.run import Run
 from expirespan.experiments.settings import Config
 from expirespan.experiments.settings.config_file import read_config
@@ -54,13 +55,25 @@ def _train(config: Config, resume: Run | None) -> int:
     result = train(config, resume)
     took = f"after {result.steps:,} environment steps ({duration(result.seconds)})"
     if result.interrupted:
-        print(f"stopped {took}; to go on: expirespan train --resume {result.run.folder}")
+        print(f"stopped {took}; to go on: expirespan train --resume {quoted(result.run.folder)}")
         return STOPPED
+    if result.was_complete:
+        print(fitted(_nothing_left(config, result.run, result.steps)))
+        return 0
     print({True: "target met", False: "target not met", None: "ended"}[result.reached_target], took)
     if result.kept:
         print(fitted(result.kept))
     print(facts([("picture", str(result.picture)), *next_words(result.run)]))
     return 0
+
+
+def _nothing_left(config: Config, run: Run, steps: int) -> str:
+    folder = quoted(run.folder)
+    if steps < config.total_timesteps:
+        more = f"to train on: expirespan train --resume {folder} --target.hold STEPS"
+    else:
+        more = f"to train on: expirespan train --resume {folder} --total-timesteps N"
+    return f"nothing is left to do: {run.folder} has {steps:,} of {config.total_timesteps:,} steps; {more}"
 
 
 def _train_help() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from expirespan.experiments.evaluation.describe import world
+from expirespan.experiments.run_folder.names import quoted
 from expirespan.experiments.run_folder.run import Run
 from expirespan.experiments.settings import (
     AdaptivePenaltySettings,
@@ -25,7 +26,10 @@ SHOWN = ("layers", "width", "max_span", "window", "slots", "ramp")
 def header(config: Config, run: Run, done: int) -> list[tuple[str, str]]:
     """Facts on a run that begins, or goes on after ``done`` environment steps."""
     begin = f", goes on after {done:,} steps" if done else ""
-    first = f"expirespan view {run.folder} (from the first evaluation on, after {config.evaluation.every:,} steps)"
+    folder = quoted(run.folder)
+    first = (
+        f"expirespan view {folder} (from the first evaluation on, after {config.evaluation.every:,} steps)"
+    )
     facts = [
         ("recipe", f"{config.recipe}, seed {config.seed}{begin}"),
         ("agent", f"{config.algorithm.name.upper()}, {memory_words(config.memory)}"),
@@ -37,7 +41,7 @@ def header(config: Config, run: Run, done: int) -> list[tuple[str, str]]:
         ("watch", first),
     ]
     if config.tensorboard:
-        facts.append(("", f"tensorboard --logdir {run.folder}"))
+        facts.append(("", f"tensorboard --logdir {folder}"))
     return facts
 
 
@@ -94,8 +98,9 @@ def end_words(config: Config) -> str:
 
 def next_words(run: Run) -> list[tuple[str, str]]:
     """What to do with a run that has ended."""
+    folder = quoted(run.folder)
     return [
-        ("next", f"expirespan evaluate {run.folder} --trace"),
-        ("", f"expirespan view {run.folder} --open"),
-        ("", f"expirespan compare {run.folder} OTHER-RUN"),
+        ("next", f"expirespan evaluate {folder} --trace"),
+        ("", f"expirespan view {folder} --open"),
+        ("", f"expirespan compare {folder} OTHER-RUN"),
     ]

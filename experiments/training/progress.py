@@ -10,7 +10,7 @@ from typing import Any
 from stable_baselines3.common.logger import KVWriter
 from tqdm import tqdm
 
-from expirespan.experiments.evaluation.describe import WIDTHS, cells, legend, line
+from expirespan.experiments.evaluation.describe import WIDTHS, cells, legend, line, not_ended
 from expirespan.experiments.evaluation.evaluate import Score
 from expirespan.experiments.recipes import RECIPES
 from expirespan.experiments.settings import Config, TargetSettings
@@ -137,6 +137,8 @@ class EvaluationTable:
             say(fitted(f"Evaluations of {score.episodes:,} episodes each. {legend(self._headings)}"))
             say(line({name: name for name in self._headings}, self._headings))
         say(line(row, self._headings))
+        if score.not_ended:
+            say(fitted(not_ended(score)))
 
 
 def say(text: str) -> None:

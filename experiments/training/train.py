@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +11,14 @@ import torch
 
 from expirespan.agents import SB3VecEnv
 from expirespan.experiments.episodes.kept import kept_sentence
-from expirespan.experiments.episodes.record import image_of, words_of
+from expirespan.experiments.episodes.showing import image_of
+from expirespan.experiments.episodes.trace import EpisodeTrace
 from expirespan.experiments.evaluation.evaluate import Score
 from expirespan.experiments.making.agents import Agent, load_agent, make_agent
 from expirespan.experiments.making.envs import keeping_envs_open, make_training_env
+from expirespan.experiments.making.faults import EnvironmentFault
 from expirespan.experiments.pictures.retention import draw_retention
+from expirespan.experiments.run_folder.lock import locked
 from expirespan.experiments.run_folder.run import Run
 from expirespan.experiments.settings import Config
 from expirespan.experiments.settings.errors import UserError
@@ -22,7 +26,7 @@ from expirespan.experiments.terminal.text import facts
 from expirespan.experiments.training.callbacks import TrainingCallback
 from expirespan.experiments.training.header import header
 from expirespan.experiments.training.progress import ProgressBar
-from expirespan.experiments.training.session import session
+from expirespan.experiments.training.session import Session, is_complete, session
 from expirespan.experiments.training.target import is_target
 
 FIXED = ("seed", "trained_agent", "num_envs", "env", "memory", "algorithm", "penalty", "forgetting", "recipe")
@@ -33,8 +37,9 @@ FIXED = ("seed", "trained_agent", "num_envs", "env", "memory", "algorithm", "pen
 class TrainingResult:
     """``score``, ``picture`` and ``kept``, a sentence on what the agent keeps, are of the last evaluation.
 
-    The first two are None, and the sentence empty, if training was stopped before one; the sentence also for memories
-    without spans. ``reached_target`` is None where there was no target.
+    ``score`` is None if no evaluation was made; the picture also, and the sentence empty, if training was stopped, the
+    sentence also for memories without spans. ``reached_target`` is None where there was no target. ``interrupted``:
+    something is left to do. ``was_complete``: nothing was left when the run was resumed.
     """
 
     run: Run
@@ -46,21 +51,24 @@ class TrainingResult:
     picture: Path | None
     kept: str
     seconds: float
+    was_complete: bool = False
 
 
 def train(config: Config, resume: Run | None = None) -> TrainingResult:
     """Train until the target is held or all steps are used, in a new run folder or that of ``resume``.
 
-    A resumed run goes on exactly where its newest checkpoint stands, between an update and the next rollout; what
-    was logged after that is dropped. Ctrl-C (in the main thread) saves a checkpoint of the last update and
-    returns with ``interrupted``. The same settings on the same machine give the same weights and logs, times
-    aside, however often the run was stopped and resumed.
+    A resumed run goes on exactly where its newest checkpoint stands, between an update and the next rollout, or from
+    the beginning if there is none; what was logged after that is dropped. Of a run that has ended, what is missing is
+    completed. Ctrl-C (in the main thread) saves a checkpoint of the last update and returns with ``interrupted``. The
+    same settings on the same machine give the same weights and logs, times aside, however often the run was stopped
+    and resumed.
 
     Raises:
-        UserError: settings that do not fit, a folder that cannot be written, or an environment or update that
-            gives no finite numbers; checkpoints saved before stay.
+        UserError: settings that do not fit, a folder that cannot be written or in which another process trains, or an
+            environment or update that fails; the message names the last checkpoint. If an environment failed, that
+            is of the last update.
     """
-    with keeping_envs_open():
+    with keeping_envs_open(), locked(resume.folder) if resume else nullcontext():
         return _train(config, resume)
 
 
@@ -69,28 +77,24 @@ def _train(config: Config, resume: Run | None) -> TrainingResult:
     torch.set_num_threads(config.threads)
     env = make_training_env(config)
     try:
+        anew = resume is None or not resume.step_checkpoints()
         agent = _new_agent(config, env) if resume is None else _resumed_agent(config, env, resume)
         bar = ProgressBar(config, agent.num_timesteps)
         with session(config, agent, resume, [bar]) as run_session:
+            run = run_session.run
             agent.set_logger(run_session.logger)
             callback = TrainingCallback(config, run_session)
-            print(facts(header(config, run_session.run, agent.num_timesteps)), flush=True)
-            bar.begin()
-            agent.learn(
-                config.total_timesteps - agent.num_timesteps,
-                callback,
-                log_interval=None,  # type: ignore[arg-type]  # the callback writes the rows
-                reset_num_timesteps=resume is None,
-            )
-            interrupted = run_session.signal.requested
+            was_complete = resume is not None and callback.is_complete(agent)
+            if not was_complete:
+                print(facts(header(config, run, agent.num_timesteps)), flush=True)
+                bar.begin()
+                _learn(agent, config, callback, run_session, anew)
+            interrupted = run_session.signal.requested and not callback.is_complete(agent)
             if interrupted:
                 run_session.save(agent)
+            picture, kept = (None, "") if interrupted else _draw(config, run, callback.trace)
     finally:
         env.close()
-    run, picture = run_session.run, None
-    if callback.trace is not None and not interrupted:
-        drawer = image_of(config.eval_env)
-        picture = draw_retention(callback.trace, run.pictures / "retention.png", drawer)
     return TrainingResult(
         run=run,
         agent=agent,
@@ -99,9 +103,46 @@ def _train(config: Config, resume: Run | None) -> TrainingResult:
         interrupted=interrupted,
         score=callback.score,
         picture=picture,
-        kept=kept_sentence(callback.trace, words_of(config.eval_env)) if picture and callback.trace else "",
+        kept=kept,
         seconds=time.perf_counter() - begin,
+        was_complete=was_complete,
     )
+
+
+def _learn(
+    agent: Agent, config: Config, callback: TrainingCallback, run_session: Session, anew: bool
+) -> None:
+    """Train. If acting fails, as environments of others may, what was learned until then is saved."""
+    try:
+        agent.learn(
+            max(0, config.total_timesteps - agent.num_timesteps),
+            callback,
+            log_interval=None,  # type: ignore[arg-type]  # the callback writes the rows
+            reset_num_timesteps=anew,
+        )
+    except Exception as error:
+        if agent.within_rollout:
+            with suppress(OSError):  # the disk is full: the error says so
+                run_session.save(agent)
+        if isinstance(error, EnvironmentFault):
+            where = f"in training after {agent.num_timesteps:,} steps" if agent.within_rollout else (
+                f"in the evaluation after {agent.num_timesteps:,} steps" if agent.num_timesteps
+                else "before the first step of training"
+            )  # fmt: skip
+            raise EnvironmentFault(f"{where}: {error}") from error
+        raise
+
+
+def _draw(config: Config, run: Run, trace: EpisodeTrace | None) -> tuple[Path | None, str]:
+    """Picture and sentence of the last evaluation's episode, recorded now or before the run was resumed."""
+    evaluations = run.evaluations()
+    file = run.trace_at(evaluations[-1]["step"]) if evaluations else None
+    if trace is None and file is not None and file.exists():
+        trace = EpisodeTrace.load(file)
+    if trace is None:
+        return None, ""
+    picture = draw_retention(trace, run.pictures / "retention.png", image_of(config.eval_env))
+    return picture, kept_sentence(trace)
 
 
 def _new_agent(config: Config, env: SB3VecEnv) -> Agent:
@@ -114,15 +155,13 @@ def _new_agent(config: Config, env: SB3VecEnv) -> Agent:
 
 
 def _resumed_agent(config: Config, env: SB3VecEnv, run: Run) -> Agent:
-    """The agent of a run where its newest checkpoint stands."""
-    checkpoint = run.newest_checkpoint(set_aside=True)
+    """The agent of a run where its newest checkpoint stands; a new one if there is none."""
     _check_resumable(config, run.config)
-    agent = load_agent(config, checkpoint, env, resume=True)
-    if agent.num_timesteps >= config.total_timesteps:
-        raise UserError(
-            f"{run.folder} already has {agent.num_timesteps:,} of {config.total_timesteps:,} steps; "
-            "ask for more with --total-timesteps"
-        )
+    if not run.step_checkpoints():
+        return _new_agent(config, env)
+    agent = load_agent(config, run.newest_checkpoint(set_aside=True), env, resume=True)
+    if is_complete(run, agent.num_timesteps):
+        agent.forget_pending_log()
     return agent
 
 

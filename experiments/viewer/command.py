@@ -11,6 +11,7 @@ from pathlib import Path
 
 from expirespan.experiments.episodes.trace import EpisodeTrace
 from expirespan.experiments.run_folder.files import write_text
+from expirespan.experiments.run_folder.names import quoted
 from expirespan.experiments.run_folder.run import Run
 from expirespan.experiments.settings.errors import UserError
 from expirespan.experiments.settings.options import parse, split_paths
@@ -28,10 +29,15 @@ class ViewOptions:
     """HTML file; by default viewer.html in the run's folder, or beside the trace."""
     open: bool = False
     """Open it in a browser."""
+    picture: Path | None = None
+    """Also write the retention picture of the first episode: a .png, .svg or .pdf file."""
+    video: Path | None = None
+    """Also write the first episode as a video, with the spans under its frames: a .gif, or an .mp4 file with
+    expirespan[video]."""
 
 
-HELP = """Write one HTML file on which to move through recorded episodes: what the agent sees, what it remembers and for
-how long, what it reads. Give a run, or traces (.npz files of `expirespan evaluate RUN --trace`)."""
+HELP = """Write one HTML file on which to move through recorded episodes: what the agent keeps, how long and why. Give a
+run, or traces (.npz files of `expirespan evaluate RUN --trace`). Two of them are shown side by side, step by step."""
 
 
 def view_command(args: Sequence[str]) -> int:
@@ -43,18 +49,53 @@ def view_command(args: Sequence[str]) -> int:
     paths, rest = split_paths(args, "neither a run nor a trace: these come first, then options")
     sources = [Path(path) for path in paths]
     options = parse(ViewOptions(), rest, prog, HELP)
-    traces = read_traces(sources)
+    _check(options)
+    traces = [read_traces([source]) for source in sources]
     output = options.output or _default(sources[0])
     if not output.parent.is_dir():
         raise UserError(f"output={output}: expected a file in an existing folder; create {output.parent}")
-    from expirespan.experiments.viewer.page import viewer_page
-
-    title = " ".join(str(source) for source in sources[:3]) + (" ..." if len(sources) > 3 else "")
-    write_text(output, viewer_page(traces, title))
+    write_text(output, page_of(sources, traces))
     print(f"{output} ({output.stat().st_size / 1e6:.1f} MB)")
+    _draw(options, traces[0][0])
     if options.open:
         _open(output)
     return 0
+
+
+def page_of(sources: Sequence[Path], traces: Sequence[Sequence[EpisodeTrace]]) -> str:
+    """The page of the traces of each source; of two sources their episodes side by side."""
+    from expirespan.experiments.viewer.page import comparison_page, viewer_page
+    from expirespan.experiments.viewer.pairs import pairs_of
+
+    if len(sources) == 2:
+        a, b = (f"{letter}: {source}" for letter, source in zip("AB", sources, strict=True))
+        return comparison_page(pairs_of(*traces), (a, b), "Two agents side by side")
+    title = " ".join(str(source) for source in sources[:3]) + (" ..." if len(sources) > 3 else "")
+    return viewer_page([trace for part in traces for trace in part], title)
+
+
+def _check(options: ViewOptions) -> None:
+    """Raise UserError unless the picture and the video that are asked for can be written."""
+    if options.picture is not None:
+        from expirespan.experiments.pictures.picture_file import check_picture
+
+        check_picture(options.picture)
+    if options.video is not None:
+        from expirespan.experiments.viewer.video import check_video
+
+        check_video(options.video)
+
+
+def _draw(options: ViewOptions, trace: EpisodeTrace) -> None:
+    """The picture and the video that are asked for."""
+    if options.picture is not None:
+        from expirespan.experiments.pictures.retention import draw_retention
+
+        print(draw_retention(trace, options.picture))
+    if options.video is not None:
+        from expirespan.experiments.viewer.video import write_video
+
+        print(write_video(trace, options.video))
 
 
 def read_traces(sources: Sequence[Path]) -> list[EpisodeTrace]:
@@ -98,7 +139,7 @@ def _trace_files(source: Path) -> list[Path]:
     if not found:
         _ = run.config  # says so if it is a run on a sequence task
         raise UserError(
-            f"{run.folder} has no recorded episode yet; `expirespan evaluate {run.folder} --trace` records one"
+            f"{run.folder} has no recorded episode yet; `expirespan evaluate {quoted(run.folder)} --trace` records one"
         )
     return found
 

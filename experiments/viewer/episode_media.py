@@ -23,6 +23,8 @@ COLUMNS = ("observation", "timestep", "span", "layer", "stayed", "cue")
 MOST_ROWS, MOST_FRAMES, FPS = 16, 60, 8
 WIDTH, HEAD, MARGIN = 480, 140, 10
 INK = "#333333"
+TEXT_LINES = 2
+"""Lines of a text on a frame."""
 _BLANK, _FORGOTTEN, _ALIVE, _INK = range(4)
 _PALETTE = np.array([ImageColor.getrgb(colour) for colour in ("white", FORGOTTEN, ALIVE, INK)], np.uint8)
 
@@ -63,13 +65,13 @@ def longest_kept(trace: EpisodeTrace, image_of: ImageOf | None = None, most: int
     return Table(COLUMNS, rows)
 
 
-def film(trace: EpisodeTrace, image_of: ImageOf | None = None) -> Movie:
-    """At most 60 moments of an episode, the first and the last included.
+def film(trace: EpisodeTrace, image_of: ImageOf | None = None, most: int = MOST_FRAMES) -> Movie:
+    """At most ``most`` moments of an episode, evenly spread, the first and the last included.
 
     Under the observation there is a bar as high as its span for each timestep so far, in every layer: orange while
     the memory can be read, grey once it is gone. Green marks cues.
     """
-    moments = np.unique(np.linspace(0, trace.steps - 1, min(trace.steps, MOST_FRAMES)).round().astype(int))
+    moments = np.unique(np.linspace(0, trace.steps - 1, min(trace.steps, most)).round().astype(int))
     strips = _Strips(trace)
     frames = np.stack([_frame(trace, t, strips, image_of) for t in moments.tolist()])
     return Movie(frames, FPS)
@@ -112,6 +114,20 @@ class _Strips:
         return _PALETTE[picture].reshape(-1, WIDTH, 3)
 
 
+def _wrapped(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> list[str]:
+    """The text in as many lines as there is room for under three others."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if font.getlength(longer) <= WIDTH - 2 * MARGIN:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    if len(lines) <= TEXT_LINES:
+        return lines
+    return [*lines[: TEXT_LINES - 1], lines[TEXT_LINES - 1] + " ..."]
+
+
 def _frame(trace: EpisodeTrace, t: int, strips: _Strips, image_of: ImageOf | None) -> Picture:
     head = Image.new("RGB", (WIDTH, HEAD), "white")
     draw = ImageDraw.Draw(head)
@@ -132,6 +148,8 @@ def _frame(trace: EpisodeTrace, t: int, strips: _Strips, image_of: ImageOf | Non
         f"return so far {float(trace.reward[:t].sum()):.3g}, value {float(trace.value[t]):.2f}",
         *([f"memories alive per layer: {alive}"] if trace.layers else []),
     ]
+    if trace.text.size:
+        lines += _wrapped(str(trace.text[t]), strips.font)
     draw.multiline_text((left, MARGIN), "\n".join(lines), INK, strips.font, spacing=8)
     for first, last in stretches(trace.cue):
         if first <= t:

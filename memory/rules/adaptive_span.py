@@ -23,7 +23,9 @@ import torch
 from torch import Tensor, nn
 
 from expirespan.memory.rules.expire_span import expiration
-from expirespan.memory.rules.rule import Rule, check_spans, require
+from expirespan.memory.rules.rule import Rule
+from expirespan.parameters import InitFraction, MaxSpan, Ramp
+from expirespan.ranges import checked
 
 
 class AdaptiveSpan(Rule):
@@ -33,10 +35,9 @@ class AdaptiveSpan(Rule):
     ``init_fraction``: reaches start at this fraction of ``max_span``, within (0, 1).
     """
 
-    def __init__(self, max_span: float, ramp: float = 16, init_fraction: float = 0.9) -> None:
+    @checked
+    def __init__(self, max_span: MaxSpan, ramp: Ramp = 16, init_fraction: InitFraction = 0.9) -> None:
         super().__init__()
-        check_spans(max_span, ramp)
-        require(0 < init_fraction < 1, "init_fraction", init_fraction, "within (0, 1), both ends excluded")
         self.ramp, self.max_span, self.init_fraction = float(ramp), float(max_span), init_fraction
         self.attach(width=1)
 
@@ -55,7 +56,7 @@ class AdaptiveSpan(Rule):
 
     def spans(self, h_BSD: Tensor) -> Tensor:
         """The longest reach, for all."""
-        return self.reaches().amax().detach().expand(h_BSD.shape[:-1])
+        return self.reaches().max().detach().expand(h_BSD.shape[:-1])
 
     layers_agree = False
 
@@ -66,7 +67,7 @@ class AdaptiveSpan(Rule):
         read as much farther.
         """
         z_H1 = self.reaches()[:, None]
-        longest, span_B1K = z_H1.detach().amax(), span_BK[:, None]
+        longest, span_B1K = z_H1.detach().max(), span_BK[:, None]
         return torch.where(span_B1K < z_H1, span_B1K, z_H1) + (span_B1K - longest).clamp(min=0)
 
     def span_cost(self, span_BK: Tensor, steps: int, ages: Callable[[], Tensor]) -> Tensor:

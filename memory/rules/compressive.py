@@ -23,9 +23,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from expirespan.memory.rules.rule import EXACT, Columns, KeysValues, Rule, Summaries, require, take_columns
-
-COMPRESSIONS = ("conv", "mean", "max")
+from expirespan.memory.rules.rule import Columns, KeysValues, Rule, Summaries, take_columns
+from expirespan.parameters import EXACT, Factor, FiniteWindow, SummarySlots
+from expirespan.ranges import checked, require
 
 
 class Compressive(Rule):
@@ -34,23 +34,16 @@ class Compressive(Rule):
     ``factor``: c, from 1 to ``window``. ``compression``: "conv" (learned; it begins as the mean), "mean" or "max".
     """
 
+    @checked
     def __init__(
         self,
-        window: int = 64,
-        slots: int = 48,
-        factor: int = 4,
+        window: FiniteWindow = 64,
+        slots: SummarySlots = 48,
+        factor: Factor = 4,
         compression: Literal["conv", "mean", "max"] = "conv",
     ) -> None:
         super().__init__()
-        require(window >= 1 and window == int(window), "window", window, "an integer >= 1")
-        require(slots >= 1 and slots == int(slots), "slots", slots, "an integer >= 1")
-        require(
-            1 <= factor <= window and factor == int(factor),
-            "factor",
-            factor,
-            f"an integer from 1 to window={window}",
-        )
-        require(compression in COMPRESSIONS, "compression", compression, f"one of {', '.join(COMPRESSIONS)}")
+        require(factor <= window, "factor", factor, f"an integer from 1 to window={window}")
         self.window, self.slots, self.factor = int(window), int(slots), int(factor)
         self.compression = compression
         reach = window + slots * factor

@@ -21,7 +21,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from expirespan.memory.rules.rule import FAR, Rule, check_spans, require
+from expirespan.memory.rules.rule import FAR, Rule
+from expirespan.parameters import InitFraction, MaxSpan, Ramp, Stabilizer
+from expirespan.ranges import checked
 
 
 def expiration(logit: Tensor, max_span: float, stabilizer: float = 1.0) -> Tensor:
@@ -61,20 +63,17 @@ class ExpireSpan(Rule):
     regularisation); the agent or training loop draws l with ``TransformerMemory.shorten``.
     """
 
+    @checked
     def __init__(
         self,
-        max_span: float,
-        ramp: float = 16,
-        init_fraction: float = 0.9,
-        stabilizer: float = 1.0,
+        max_span: MaxSpan,
+        ramp: Ramp = 16,
+        init_fraction: InitFraction = 0.9,
+        stabilizer: Stabilizer = 1.0,
         penalty: Literal["all", "ramp"] = "all",
         random_span: bool = False,
     ) -> None:
         super().__init__()
-        check_spans(max_span, ramp)
-        require(0 < init_fraction < 1, "init_fraction", init_fraction, "within (0, 1), both ends excluded")
-        require(0 < stabilizer < math.inf, "stabilizer", stabilizer, "a finite number > 0")
-        require(penalty in ("all", "ramp"), "penalty", penalty, "'all' or 'ramp'")
         self.ramp, self.max_span, self.stabilizer = float(ramp), float(max_span), float(stabilizer)
         self.init_fraction, self.penalty_kind, self.random_span = init_fraction, penalty, random_span
         self.predictor = nn.Linear(1, 1)  # resized by attach

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 from torch import Tensor
 
-from expirespan.memory.rules.rule import EXACT, LONGEST, Rule, require
+from expirespan.memory.rules.rule import LONGEST, Rule
+from expirespan.parameters import Window
+from expirespan.ranges import checked
 
 
 class FixedWindow(Rule):
@@ -16,14 +16,9 @@ class FixedWindow(Rule):
     constant ``window`` - 1: `ExpireSpan` with that span and a ramp going to 0 is the same memory.
     """
 
-    def __init__(self, window: float) -> None:
+    @checked
+    def __init__(self, window: Window) -> None:
         super().__init__()
-        require(
-            window == math.inf or (1 <= window <= EXACT and window == int(window)),
-            "window",
-            window,
-            "an integer from 1 to 2**24, or math.inf",
-        )
         self.max_span = float(window) - 1
 
     def spans(self, h_BSD: Tensor) -> Tensor:

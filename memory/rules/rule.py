@@ -11,26 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from expirespan.memory.rules.mask import is_expired
-
-
-def require(ok: bool, name: str, value: object, expected: str) -> None:
-    """Raise a ValueError that names the argument, the value given and what is expected."""
-    if not ok:
-        raise ValueError(f"{name} must be {expected}, got {value!r}")
-
-
-def check_spans(max_span: float, ramp: float) -> None:
-    """Raise a ValueError unless spans of up to ``max_span`` steps can be learned, and fade over ``ramp`` steps."""
-    require(
-        LEAST_RAMP <= ramp < EXACT, "ramp", ramp, f"a number of steps from {LEAST_RAMP} (a hard cut) to 2**24"
-    )
-    most = EXACT - math.ceil(ramp)
-    require(
-        0 < max_span <= most,
-        "max_span",
-        max_span,
-        f"a number of steps > 0, at most 2**24 less the ramp, {most:,}",
-    )
+from expirespan.parameters import EXACT
+from expirespan.ranges import require
 
 
 class Columns(NamedTuple):
@@ -69,10 +51,6 @@ FAR = 2**40
 LONGEST = 2.0**31
 """Longest span that is told apart from an infinite one, in steps."""
 
-EXACT = 2**24
-"""Up to this age every number of steps is a number of 32 bits. Memories that may be older are kept for ever."""
-LEAST_RAMP = 1e-12
-"""Least ramp, in steps: a hard cut."""
 
 KeysValues = tuple[Tensor, Tensor]
 """Keys and values (B, H, K, d)."""

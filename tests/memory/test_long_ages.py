@@ -15,9 +15,9 @@ from expirespan.memory import (
     Rule,
     TransformerMemory,
 )
-from expirespan.memory.rules.rule import EXACT
 from expirespan.memory.slots import LayerMemories
 from expirespan.memory.transformer_state import TransformerState
+from expirespan.parameters import EXACT
 
 RAMP = 16
 LONGEST = EXACT - RAMP
@@ -71,7 +71,7 @@ def test_the_oldest_memory_is_deleted_at_the_exact_step(attention: str, left: in
     ],
 )
 def test_what_cannot_be_counted_is_refused(make: type[Rule]) -> None:
-    with pytest.raises(ValueError, match=r"(max_span|ramp|window) must be .*2\*\*24|slots \* factor must be"):
+    with pytest.raises(ValueError, match=r"(max_span|ramp|window|factor) must be"):
         make()
 
 

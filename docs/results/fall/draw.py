@@ -21,17 +21,17 @@ def draw(output: Path) -> None:
         rows = json.loads((HERE / f"seed{seed}.json").read_text())["rows"]
         rows = [r for r in rows if 150_000 <= r["step"] <= 700_000]
         step = [r["step"] / 1e6 for r in rows]
-        top.step(step, [r["patterns_full"] for r in rows], where="mid", color="#888888", label="full memory")
-        top.step(step, [r["patterns_acted"] for r in rows], where="mid", color="#c0392b", label="as it acts")
+        top.step(step, [r["patterns_full"] for r in rows], where="mid", color="#666666", label="full memory")
+        top.step(step, [r["patterns_acted"] for r in rows], where="mid", color="#d55e00", label="as it acts")
         top.set(title=f"seed {seed}", ylim=(0, 8.5))
         for key, label, color in (
-            ("kl_acted_junction", "what acting misreads", "#c0392b"),
-            ("kl_lesson_junction", "what the lesson saw of it", "#2980b9"),
+            ("kl_acted_junction", "what acting misreads", "#d55e00"),
+            ("kl_lesson_junction", "what the lesson saw of it", "#0072b2"),
         ):
             worst = [max(max(pattern) for pattern in r[key]) for r in rows]
             middle.plot(step, [max(w, 1e-4) for w in worst], color=color, label=label)
         middle.set_yscale("log")
-        for name, color in (("left", "#27ae60"), ("right", "#8e44ad")):
+        for name, color in (("left", "#009e73"), ("right", "#cc79a7")):
             bottom.plot(
                 step, [r["spans"][1][name][2] for r in rows], color=color, label=f"cue {name}, layer 2"
             )

@@ -60,7 +60,7 @@ def test_other_files_are_explained(make_trace: Any, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="version 99"):
         EpisodeTrace.load(path)
     np.savez(path, format="expirespan-trace", version=1)
-    with pytest.raises(UserError, match="version 1 and this program reads 2"):
+    with pytest.raises(UserError, match="version 1 and this program reads 2 and 3"):
         EpisodeTrace.load(path)
     np.savez(path, format="expirespan-trace", version=2, about="{}")
     with pytest.raises(UserError, match="without observation"):

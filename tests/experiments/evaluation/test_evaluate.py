@@ -140,6 +140,7 @@ def episodes(lengths: list[int], success: list[float], steps: int = 10_000) -> E
         steps=np.full(n, 10.0),
         success=np.asarray(success),
         length=np.asarray(lengths, float),
+        ended=np.full(n, True),
         alive=np.arange(2.0 * n).reshape(2, n),
         alive_at_end=np.arange(2.0 * n).reshape(2, n) + 1,
         seconds=2.0,

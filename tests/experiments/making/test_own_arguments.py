@@ -111,7 +111,7 @@ def test_arguments_that_cannot_be_read(tiny: Config, text: str) -> None:
 def test_arguments_reach_the_constructor_or_are_refused(gym_id: str) -> None:
     given: dict[str, Any] = {"size": 7} | ({"more": 1} if "Sub" in gym_id else {})
     envs: Any = make_envs(GymSettings(gym_id, kwargs=given | {"max_episode_steps": 2}), 2)
-    assert [env.unwrapped.size for env in envs.envs] == [7, 7]
+    assert [env.unwrapped.size for env in envs.unwrapped.envs] == [7, 7]
     envs.reset()
     assert [envs.step(np.zeros(2, np.int64))[3].tolist() for _ in range(2)] == [[False] * 2, [True] * 2]
     with pytest.raises(UserError, match="sise") as error:
@@ -157,7 +157,7 @@ def test_wrappers_lie_in_the_order_given_also_around_numpy_and_around_all() -> N
     )
     around = "gymnasium.wrappers.vector.ClipReward(0, 0.25)"
     envs: Any = make_envs(GymSettings("ExpireSpan/Corridor-v0", wrappers=(*wrappers, around)), 1)
-    single = envs.env.envs[0]
+    single = envs.unwrapped.envs[0].env  # behind the check of its answers
     assert type(single) is FrameStackObservation and type(single.env) is FlattenObservation
     envs = make_envs(GymSettings("Here/Mine-v0", wrappers=(around,)), 1)
     envs.reset()

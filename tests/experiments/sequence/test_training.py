@@ -153,8 +153,9 @@ def test_a_run_writes_and_resumes(tiny: SequenceConfig) -> None:
     rows = read_csv(run.progress)
     assert [int(row["time/updates"]) for row in rows] == [3, 4, 6]
     assert len(run.step_checkpoints()) == 2
-    with pytest.raises(UserError, match="already has 6 of 6 updates; ask for more with --updates"):
-        train_sequence(tiny, run)
+    same = train_sequence(replace(tiny, updates=6), run)
+    assert same.was_complete and not same.interrupted and same.score == again.score
+    assert [int(row["time/updates"]) for row in read_csv(run.progress)] == [3, 4, 6]
 
 
 def test_the_command(tiny: SequenceConfig, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
