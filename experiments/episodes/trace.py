@@ -6,8 +6,6 @@ docs/viewer.md describes the file; `EpisodeTrace.load` reads it.
 from __future__ import annotations
 
 import json
-import zipfile
-import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from expirespan.experiments.episodes.npz import DIGEST, digest, read_arrays
 from expirespan.experiments.run_folder.files import atomically
+from expirespan.experiments.settings import texts
 from expirespan.experiments.settings.errors import UserError
 
 FORMAT = "expirespan-trace"
@@ -189,10 +189,10 @@ class EpisodeTrace:
     def save(self, path: Path) -> None:
         """Write a compressed ``.npz``, atomically."""
         arrays = {name: getattr(self, name) for name in KINDS}
+        facts = {"format": FORMAT, "version": VERSION, "about": json.dumps(self.about)}
+        arrays |= {name: np.array(value) for name, value in facts.items()}
         with atomically(path) as temporary:
-            np.savez_compressed(
-                temporary, format=FORMAT, version=VERSION, about=json.dumps(self.about), **arrays
-            )
+            np.savez_compressed(temporary, **{DIGEST: np.array(digest(arrays))}, **arrays)
 
     @classmethod
     def load(cls, path: Path) -> EpisodeTrace:
@@ -202,22 +202,12 @@ class EpisodeTrace:
             UserError: the file is missing, damaged, not a trace, or of another version.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                data = {name: file[name] for name in file.files}
+            data = read_arrays(path, {*KINDS, "format", "version", "about", DIGEST})
         except FileNotFoundError:
             raise UserError(
                 f"there is no trace {path}; `expirespan evaluate RUN --trace` records one"
             ) from None
-        except (
-            OSError,
-            ValueError,
-            EOFError,
-            KeyError,
-            TypeError,
-            AttributeError,
-            zipfile.BadZipFile,
-            zlib.error,
-        ) as error:
+        except (OSError, ValueError) as error:
             raise UserError(
                 f"{path} is damaged or no .npz file ({error}); record the episode again with "
                 "`expirespan evaluate RUN --trace`"
@@ -237,6 +227,19 @@ class EpisodeTrace:
         if missing:
             raise UserError(f"{path} is an incomplete trace without {', '.join(missing)}; record it again")
         try:
-            return cls(**{name: data[name] for name in names}, about=json.loads(str(data["about"])))
-        except (ValueError, TypeError) as error:
+            _check_numbers(data, names)
+            about = texts.parse_json(str(data["about"]))
+            return cls(**{name: data[name] for name in names}, about=about)
+        except (ValueError, TypeError, IndexError) as error:
             raise UserError(f"{path} is a damaged trace: {error}; record it again") from None
+
+
+def _check_numbers(data: dict[str, npt.NDArray[Any]], names: list[str]) -> None:
+    """Raise ValueError if there is a NaN, or an infinity other than a span without end or an observation's."""
+    for name in names:
+        if data[name].dtype.kind != "f":
+            continue
+        endless = np.isposinf(data[name]) if name == "span" else name == "observation"
+        wrong = np.isnan(data[name]) | (np.isinf(data[name]) & ~np.asarray(endless))
+        if wrong.any():
+            raise ValueError(f"{name} holds NaN or infinity")

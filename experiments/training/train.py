@@ -159,7 +159,7 @@ def _resumed_agent(config: Config, env: SB3VecEnv, run: Run) -> Agent:
     _check_resumable(config, run.config)
     if not run.step_checkpoints():
         return _new_agent(config, env)
-    agent = load_agent(config, run.newest_checkpoint(), env, resume=True)
+    agent = load_agent(config, run.newest_checkpoint(set_aside=True), env, resume=True)
     if is_complete(run, agent.num_timesteps):
         agent.forget_pending_log()
     return agent

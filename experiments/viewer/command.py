@@ -15,6 +15,7 @@ from expirespan.experiments.run_folder.names import quoted
 from expirespan.experiments.run_folder.run import Run
 from expirespan.experiments.settings.errors import UserError
 from expirespan.experiments.settings.options import parse, split_paths
+from expirespan.experiments.terminal.text import warn
 
 FROM_TRAINING = 3
 """Episodes recorded during training that the page of a run shows beside those of `expirespan evaluate`."""
@@ -103,7 +104,24 @@ def read_traces(sources: Sequence[Path]) -> list[EpisodeTrace]:
     Raises:
         UserError: one is no trace or run, or a run has none yet.
     """
-    return [EpisodeTrace.load(path) for source in sources for path in _trace_files(source)]
+    return [trace for source in sources for trace in _traces_of(source)]
+
+
+def _traces_of(source: Path) -> list[EpisodeTrace]:
+    """The traces of a file or run; those of a run that are damaged are named and left out, unless all are."""
+    files, found, wrong = _trace_files(source), [], []
+    for path in files:
+        try:
+            found.append(EpisodeTrace.load(path))
+        except UserError as error:
+            if len(files) == 1:
+                raise
+            wrong.append(str(error))
+    if not found:
+        raise UserError(" | ".join(wrong))
+    for text in wrong:
+        warn(f"left out: {text}")
+    return found
 
 
 def _trace_files(source: Path) -> list[Path]:
