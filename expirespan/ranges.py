@@ -59,7 +59,7 @@ class Range:
         endless = slack and not self.infinite
         words = "an integer" if kind is int or self.whole else "a finite number" if endless else "a number"
         words += f" of {self.unit}" if self.unit else ""
-        beyond = isinstance(value, Real) and not isinstance(value, bool) and value > self.high
+        beyond = type(value) is not bool and isinstance(value, Real) and float(value) > self.high
         if not slack:
             words += f" within {'[('[self.above]}{_plain(self.low)}, {_plain(self.high)}{'])'[self.below]}"
         elif self.low > -SLACK:

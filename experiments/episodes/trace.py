@@ -192,7 +192,8 @@ class EpisodeTrace:
         facts = {"format": FORMAT, "version": VERSION, "about": json.dumps(self.about)}
         arrays |= {name: np.array(value) for name, value in facts.items()}
         with atomically(path) as temporary:
-            np.savez_compressed(temporary, **{DIGEST: np.array(digest(arrays))}, **arrays)
+            named: dict[str, Any] = {DIGEST: np.array(digest(arrays)), **arrays}
+            np.savez_compressed(temporary, **named)
 
     @classmethod
     def load(cls, path: Path) -> EpisodeTrace:

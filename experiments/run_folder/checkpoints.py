@@ -39,7 +39,7 @@ def newest_whole(paths: list[Path], set_aside: bool = False) -> Path:
     Raises:
         UserError: none can be read.
     """
-    said = []
+    said: list[str] = []
     for path in reversed(paths):
         reason = damage_of(path)
         if not reason:

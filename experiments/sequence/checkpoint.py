@@ -54,7 +54,8 @@ def _load(path: Path) -> dict[str, Any]:
         held = ", ".join(sorted(content.sections))
         raise ValueError(f"it is no {WHAT} but holds {held[:100]}; an agent is for `expirespan evaluate`")
     weights = content.decode("weights")
-    return content.decode("sequence") | {"model": weights["policy"], "optimizer": weights["policy.optimizer"]}
+    held_by_name: dict[str, Any] = content.decode("sequence")
+    return held_by_name | {"model": weights["policy"], "optimizer": weights["policy.optimizer"]}
 
 
 def _check(content: dict[str, Any]) -> None:
