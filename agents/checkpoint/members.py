@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import struct
 import zipfile
+import zlib
 from collections.abc import Iterable
 from typing import BinaryIO
 
@@ -49,8 +50,8 @@ def member(file: BinaryIO, name: str, most: int) -> bytes:
         try:
             with archive.open(name) as part:
                 return part.read(most)
-        except zipfile.BadZipFile:  # `read_members` says so
-            return b""
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):
+            return b""  # `read_members` says what is wrong
 
 
 def read_members(file: BinaryIO) -> dict[str, bytes]:
