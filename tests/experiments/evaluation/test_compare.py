@@ -171,7 +171,7 @@ def test_mistakes(make_run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[s
         ([good, other], ["different environments", "max_length 4 and 9", "expirespan evaluate"]),
         ([good, empty], [str(empty), "is no run", "config.yaml"]),
         ([good, tmp_path / "none"], ["is no run"]),
-        ([good, broken], [str(broken), "is no evaluation", "settings"]),
+        ([good, broken], [str(broken), "is no evaluation", "expirespan evaluate RUN"]),
         (["--output", "x"], ["'--output'", "come first"]),
         ([good, "--outptu", "x"], ["did you mean --output"]),
     ):

@@ -50,7 +50,7 @@ ASIDE = ("tensorboard", "runs", "_num_timesteps_at_start")
 TIMED = re.compile(
     r"/time$|/commit$|elapsed|start_time|steps_per_second|step_times|time/fps|time/time_elapsed"
 )
-"""What clocks and git say: the only facts in which two runs may differ."""
+"""What clocks and git say, and digests of files that hold it: the only facts in which two runs may differ."""
 
 
 @dataclass
@@ -279,8 +279,8 @@ def facts(folder: Path) -> Facts:
     run, found = config.parent, {}
     for file in sorted(path for path in run.rglob("*") if path.is_file()):
         name = file.relative_to(run).as_posix()
-        if name in ("error.txt", "lock"):
-            continue
+        if name in ("error.txt", "lock") or name.startswith("damaged-"):
+            continue  # a row that was cut off is kept apart
         if "events.out" in name:
             continue  # read together below
         found[name] = "exists"

@@ -248,7 +248,7 @@ def test_what_cannot_be_resumed(tiny: SequenceConfig, tmp_path: Path) -> None:
 def test_mistakes_are_told_early(tiny: SequenceConfig, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="block=0: expected an integer >= 1"):
         Trainer(replace(tiny, block=0))
-    with pytest.raises(UserError, match="memory fixed_window: window must be an integer >= 1, got 0"):
+    with pytest.raises(UserError, match="memory fixed_window: window must be an integer of states >= 1"):
         Trainer(replace(tiny, memory=FixedWindowSettings(window=0)))
     with pytest.raises(UserError, match=r"does not exist: expected one of"):
         Trainer(replace(tiny, task=CharLMTask(str(tmp_path / "none"))))

@@ -226,7 +226,7 @@ def test_csv_copes_with_keys_that_come_later_and_goes_on_in_a_file(tmp_path: Pat
     writer.close()
     rows = [
         {"a": "1", "time/total_timesteps": "10", "text": ""},
-        {"a": "2.0", "time/total_timesteps": "20", "text": 'x, "y"\nz'},
+        {"a": "2.0", "time/total_timesteps": "20", "text": 'x, "y" z'},
     ]
     assert read_csv(path) == rows
     writer = CSVWriter(path, until=15)
