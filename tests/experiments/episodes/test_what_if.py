@@ -233,7 +233,7 @@ def test_files_keep_it_and_older_files_load(tiny: Config, tmp_path: Path) -> Non
     for name in SINCE_3:
         assert_array_equal(getattr(again, name), getattr(trace, name))
     with np.load(path) as file:
-        data = dict(file)
+        data = {name: file[name] for name in file.files if name != "digest"}
     old = {name: array for name, array in data.items() if name not in SINCE_3} | {"version": 2}
     np.savez(path, **old)
     assert EpisodeTrace.load(path).removed.size == 0

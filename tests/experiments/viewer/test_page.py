@@ -137,7 +137,7 @@ def test_view_explains_bad_input(
     monkeypatch.setattr(command.sys, "platform", "linux")
     assert "no display" in fails(str(trace), "--open")
     assert trace.with_suffix(".html").stat().st_size > 1_000_000, "written all the same"
-    data = dict(np.load(trace))
+    data = {name: array for name, array in np.load(trace).items() if name != "digest"}
     np.savez(trace, **(data | {"version": 1}))
     assert "version 1 and this program reads" in fails(str(trace))
     (tmp_path / "cut.npz").write_bytes(trace.read_bytes()[:500])
