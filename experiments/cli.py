@@ -225,8 +225,8 @@ EVALUATE = (
 
 COMPARE = (
     "Compare runs: success against memory and learning curves, interquartile means with intervals over the runs that "
-    "have the same settings. A folder of runs, or of a sweep, stands for all in it; files that `expirespan evaluate RUN --output "
-    "FILE.json` wrote may take the place of runs. Writes pictures, a page and numbers."
+    "have the same settings. A folder of runs, or of a sweep, stands for all in it; files that `expirespan evaluate "
+    "RUN --output FILE.json` wrote may take the place of runs. Writes pictures, a page and numbers."
 )
 
 COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
