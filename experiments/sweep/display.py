@@ -9,7 +9,6 @@ from typing import Any
 
 from rich.console import Console
 from rich.live import Live
-from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -20,6 +19,7 @@ from expirespan.experiments.training.progress import millions, usual_steps
 STYLES = {"running": "bold", "done": "green", "failed": "red", "stopped": "yellow", "waiting": "dim"}
 FIRST = ("running", "failed", "stopped", "waiting", "done")
 """Which trials are shown where there is no room for all."""
+HEADINGS = ("recipe", "settings", "seed", "steps", "", "last evaluation", "state")
 BAR, AROUND = 16, 5
 """Characters of a bar, and lines of the terminal that are no trials."""
 
@@ -69,8 +69,8 @@ class Display:
     def table(self) -> Table:
         """A line for each trial, as many as there is room for."""
         table = Table(box=None, pad_edge=False, show_edge=False, header_style="underline")
-        for heading in ("recipe", "settings", "seed", "steps", "", "last evaluation", "state"):
-            table.add_column(heading, no_wrap=True, overflow="ellipsis")
+        for heading, least in zip(HEADINGS, (None, None, 4, 6, BAR, None, 7), strict=True):
+            table.add_column(heading, no_wrap=True, overflow="ellipsis", min_width=least)
         room = max(1, self._console.height - AROUND)
         shown = sorted(self.plan.entries, key=lambda entry: FIRST.index(entry.status))[:room]
         for entry in (entry for entry in self.plan.entries if entry in shown):
@@ -85,14 +85,14 @@ class Display:
         trial, progress = entry.trial, self._progress[entry.trial.name]
         total = usual_steps(trial.config) or trial.config.total_timesteps
         steps = progress.steps
-        full = total if entry.status == "done" else min(steps, total)
+        full = BAR if entry.status == "done" else min(BAR, BAR * steps // total)
         state = f"{entry.status}, attempt {entry.failures + 1}" if entry.failures else entry.status
         return [
             trial.recipe,
             trial.settings or "-",
             str(trial.seed),
             millions(steps) if steps else "",
-            ProgressBar(total=total, completed=full, width=BAR),
+            "█" * full + "░" * (BAR - full),
             score_words(progress.evaluation) if progress.evaluation else "",
             Text(entry.status if entry.status == "failed" else state, STYLES[entry.status]),
         ]

@@ -30,7 +30,7 @@ TINY = shlex.split(
 SWEEP = ["sweep", "corridor", "--seeds", "0:2", "--name", "s", "--jobs", "2", "--retries", "9", "--", *TINY]
 TRIALS = ("corridor-0", "corridor-1")
 TIMED = ("steps_per_second", "step_times")
-PATIENCE = 240
+PATIENCE = 600
 """Seconds after which a test gives up waiting; a free core needs a tenth."""
 
 
