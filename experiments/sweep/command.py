@@ -87,11 +87,8 @@ def _sweep(plan: Plan, options: SweepOptions) -> int:
     finally:
         done = plan.count("done")
         if done < len(plan.entries):
-            print(
-                fitted(
-                    f"{done} of {len(plan.entries)} trials are done; to go on: {again(plan.folder, plan.grid)}"
-                )
-            )
+            command = again(plan.folder, plan.grid)  # one line, which can be pasted
+            print(f"{done} of {len(plan.entries)} trials are done; to go on: {command}")
     found = rows(plan)
     paths = write(plan, found)
     show_table(table(found), left=2, spare=("each seed", "95 % interval"))

@@ -19,8 +19,8 @@ from expirespan.experiments.training.progress import millions, usual_steps
 STYLES = {"running": "bold", "done": "green", "failed": "red", "stopped": "yellow", "waiting": "dim"}
 FIRST = ("running", "failed", "stopped", "waiting", "done")
 """Which trials are shown where there is no room for all."""
-HEADINGS = ("recipe", "settings", "seed", "steps", "", "last evaluation", "state")
-BAR, AROUND = 16, 5
+HEADINGS = ("recipe", "settings", "seed", "state", "steps", "", "last evaluation")
+BAR, AROUND = 12, 5
 """Characters of a bar, and lines of the terminal that are no trials."""
 
 
@@ -69,7 +69,7 @@ class Display:
     def table(self) -> Table:
         """A line for each trial, as many as there is room for."""
         table = Table(box=None, pad_edge=False, show_edge=False, header_style="underline")
-        for heading, least in zip(HEADINGS, (None, None, 4, 6, BAR, None, 7), strict=True):
+        for heading, least in zip(HEADINGS, (None, None, 4, 7, 6, BAR, None), strict=True):
             table.add_column(heading, no_wrap=True, overflow="ellipsis", min_width=least)
         room = max(1, self._console.height - AROUND)
         shown = sorted(self.plan.entries, key=lambda entry: FIRST.index(entry.status))[:room]
@@ -91,10 +91,10 @@ class Display:
             trial.recipe,
             trial.settings or "-",
             str(trial.seed),
+            Text(entry.status if entry.status == "failed" else state, STYLES[entry.status]),
             millions(steps) if steps else "",
             "█" * full + "░" * (BAR - full),
             score_words(progress.evaluation) if progress.evaluation else "",
-            Text(entry.status if entry.status == "failed" else state, STYLES[entry.status]),
         ]
 
     def _caption(self) -> str:

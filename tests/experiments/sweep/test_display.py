@@ -50,7 +50,7 @@ def test_a_line_for_each_trial(plan: Plan) -> None:
     display = Display(plan)
     display.update()
     head, *rows, caption = lines(display, 24)
-    assert head.split() == ["recipe", "settings", "seed", "steps", "last", "evaluation", "state"]
+    assert head.split() == ["recipe", "settings", "seed", "state", "steps", "last", "evaluation"]
     assert len(rows) == 4
     for row, words in zip(
         rows,
@@ -64,8 +64,8 @@ def test_a_line_for_each_trial(plan: Plan) -> None:
     ):
         assert row.startswith("tiny") and "memory.ramp=4" in row
         assert all(word in row for word in words), row
-    assert [row.count("█") for row in rows] == [16, 8, 0, 0], "512 of 1,024 steps are half of 16"
-    assert [row.count("█") + row.count("░") for row in rows] == [16] * 4
+    assert [row.count("█") for row in rows] == [12, 6, 0, 0], "512 of 1,024 steps are half of 12"
+    assert [row.count("█") + row.count("░") for row in rows] == [12] * 4
     assert caption.strip() == "4 trials: 1 done, 2 running, 1 waiting"
 
 
