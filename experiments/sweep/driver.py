@@ -9,7 +9,7 @@ from typing import Protocol
 
 from expirespan.experiments.sweep.engine import Ended, Engine, Job
 from expirespan.experiments.sweep.plan import Entry, Plan
-from expirespan.experiments.sweep.trial_run import checkpoint_of, is_done, last_lines, remove_unsaved
+from expirespan.experiments.sweep.trial_run import checkpoint_of, is_done, last_lines
 
 PAUSE = 0.2
 """Seconds between two looks at the trials."""
@@ -93,12 +93,10 @@ class Driver:
         for entry in self._with("waiting"):
             if len(self._with("running")) >= self.jobs:
                 return
-            job, (run, step) = self.job(entry), checkpoint_of(entry.trial)
-            if run is None:
-                remove_unsaved(entry.trial)
+            job, (_, step) = self.job(entry), checkpoint_of(entry.trial)
             self.plan.begin(entry, step)
             self.engine.submit(job)
-            self.say(entry, f"goes on after {step:,} steps" if run else "begins")
+            self.say(entry, f"goes on after {step:,} steps" if step else "begins")
 
     def _has_ended(self, entry: Entry, ended: Ended, asked: bool) -> None:
         step = checkpoint_of(entry.trial)[1]

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from expirespan.experiments.run_folder.run import Run, checkpoint_step
+from expirespan.experiments.run_folder.checkpoints import checkpoint_step
+from expirespan.experiments.run_folder.run import Run
 from expirespan.experiments.settings.errors import UserError
 from expirespan.experiments.sweep.grid import Trial
 from expirespan.experiments.tracking.log_files import STEP, read_csv
 from expirespan.experiments.training.history import finished
+from expirespan.experiments.training.session import is_complete
 
 
 def find_run(trial: Trial) -> Run | None:
@@ -22,23 +23,16 @@ def find_run(trial: Trial) -> Run | None:
 
 
 def is_done(trial: Trial) -> bool:
-    """Whether a trial has a run that has come to its end."""
+    """Whether a trial has a run that has come to its end, with all of its logs."""
     run = find_run(trial)
-    return run is not None and finished(run)
+    return run is not None and finished(run) and is_complete(run, run.evaluations()[-1]["step"])
 
 
 def checkpoint_of(trial: Trial) -> tuple[Run | None, int]:
-    """The run to go on with and the step of its newest checkpoint; None and 0 where there is no checkpoint."""
+    """The run to go on with and the step of its newest checkpoint, 0 if there is none; None before the first run."""
     run = find_run(trial)
     saved = run.step_checkpoints() if run else []
-    return (run, checkpoint_step(saved[-1])) if saved else (None, 0)
-
-
-def remove_unsaved(trial: Trial) -> None:
-    """Remove run folders in which nothing was saved, before the trial begins anew."""
-    for folder in _folders(trial):
-        if not any((folder / "checkpoints").glob("*.zip")):
-            shutil.rmtree(folder)
+    return run, checkpoint_step(saved[-1]) if saved else 0
 
 
 def last_lines(log: Path, count: int = 3) -> str:

@@ -63,7 +63,7 @@ class Stage:
             step = len(run.step_checkpoints()) + 1
             (run.checkpoints / f"step-{step:010d}.zip").write_text("a checkpoint")
             return Ended({"saves-and-fails": 3, "dies": -9, "stops": 130}[act])
-        run.progress.write_text(f"time/time_elapsed\n{1.5 * trial.seed}\n")
+        run.progress.write_text(f"time/total_timesteps,time/time_elapsed\n1024,{1.5 * trial.seed}\n")
         run.add_evaluation(evaluation(trial.config.total_timesteps, 0.1 * trial.seed))
         return Ended(0 if act == "done" else None)
 
@@ -165,13 +165,12 @@ def test_stopping(sweep: Any) -> None:
     assert stage.started == [(0, "--resume"), (1, "--resume"), (2, "tiny")]
 
 
-def test_a_run_in_which_nothing_was_saved_makes_room(sweep: Any, tmp_path: Path, tiny: Config) -> None:
-    empty = Run.create(replace(tiny, runs=str(tmp_path / "runs" / "s"), seed=1)).folder
-    other = Run.create(replace(tiny, runs=str(tmp_path / "runs" / "s"), seed=11)).folder
-    for folder in (empty, other):
-        (folder / "note").touch()
-    sweep({})
-    assert not (empty / "note").exists() and (other / "note").exists()
+def test_a_run_without_a_checkpoint_is_used_again(sweep: Any, tmp_path: Path, tiny: Config) -> None:
+    empty = Run.create(replace(tiny, runs=str(tmp_path / "runs" / "s"), seed=1))
+    Run.create(replace(tiny, runs=str(tmp_path / "runs" / "s"), seed=11))
+    _, stage, _ = sweep({})
+    assert stage.started == [(0, "tiny"), (1, "--resume"), (2, "tiny")]
+    assert len(empty.evaluations()) == 1
 
 
 def test_another_command_is_told_what_differs(sweep: Any) -> None:
