@@ -204,6 +204,13 @@ def reproduce_command(args: Sequence[str]) -> int:
     return reproduce_command(args)
 
 
+def sweep_command(args: Sequence[str]) -> int:
+    """``expirespan sweep``."""
+    from expirespan.experiments.sweep.command import sweep_command
+
+    return sweep_command(args)
+
+
 def sequence_command(args: Sequence[str]) -> int:
     """``expirespan sequence``."""
     from expirespan.experiments.sequence.command import sequence_command
@@ -218,8 +225,8 @@ EVALUATE = (
 
 COMPARE = (
     "Compare runs: success against memory and learning curves, interquartile means with intervals over the runs that "
-    "have the same settings. A folder of runs stands for all in it; files that `expirespan evaluate RUN --output "
-    "FILE.json` wrote may take the place of runs. Writes pictures, a page and numbers."
+    "have the same settings. A folder of runs, or of a sweep, stands for all in it; files that `expirespan evaluate "
+    "RUN --output FILE.json` wrote may take the place of runs. Writes pictures, a page and numbers."
 )
 
 COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
@@ -234,6 +241,7 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "export": (export_command, "write a trained policy as a file to act with: for PyTorch or ONNX"),
     "bench": (bench_command, "measure speed and size"),
     "reproduce": (reproduce_command, "run the documented experiments again and compare"),
+    "sweep": (sweep_command, "train recipes over seeds and settings, several at a time"),
     "sequence": (sequence_command, "train on a sequence task: copy, collision, charlm"),
 }
 """What ``expirespan`` can do, by name."""

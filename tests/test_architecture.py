@@ -63,7 +63,7 @@ FLOORS = (  # of experiments, lowest first: a folder imports only from floors be
     {"pictures"},
     {"viewer"},
     {"training", "bench/peers"},
-    {"sequence", "reproduce", "bench", "demo", "export"},
+    {"sequence", "reproduce", "sweep", "bench", "demo", "export"},
     {""},  # the command
 )
 for _i, _floor in enumerate(FLOORS):

@@ -132,9 +132,11 @@ def compare(results: list[RunResult]) -> Comparison:
 def _read(path: Path) -> list[RunResult]:
     if path.is_file() and path.suffix == ".json":
         return [_read_file(path)]
-    inside = sorted(file.parent for file in path.glob("*/config.yaml")) if path.is_dir() else []
-    if inside and not (path / "config.yaml").is_file():
-        return [_read_run(Run.open(folder)) for folder in inside]
+    if not (path / "config.yaml").is_file():
+        for depth in ("*", "*/*", "*/*/*"):  # runs of a recipe; of all recipes, or of a sweep
+            inside = sorted(file.parent for file in path.glob(f"{depth}/config.yaml"))
+            if inside:
+                return [_read_run(Run.open(folder)) for folder in inside]
     return [_read_run(Run.open(path))]
 
 

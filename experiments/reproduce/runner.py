@@ -14,8 +14,8 @@ from expirespan.experiments.reproduce.claims import CLAIMS
 from expirespan.experiments.reproduce.outcome import Outcome, Scored
 from expirespan.experiments.run_folder.run import Run
 from expirespan.experiments.settings.errors import UserError
-from expirespan.experiments.tracking.log_files import read_csv
-from expirespan.experiments.training.target import is_over, reached_at
+from expirespan.experiments.training.history import finished, seconds
+from expirespan.experiments.training.target import reached_at
 
 CLI = "import sys; from expirespan.experiments.cli import main; sys.exit(main())"
 """What a process runs as ``expirespan``."""
@@ -46,7 +46,7 @@ class Runner:
             _expirespan(
                 [*train, "--runs", str(folder), "--wandb", "off", "--no-tensorboard", "--no-progress"], folder
             )
-        elif not _finished(begun):
+        elif not finished(begun):
             _expirespan(["train", "--resume", str(begun.folder)], folder)
         run = self._newest(task, seed)
         assert run is not None
@@ -67,7 +67,7 @@ class Runner:
             provenance=json.loads((run.folder / "about.json").read_text()),
             target=reached_at(entries, run.config.target),
             steps=entries[-1]["step"],
-            seconds=_seconds(run),
+            seconds=seconds(run),
             evaluations=[
                 {"step": e["step"], "score": e[claim.score], "alive_at_end": e["alive_at_end"]}
                 for e in entries
@@ -92,22 +92,6 @@ class Runner:
                 f"{task} {seed} has an outcome but no run in {self.runs}: remove its file to run it again"
             )
         return run.find_checkpoint("best")
-
-
-def _finished(run: Run) -> bool:
-    """Whether the training of a run has come to its end."""
-    entries, config = run.evaluations(), run.config
-    last = entries[-1]["step"] if entries else 0
-    reached = reached_at(entries, config.target)
-    return last >= config.total_timesteps or is_over(last, reached, config.target)
-
-
-def _seconds(run: Run) -> float:
-    """Wall time of the training by its log, pauses excluded."""
-    times = [
-        float(row["time/time_elapsed"]) for row in read_csv(run.progress) if row.get("time/time_elapsed")
-    ]
-    return sum(times[i] for i in range(len(times)) if i + 1 == len(times) or times[i + 1] < times[i])
 
 
 def _scored(result: dict[str, object], score: str) -> Scored:

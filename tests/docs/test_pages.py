@@ -10,6 +10,7 @@ import re
 import shlex
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +72,12 @@ def test_shell_blocks(block: Block, a_run: Path, maze: Path) -> None:
             {"RUN": str(run), "OTHER-RUN": str(maze), "N": "2", "10000": "20", "L": "64"}.get(word, word)
             for word in args
         ]
-        args = [re.sub(r"^runs/[a-z0-9-]+$", str(run), word) for word in args]
+        if args[0] != "sweep":
+            args = [re.sub(r"^runs/[a-z0-9-]+$", partial(_place, run), word) for word in args]
         if args[0] == "train":
             args = [*args, "--runs", "runs", *TRAIN]
+        if args[0] == "sweep":
+            args = [*args, *([] if "--" in args else ["--"]), *TRAIN]
         if args[0] == "sequence":
             args = [*args, *SEQUENCE, "--runs", "runs"]
         if args[0] == "evaluate":
@@ -82,6 +86,11 @@ def test_shell_blocks(block: Block, a_run: Path, maze: Path) -> None:
         if "--open" in args:
             args.remove("--open")
         assert main(args) == 0, args
+
+
+def _place(run: Path, word: re.Match[str]) -> str:
+    """The run, in the place of a folder that is none of a sweep."""
+    return word[0] if (Path(word[0]) / "plan.json").exists() else str(run)
 
 
 @pytest.mark.parametrize("block", [b for b in PYTHON if b.reason is None], ids=str)

@@ -1,0 +1,197 @@
+"""Grid of a sweep: recipes, settings and seeds as they are typed, and the trials that follow, parsed and checked."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from expirespan.experiments.recipes import find_recipe
+from expirespan.experiments.settings import Config
+from expirespan.experiments.settings.config_file import to_yaml
+from expirespan.experiments.settings.errors import UserError
+from expirespan.experiments.settings.options import parse_config
+
+Overrides = tuple[tuple[str, str], ...]
+OURS = {
+    "seed": "--seeds gives the seeds",
+    "runs": "--runs FOLDER before the -- chooses the folder",
+    "recipe": "the recipe's name is the name of the folder",
+}
+"""Settings that the sweep sets itself."""
+_LONGEST = 80
+
+
+@dataclass(frozen=True)
+class Grid:
+    """``over``: keys and their values; ``more``: options of every training."""
+
+    recipes: tuple[str, ...]
+    seeds: tuple[int, ...]
+    over: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    more: tuple[str, ...] = ()
+
+    def words(self) -> dict[str, str]:
+        """Each part as it is typed, for people and to compare."""
+        over = [shlex.join(["--over", key, *values]) for key, values in self.over]
+        return {
+            "recipes": " ".join(self.recipes),
+            "--seeds": " ".join(map(str, self.seeds)),
+            "--over": " ".join(over).removeprefix("--over "),
+            "options after --": shlex.join(self.more),
+        }
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training: a recipe, settings on top of it by key, and a seed. ``config``: all its settings, checked."""
+
+    recipe: str
+    overrides: Overrides
+    seed: int
+    config: Config
+    args: tuple[str, ...]
+
+    @property
+    def settings(self) -> str:
+        """The overrides in words; empty for none."""
+        return ", ".join(f"{key}={value}" for key, value in self.overrides)
+
+    @property
+    def title(self) -> str:
+        """Recipe, overrides and seed in words."""
+        return " ".join([self.recipe, *(f"{k}={v}" for k, v in self.overrides), f"seed {self.seed}"])
+
+    @property
+    def name(self) -> str:
+        """A name for files, which no other trial of the sweep has."""
+        return "-".join([self.recipe, *filter(None, [folder_name(self.overrides)]), str(self.seed)])
+
+
+def trials(grid: Grid, folder: Path) -> list[Trial]:
+    """Every trial, seeds of equal settings side by side; their runs lie in ``folder``.
+
+    Raises:
+        UserError: a recipe or key is unknown, a value does not fit, the grid is empty or has a trial twice.
+    """
+    _check(grid)
+    found: list[Trial] = []
+    for recipe in grid.recipes:
+        for values in itertools.product(*(values for _, values in grid.over)):
+            overrides = tuple(zip((key for key, _ in grid.over), values, strict=True))
+            found += [_trial(grid, recipe, overrides, seed, folder) for seed in grid.seeds]
+    seen: dict[str, Trial] = {}
+    for trial in found:
+        same = re.sub(r"^runs: .*\n", "", to_yaml(trial.config), flags=re.M)
+        if same in seen:
+            raise UserError(
+                f"{seen[same].title} and {trial.title} have the same settings: leave one of them out"
+            )
+        seen[same] = trial
+    return found
+
+
+def folder_name(overrides: Overrides) -> str:
+    """Name of the folder for runs with these settings: readable, and different for different ones."""
+    text = ",".join(f"{key}={value}" for key, value in overrides)
+    plain = re.sub(r"[^\w.,=+-]", "_", text)[:_LONGEST]
+    return plain if plain == text else f"{plain}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+
+
+def read_seeds(texts: Sequence[str]) -> tuple[int, ...]:
+    """Seeds from ``0:5``, which is 0 to 4, or ``0 3 7``, or both.
+
+    Raises:
+        UserError: they are no numbers, or there is none, or one twice.
+    """
+    seeds: list[int] = []
+    for text in texts:
+        found = re.fullmatch(r"(\d+)(?::(\d+))?", text, re.ASCII)
+        if not found:
+            raise UserError(
+                f"seeds={text!r}: expected numbers such as 0 3 7, or a range such as 0:5, which is 0 to 4"
+            )
+        first, end = int(found[1]), found[2]
+        seeds += [first] if end is None else range(first, int(end))
+    if not seeds:
+        raise UserError(
+            f"seeds={' '.join(texts)!r} has no seed: expected at least one, such as 0:5, which is 0 to 4"
+        )
+    if twice := [seed for seed in seeds if seeds.count(seed) > 1]:
+        raise UserError(f"seeds: {twice[0]} is there twice; give each seed once")
+    return tuple(seeds)
+
+
+def split_over(args: Sequence[str]) -> tuple[tuple[tuple[str, tuple[str, ...]], ...], list[str]]:
+    """Take each ``--over KEY VALUE ...`` out of ``args``; what is left comes second.
+
+    Raises:
+        UserError: a key or its values are missing, or a key is there twice.
+    """
+    over: dict[str, tuple[str, ...]] = {}
+    rest: list[str] = []
+    words = list(args)
+    while words:
+        word = words.pop(0)
+        if word.startswith("--over="):
+            raise UserError(f"{word!r}: write --over KEY VALUE ..., such as --over memory.ramp 4 8")
+        if word != "--over":
+            rest.append(word)
+            continue
+        count = next((i for i, other in enumerate(words) if other.startswith("--")), len(words))
+        given, words = words[:count], words[count:]
+        if len(given) < 2 or "" in given:
+            raise UserError(
+                f"--over {' '.join(given)}: expected a setting and its values, such as --over memory.ramp 4 8"
+            )
+        key = given[0].replace("_", "-")
+        if key in over:
+            raise UserError(f"--over {key} is there twice: give all its values to one --over")
+        if twice := [value for value in given[1:] if given[1:].count(value) > 1]:
+            raise UserError(f"--over {key}: {twice[0]!r} is there twice; give each value once")
+        over[key] = tuple(given[1:])
+    return tuple(over.items()), rest
+
+
+def _check(grid: Grid) -> None:
+    for recipe in grid.recipes:
+        find_recipe(recipe)
+    if twice := [name for name in grid.recipes if grid.recipes.count(name) > 1]:
+        raise UserError(f"recipe {twice[0]!r} is there twice; give each once")
+    flags = {word[2:].partition("=")[0].replace("_", "-") for word in grid.more if word.startswith("--")}
+    keys = [key for key, _ in grid.over]
+    for key, instead in OURS.items():
+        if key in keys:
+            raise UserError(f"--over {key}: the sweep sets it itself; {instead}")
+        if key in flags:
+            raise UserError(f"--{key} after --: the sweep sets it itself; {instead}")
+    if wrong := [word for word in grid.more if word in ("-h", "--help", "--resume", "--config")]:
+        raise UserError(f"{wrong[0]} after --: expected settings of `expirespan train RECIPE`")
+    if both := [key for key in keys if key in flags]:
+        raise UserError(f"--over {both[0]} is also given after --: give it once")
+
+
+def _trial(grid: Grid, recipe: str, overrides: Overrides, seed: int, folder: Path) -> Trial:
+    flags = [word for key, value in overrides for word in _flag(key, value)]
+    runs = folder / folder_name(overrides)
+    args = (*grid.more, *flags, "--seed", str(seed), "--runs", str(runs))
+    try:
+        config = parse_config(find_recipe(recipe).config, list(args), f"expirespan train {recipe}", "")
+    except UserError as error:
+        of = " ".join([recipe, *(f"{key}={value}" for key, value in overrides)])
+        raise UserError(f"{of}: {error}") from None
+    return Trial(recipe, overrides, seed, config, ("train", recipe, *args))
+
+
+def _flag(key: str, value: str) -> list[str]:
+    """A setting as an option of `train`: true and false as flags, several values in one text as several words."""
+    if value.lower() in ("true", "false"):
+        part, dot, name = key.rpartition(".")
+        return [f"--{part}{dot}{'' if value.lower() == 'true' else 'no-'}{name}"]
+    if len(words := value.split()) > 1:
+        return [f"--{key}", *words]
+    return [f"--{key}={value}"] if value.startswith("-") else [f"--{key}", value]

@@ -1,0 +1,190 @@
+"""Sweeps of tiny runs from the command line: killed, stopped and repeated, they end in the same table."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from expirespan.experiments.cli import main
+from expirespan.experiments.sweep import local
+from expirespan.experiments.sweep.engine import Job
+from expirespan.experiments.sweep.local import LocalEngine
+
+CLI = "import sys; from expirespan.experiments.cli import main; sys.exit(main())"
+TINY = shlex.split(
+    "--num-envs 4 --total-timesteps 640 --algorithm.n-steps 16 --algorithm.batch-size 32 --evaluation.every 128 "
+    "--evaluation.episodes 8 --evaluation.num-envs 4 --memory.width 16 --env.max-length 4 --wandb off --no-tensorboard"
+)
+SWEEP = ["sweep", "corridor", "--seeds", "0:2", "--name", "s", "--jobs", "2", "--retries", "9", "--", *TINY]
+TRIALS = ("corridor-0", "corridor-1")
+TIMED = ("steps_per_second", "step_times")
+PATIENCE = 600
+"""Seconds after which a test gives up waiting; a free core needs a tenth."""
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a sweep that nobody disturbed."""
+    folder = tmp_path_factory.mktemp("whole")
+    assert driver(folder).wait(PATIENCE) == 0
+    return folder
+
+
+def driver(folder: Path, args: list[str] = SWEEP) -> subprocess.Popen[bytes]:
+    """A driver in a process of its own; its output is in ``folder/out``."""
+    with (folder / "out").open("ab") as out:
+        return subprocess.Popen(
+            [sys.executable, "-c", CLI, *args], cwd=folder, stdout=out, stderr=subprocess.STDOUT
+        )
+
+
+def numbers(folder: Path) -> Any:
+    """What the sweep found, but for times and the folders' names, which hold times."""
+    text = (folder / "runs" / "s" / "sweep.json").read_text()
+    found = json.loads(re.sub(r"\d{8}-\d{6}-", "TIME-", text))
+    for group in found["groups"]:
+        for run in group["runs"]:
+            run["seconds"] = 0
+    return found["groups"], found["unfinished"], found["compare"]
+
+
+def logged(folder: Path) -> list[Any]:
+    """Evaluations of all runs, without times."""
+    files = sorted(
+        (folder / "runs" / "s" / "corridor").glob("*/evaluations.jsonl"), key=lambda f: f.parent.name[-1]
+    )
+    rows = [[json.loads(line) for line in file.read_text().splitlines()] for file in files]
+    return [[{k: v for k, v in row.items() if k not in TIMED} for row in one] for one in rows]
+
+
+def pid(folder: Path, trial: str) -> int | None:
+    """The process of a trial, if it is running."""
+    lock = folder / "runs" / "s" / "trials" / f"{trial}.lock"
+    if not lock.exists() or not LocalEngine().find(Job(trial, (), lock, lock)):
+        return None
+    return local._holder(lock)
+
+
+def checkpoint(folder: Path, seed: int) -> bool:
+    """Whether a trial has saved anything."""
+    return any((folder / "runs" / "s" / "corridor").glob(f"*-{seed}/checkpoints/step-*.zip"))
+
+
+def wait_for(what: Callable[[], Any]) -> Any:
+    until = time.monotonic() + PATIENCE
+    while not (found := what()):
+        assert time.monotonic() < until, "it does not come"
+        time.sleep(0.02)
+    return found
+
+
+def test_killed_driver_and_trials(whole: Path, tmp_path: Path) -> None:
+    """The driver dies; one trial goes on as an orphan and is found again, the other is killed and goes on."""
+    first = driver(tmp_path)
+    wait_for(lambda: checkpoint(tmp_path, 0))
+    first.kill()
+    first.wait()
+    orphan = pid(tmp_path, "corridor-0")
+    victim = pid(tmp_path, "corridor-1")
+    if victim is not None:
+        os.kill(victim, signal.SIGKILL)
+    second = driver(tmp_path)
+    assert second.wait(PATIENCE) == 0
+    output = (tmp_path / "out").read_text()
+    assert orphan is None or "corridor seed 0: still runs" in output or "corridor seed 0: done" in output
+    assert numbers(tmp_path) == numbers(whole)
+    assert logged(tmp_path) == logged(whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
+def test_killed_at_random(whole: Path, tmp_path: Path, seed: int) -> None:
+    drawn = random.Random(seed)
+    running = driver(tmp_path)
+    for _ in range(6):
+        time.sleep(drawn.uniform(0.5, 12))
+        whom = drawn.choice(["driver", *TRIALS])
+        if whom == "driver":
+            running.kill()
+            running.wait()
+        elif (process := pid(tmp_path, whom)) is not None:
+            os.kill(process, signal.SIGKILL)
+        if running.poll() is not None:
+            running = driver(tmp_path)
+    if running.wait(PATIENCE):
+        assert driver(tmp_path).wait(PATIENCE) == 0
+    assert numbers(tmp_path) == numbers(whole)
+    assert logged(tmp_path) == logged(whole)
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(whole: Path, tmp_path: Path) -> None:
+    running = driver(tmp_path)
+    wait_for(lambda: checkpoint(tmp_path, 0))
+    running.send_signal(signal.SIGINT)
+    assert running.wait(PATIENCE) == 130
+    output = (tmp_path / "out").read_text()
+    again = re.search(r"of 2 trials are done; to go on: expirespan (.*)", output)
+    assert again is not None, output
+    assert [pid(tmp_path, trial) for trial in TRIALS] == [None, None]
+    log = (tmp_path / "runs" / "s" / "trials" / "corridor-0.log").read_text()
+    assert "stopped after" in log or "target not met after" in log
+    assert driver(tmp_path, shlex.split(again[1])).wait(PATIENCE) == 0
+    assert numbers(tmp_path) == numbers(whole)
+    assert logged(tmp_path) == logged(whole)
+
+
+def test_again_and_other_commands(
+    whole: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(whole)
+    before = numbers(whole)
+    assert main(SWEEP) == 0, "nothing is left to run"
+    output = capsys.readouterr()
+    assert "begins" not in output.out and "| corridor | - | 2 |" in output.out
+    assert numbers(whole) == before
+    other = [*SWEEP[:3], "0:3", *SWEEP[4:]]
+    assert main(other) == 2
+    assert "--seeds: 0 1 there, 0 1 2 here" in capsys.readouterr().err
+    assert main(["compare", "runs/s", "--output", "compared"]) == 0
+    assert "| corridor |" in capsys.readouterr().out
+    run = next((whole / "runs" / "s" / "corridor").glob("*-1"))
+    assert main(["evaluate", str(run), "--episodes", "2", "--num-envs", "2"]) == 0
+    assert main(["train", "--resume", str(run), "--total-timesteps", "704"]) == 0
+
+
+def test_two_drivers_do_not_share_a_sweep(
+    whole: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from expirespan.experiments.run_folder.lock import locked
+
+    monkeypatch.chdir(whole)
+    with locked(Path("runs/s")):
+        assert main(SWEEP) == 2
+    error = capsys.readouterr().err
+    assert f"runs/s is being written by process {os.getpid()}" in error and error.count("\n") == 1
+
+
+def test_a_trial_that_cannot_be_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """17 is a width, but not one for two heads: known only when the memory is built."""
+    monkeypatch.chdir(tmp_path)
+    args = ["sweep", "corridor", "--name", "s", "--retries", "0", "--", *TINY, "--memory.width", "17"]
+    assert main(args) == 1
+    output = capsys.readouterr()
+    assert "failed with exit code 2" in output.out and "failed: corridor seed 0" in output.out
+    assert "heads" in output.out and "0 of 1 trials are done" in output.out
+    [trial] = json.loads((tmp_path / "runs" / "s" / "plan.json").read_text())["trials"]
+    assert trial["status"] == "failed" and "heads" in trial["error"]
