@@ -6,6 +6,7 @@ from expirespan.agents.core.distributions import divergence, probabilities
 from expirespan.agents.core.masks import allowed_action, vector_action_masks
 from expirespan.agents.core.policies import MemoryActorCriticPolicy
 from expirespan.agents.core.steps import PolicyStep, rescaled
+from expirespan.agents.export import DeployedPolicy, export_onnx
 from expirespan.agents.features.images import SmallCNN, is_small_image
 from expirespan.agents.features.standardized_extractor import StandardizedExtractor
 from expirespan.agents.features.token_extractor import TokenExtractor
@@ -27,6 +28,7 @@ __all__ = [
     "AdaptivePenalty",
     "ChoiceExtractor",
     "ConstantPenalty",
+    "DeployedPolicy",
     "Forgetting",
     "Histogram",
     "MemoryA2C",
@@ -45,6 +47,7 @@ __all__ = [
     "allowed_action",
     "divergence",
     "evaluate_policy",
+    "export_onnx",
     "is_small_image",
     "probabilities",
     "register_zoo",

@@ -99,7 +99,7 @@ class MemoryOnPolicyAlgorithm(UpdatingAlgorithm):
                 f"policy {self.policy_class.__name__} has no memory and is trained as SB3 would train it; for one "
                 f"with a memory write `{line(algorithm, policy)}`, choose another of "
                 f"{', '.join(self.policy_aliases)}, or derive yours from MemoryActorCriticPolicy",
-                stacklevel=4,
+                stacklevel=5,  # two are of the decorators
             )
             if env is not None:
                 check_plain(self.policy_class.__name__, self.observation_space, self.action_space)

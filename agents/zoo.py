@@ -27,9 +27,11 @@ def register_zoo() -> None:
         raise ImportError(
             f"rl-baselines3-zoo needs {error.name}, which is not installed: pip install 'expirespan[zoo]'"
         ) from error
-    ALGOS.update(ALGORITHMS)
+    known: dict[str, Any] = ALGOS
+    known.update(ALGORITHMS)
     HYPERPARAMS_SAMPLER.update(memory_ppo=sample_ppo, memory_a2c=sample_a2c)
-    HYPERPARAMS_CONVERTER.update(dict.fromkeys(ALGORITHMS, settings_of))
+    converters: dict[str, Any] = HYPERPARAMS_CONVERTER
+    converters.update(dict.fromkeys(ALGORITHMS, settings_of))
 
 
 def sample_ppo(trial: Any, n_actions: int, n_envs: int, additional_args: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PICTURE = ROOT / "docs" / "images" / "folders.svg"
 PACKAGES = {"memory": "#d9ead3", "agents": "#cfe2f3", "envs": "#fce5cd", "experiments": "#ead1dc"}
-CORNERS = {"experiments": (10, 10), "envs": (470, 10), "agents": (470, 300), "memory": (830, 300)}
+CORNERS = {"experiments": (10, 10), "envs": (590, 10), "agents": (590, 300), "memory": (1050, 300)}
 """Upper left corner of each package's field."""
 LOOSE = {
     "experiments": "cli",

@@ -74,7 +74,8 @@ def evaluate_command(args: Sequence[str]) -> int:
     from stable_baselines3.common.utils import set_random_seed
 
     from expirespan.experiments.episodes.kept import kept_sentence
-    from expirespan.experiments.episodes.record import image_of, record_episode, trace_paths, words_of
+    from expirespan.experiments.episodes.record import record_episode, trace_paths
+    from expirespan.experiments.episodes.showing import image_of
     from expirespan.experiments.evaluation.describe import show_result
     from expirespan.experiments.evaluation.evaluate import evaluate
     from expirespan.experiments.making.agents import load_agent, override_max_span
@@ -130,7 +131,7 @@ def evaluate_command(args: Sequence[str]) -> int:
             old.unlink()
     picture = draw_retention(traces[0], drawn, image_of(options.env))
     show_result(result)
-    if kept := kept_sentence(traces[0], words_of(options.env)):
+    if kept := kept_sentence(traces[0]):
         print(fitted(kept))
     named = [("episode", str(path)) for path in paths] + [("scores", str(output)), ("picture", str(picture))]
     print(
@@ -173,6 +174,13 @@ def compare_command(args: Sequence[str]) -> int:
     show_table(table(comparison), left=2, spare=("each run",))
     print("\n".join(map(str, paths)))
     return 0
+
+
+def export_command(args: Sequence[str]) -> int:
+    """``expirespan export``."""
+    from expirespan.experiments.export.command import export_command
+
+    return export_command(args)
 
 
 def demo_command(args: Sequence[str]) -> int:
@@ -221,8 +229,9 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "compare": (compare_command, "compare runs: success against memory, learning curves"),
     "view": (
         view_command,
-        "show recorded episodes as one HTML page: what is kept, for how long, who reads it",
+        "show recorded episodes as one HTML page: what is kept, how long, and why; of two agents side by side",
     ),
+    "export": (export_command, "write a trained policy as a file to act with: for PyTorch or ONNX"),
     "bench": (bench_command, "measure speed and size"),
     "reproduce": (reproduce_command, "run the documented experiments again and compare"),
     "sequence": (sequence_command, "train on a sequence task: copy, collision, charlm"),

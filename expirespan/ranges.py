@@ -19,6 +19,8 @@ from numbers import Integral, Real
 from typing import Annotated, Any, Literal, ParamSpec, Union, get_args, get_origin, get_type_hints
 
 P = ParamSpec("P")
+SLACK = 1000
+"""Upper bounds from here on are there against slips and what no machine can hold."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +42,10 @@ class Range:
 
     def holds(self, value: Any, kind: type[Any]) -> bool:
         """Whether ``value`` is a number of that ``kind``, int or float, within the range."""
+        given: Any = value
         if isinstance(value, bool) or not isinstance(value, Integral if kind is int else Real):
             return False
-        number = value if isinstance(value, int) else float(value)  # the comparison of an int is exact
+        number = given if type(given) is int else float(given)  # the comparison of an int is exact
         if number == math.inf:
             return self.infinite
         if not (self.low <= number <= self.high and -math.inf < number):
@@ -50,17 +53,20 @@ class Range:
         ends = (self.above and number == self.low) or (self.below and number == self.high)
         return not ends and (not self.whole or number == int(number))
 
-    def expected(self, kind: type[Any]) -> str:
-        """The range in words."""
-        endless = self.high == math.inf and not self.infinite
+    def expected(self, kind: type[Any], value: Any = None) -> str:
+        """The range in words; an upper bound that is only there against slips is named if ``value`` is beyond it."""
+        slack = self.high >= SLACK
+        endless = slack and not self.infinite
         words = "an integer" if kind is int or self.whole else "a finite number" if endless else "a number"
         words += f" of {self.unit}" if self.unit else ""
-        parts = []
-        if self.low > -math.inf:
-            parts.append(f"{'>' if self.above else '>='} {self.low:,g}")
-        if self.high < math.inf:
-            parts.append(f"{'below' if self.below else 'at most'} {_plain(self.high)}")
-        return f"{words} {', '.join(parts)}".rstrip() + (", or infinity" if self.infinite else "")
+        beyond = type(value) is not bool and isinstance(value, Real) and float(value) > self.high
+        if not slack:
+            words += f" within {'[('[self.above]}{_plain(self.low)}, {_plain(self.high)}{'])'[self.below]}"
+        elif self.low > -SLACK:
+            words += f" {'>' if self.above else '>='} {_plain(self.low)}"
+        if slack and beyond:
+            words += f", at most {_plain(self.high)}"
+        return words + (" or infinity" if self.infinite else "")
 
 
 def require(ok: bool, name: str, value: object, expected: str) -> None:
@@ -87,7 +93,8 @@ def checked(init: Callable[P, None]) -> Callable[P, None]:
 
 def check_fields(made: Any) -> None:
     """Raise ValueError if a field of a dataclass does not fit its annotation."""
-    check_values(hints_of(type(made)), {item.name: getattr(made, item.name) for item in fields(made)})
+    kind: Any = type(made)
+    check_values(hints_of(kind), {item.name: getattr(made, item.name) for item in fields(made)})
 
 
 def check_attributes(made: Any) -> None:
@@ -114,7 +121,7 @@ def misfit(hint: Any, value: Any) -> str:
         ranges = [item for item in hint.__metadata__ if isinstance(item, Range)]
         for item in ranges:
             if not item.holds(value, args[0]):
-                return item.expected(args[0]) + (f" ({item.remedy})" if item.remedy else "")
+                return item.expected(args[0], value) + (f" ({item.remedy})" if item.remedy else "")
         return "" if ranges else misfit(args[0], value)
     if origin in (Union, types.UnionType):
         return _no_option(args, value)
@@ -152,7 +159,8 @@ def hints_of(declared: Any) -> dict[str, Any]:
     """Annotations of a class's fields or of a constructor's arguments, those that cannot be evaluated left out."""
     if isinstance(declared, type):
         return get_type_hints(declared, include_extras=True)
-    function, found = inspect.unwrap(declared), {}
+    function = inspect.unwrap(declared)
+    found: dict[str, Any] = {}
     for name, text in function.__annotations__.items():
         alone = types.SimpleNamespace(__annotations__={name: text})
         with contextlib.suppress(NameError):  # SB3 names a class that its module does not import

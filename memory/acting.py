@@ -75,7 +75,7 @@ def step(
     kept_BLC = done.kept_BLC
     store.used = slot + 1
     if summing:
-        _sum_up(layers, slots, done.birth_BLC, kept_BLC, time_B)
+        sum_up(layers, slots, done.birth_BLC, kept_BLC, time_B)
     after = replace(slots, birth_BLC=kept_BLC, used=store.used)
     trace = Trace(
         spans=list(done.span_BL.unsqueeze(-1).unbind(1)),
@@ -187,7 +187,7 @@ def of_layers(rules: Sequence[Rule], method: str, *tensors_BLC: Tensor) -> Tenso
     return torch.stack([getattr(r, method)(*(t[:, i] for t in tensors_BLC)) for i, r in enumerate(rules)], 1)
 
 
-def _sum_up(
+def sum_up(
     layers: Sequence[TransformerLayer], slots: Slots, birth_BLC: Tensor, kept_BLC: Tensor, time_B: Tensor
 ) -> None:
     """Write the summaries that fall due with the next step to the next slot, or an absent one."""

@@ -45,8 +45,13 @@ class RecurrentState(MemoryState):
 
     @classmethod
     def from_state_dict(cls, tensors: dict[str, Tensor]) -> Self:
-        """Inverse of :meth:`state_dict`."""
-        return cls(tensors["hidden"])
+        """Inverse of :meth:`state_dict`; ValueError if it is none."""
+        hidden = tensors["hidden"]
+        if hidden.dim() != 3 or not hidden.is_floating_point() or not bool(hidden.isfinite().all()):
+            raise ValueError(
+                "expected finite numbers hidden (B, parts * layers, D), as state_dict() returns them"
+            )
+        return cls(hidden)
 
 
 class RecurrentMemory(Memory[RecurrentState]):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from expirespan.memory.core import MemoryState, near
 from expirespan.memory.rules.rule import LONGEST
-from expirespan.memory.slots import LayerMemories, Slots
+from expirespan.memory.slots import ABSENT, LayerMemories, Slots
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,31 @@ class SpanOverride:
 
 NEUTRAL = {"floor": 0.0, "limit": torch.inf, "scale": 1.0}
 """What each of a `SpanOverride` is where it alters nothing."""
+
+
+def _check(time_B: Tensor, layers: Sequence[LayerMemories], spans: SpanOverride) -> None:
+    """Raise ValueError if tensors cannot be those of one state."""
+    whole = [time_B, *(layer.birth_BS for layer in layers)]
+    real = [part for layer in layers for part in (layer.span_BS, layer.h_BSD)] + list(
+        spans.tensors().values()
+    )
+    ok = bool(layers) and time_B.dim() == 1 and all(t.dtype == torch.long for t in whole)
+    ok = ok and all(t.is_floating_point() for t in real)
+    ok = ok and all(t.shape == time_B.shape for t in spans.tensors().values())
+    ok = ok and all(
+        birth.dim() == 2
+        and birth.shape == span.shape == h.shape[:-1]
+        and len(birth) == len(time_B)
+        and bool(((birth >= ABSENT) & (birth < time_B[:, None].clamp(min=1))).all())
+        and bool(h.isfinite().all())
+        and not bool(span.isnan().any())
+        for birth, span, h in layers
+    )
+    if not ok:
+        raise ValueError(
+            "these tensors are no state of a Transformer's memory: expected time (B,), and of each layer birth (B, S) "
+            "before it, span (B, S) and finite h (B, S, D), as state_dict() returns them"
+        )
 
 
 def _beside(value_B: Tensor, span: Tensor) -> Tensor:
@@ -154,7 +179,12 @@ class TransformerState(MemoryState):
 
     @classmethod
     def from_state_dict(cls, tensors: dict[str, Tensor]) -> Self:
-        """Inverse of :meth:`state_dict`."""
+        """Inverse of :meth:`state_dict`.
+
+        Raises:
+            ValueError: shapes, types or numbers are none of a state; KeyError: a tensor is missing.
+        """
         count = sum(name.endswith(".h") for name in tensors)
         layers = [LayerMemories(*(tensors[f"{i}.{n}"] for n in ("birth", "span", "h"))) for i in range(count)]
+        _check(tensors["time"], layers, SpanOverride.of(tensors))
         return cls.of(tensors["time"], layers, SpanOverride.of(tensors))

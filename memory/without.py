@@ -53,7 +53,7 @@ def step_without(
         score_HRC = score_HRC.masked_fill(lacks_RC, -torch.inf)
         own_HR1 = (q * key).sum(-1, keepdim=True) + by_age[..., :1]
         weights = torch.softmax(torch.cat([score_HRC, own_HR1], -1), -1).to(value.dtype)
-        read_HRd = weights[..., :-1] @ v_HCd + weights[..., -1:] * value
+        read_HRd: Tensor = weights[..., :-1] @ v_HCd + weights[..., -1:] * value
         return read_HRd.transpose(0, 1).flatten(1)
 
     x_RD = x_1D.expand(len(birth_R), -1)

@@ -22,6 +22,7 @@ BELOW = {  # folder: the folders that its own files may import
     "agents/base": {"memory", "memory/rules"},
     "agents/checkpoint": {"agents/base", "memory", "memory/rules"},
     "agents/core": {"agents/base", "agents/checkpoint", "memory", "memory/rules"},
+    "agents/export": {"agents/base", "agents/checkpoint", "agents/core", "memory", "memory/rules"},
     "agents/features": {"memory", "memory/rules"},
     "agents/forgetting": {"agents/base", "agents/core", "memory", "memory/rules"},
     "agents/sb3": {
@@ -37,6 +38,7 @@ BELOW = {  # folder: the folders that its own files may import
             "agents/base",
             "agents/checkpoint",
             "agents/core",
+            "agents/export",
             "agents/features",
             "agents/forgetting",
             "agents/sb3",
@@ -61,7 +63,7 @@ FLOORS = (  # of experiments, lowest first: a folder imports only from floors be
     {"pictures"},
     {"viewer"},
     {"training", "bench/peers"},
-    {"sequence", "reproduce", "bench", "demo"},
+    {"sequence", "reproduce", "bench", "demo", "export"},
     {""},  # the command
 )
 for _i, _floor in enumerate(FLOORS):
@@ -70,6 +72,7 @@ for _i, _floor in enumerate(FLOORS):
         BELOW[f"experiments/{_folder}".rstrip("/")] = {
             "agents",
             "agents/checkpoint",
+            "agents/export",
             "agents/forgetting",
             "envs",
             "memory",
@@ -80,10 +83,21 @@ for _i, _floor in enumerate(FLOORS):
 PACKAGES = ("memory", "agents", "envs", "experiments")
 OUTSIDE = {  # package: the third-party modules that it may import; experiments may import any
     "memory": {"torch", "triton"},
-    "agents": {"torch", "stable_baselines3", "gymnasium", "numpy", "safetensors", "rl_zoo3"},
+    "agents": {
+        "torch",
+        "stable_baselines3",
+        "gymnasium",
+        "numpy",
+        "safetensors",
+        "onnxruntime",
+        "onnxscript",
+        "rl_zoo3",
+    },
     "envs": {"numpy", "gymnasium", "minigrid", "PIL"},
 }
 ONE_FILE = {
+    "onnxruntime": "agents/export/check.py",
+    "onnxscript": "agents/export/operators.py",
     "triton": "memory/attention/triton_kernels.py",
     "wandb": "experiments/tracking/wandb_writer.py experiments/tracking/wandb_files.py",
     "rl_zoo3": "agents/zoo.py",

@@ -143,7 +143,7 @@ def check_file(algorithm: str, file: str, data: Mapping[str, Any]) -> None:
 
 
 def _count(value: Any, otherwise: int) -> int:
-    fine = isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
+    fine = type(value) is not bool and isinstance(value, Integral) and int(value) >= 1
     return int(value) if fine else otherwise
 
 

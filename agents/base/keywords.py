@@ -10,7 +10,8 @@ from typing import Any, ParamSpec, TypeVar
 from expirespan.agents.base.contrib import LSTM, ContribNameError, line, policy_kwargs_of
 from expirespan.memory.registry import check_names
 
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 PREDICT = "action, state = model.predict(obs, state=state, episode_start=episode_start)"
 MASKED = "action, state = model.predict(obs, state, episode_start, action_masks=action_masks)"
 FITTING = {  # method: keywords of sb3-contrib or slips of the pen, and the line to write

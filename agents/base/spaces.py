@@ -69,7 +69,7 @@ def from_zero(obs: PyTorchObs, space: spaces.Space[Any]) -> PyTorchObs:
     if isinstance(space, spaces.Box) and space.shape == ():
         return obs.reshape(-1, 1)
     if not _from_zero(space):
-        return obs.long() - th.as_tensor(_starts(space), device=obs.device)
+        return obs.long() - th.as_tensor(least_values(space), device=obs.device)
     return obs
 
 
@@ -82,7 +82,7 @@ def as_elements(chosen: np.ndarray, space: spaces.Space[Any]) -> np.ndarray:
     shape: tuple[int, ...] = space.shape or ()
     chosen = chosen.reshape((-1, *shape))
     if not isinstance(space, spaces.Box):
-        starts = 0 if _from_zero(space) else _starts(space)
+        starts = 0 if _from_zero(space) else least_values(space)
         return (chosen + starts).astype(space.dtype)
     if space.dtype.kind == "f":
         clipped: np.ndarray = np.clip(chosen, space.low, space.high).astype(space.dtype)
@@ -175,7 +175,7 @@ def _unusable(space: spaces.Space[Any]) -> str | None:
     return None
 
 
-def _starts(space: Any) -> np.ndarray | None:
+def least_values(space: Any) -> np.ndarray | None:
     """The least value of each entry of a discrete space; None for other spaces."""
     discrete = isinstance(space, spaces.Discrete | spaces.MultiDiscrete)
     return np.asarray(space.start, np.int64) if discrete else None
@@ -183,5 +183,5 @@ def _starts(space: Any) -> np.ndarray | None:
 
 def _from_zero(space: Any) -> bool:
     """Whether a space's values are counted from 0, if they are counted."""
-    starts = _starts(space)
+    starts = least_values(space)
     return starts is None or not starts.any()

@@ -15,12 +15,18 @@ from stable_baselines3.common.utils import get_system_info
 from expirespan.agents.base.checks import check_state, signature
 from expirespan.agents.checkpoint.archive import Content, arguments, carries_pickle, content_of, read, write
 from expirespan.agents.checkpoint.files import Source, destination, named, origin, replacing
+from expirespan.agents.checkpoint.plausible import (
+    check_attributes,
+    check_finite_parameters,
+    check_optimizer,
+    fitting,
+)
 from expirespan.agents.checkpoint.position import LATER, MOVING, MovingAlgorithm, Position, go_to, position_of
+from expirespan.agents.checkpoint.spaces import SPACES, check_env
 from expirespan.agents.checkpoint.statistics import Statistics, set_statistics
 from expirespan.agents.checkpoint.weights import WeightsError, check_weights, with_shared_extractors
 from expirespan.memory import MemoryState
 
-SPACES = {"observation_space": "observation space", "action_space": "action space"}
 DERIVED = (
     "lr_schedule",
     "_rollout_start",
@@ -200,10 +206,11 @@ class CheckpointedAlgorithm(MovingAlgorithm):
             raise ValueError(f"it was saved without {' and '.join(missing)}; pass them in custom_objects")
         if env is not None:
             env = cls._wrap_env(env, data.get("verbose", 0))
-            _check_env(env, data, resume or not force_reset)
+            check_env(env, data, resume or not force_reset)
             data["n_envs"] = env.num_envs
             if force_reset:
                 data["_last_obs"] = None
+        check_attributes(cls, data)
         make: Any = cls  # subclasses have defaults for the rest
         agent: Self = make(
             policy=data["policy_class"],
@@ -213,9 +220,12 @@ class CheckpointedAlgorithm(MovingAlgorithm):
         )
         agent.__dict__.update(data)
         agent.__dict__.update(kwargs)
-        agent._setup_model()
+        with fitting(weights["policy"]):
+            agent._setup_model()
         weights = with_shared_extractors(weights, agent.get_parameters())
         agent.set_parameters(weights, exact_match=True, device=device)
+        check_finite_parameters(agent.policy)
+        check_optimizer(agent.policy.optimizer)
         if agent.use_sde:
             agent.policy.reset_noise()
         if agent._memory_state is not None:
@@ -268,21 +278,6 @@ class CheckpointedAlgorithm(MovingAlgorithm):
                 raise
             raise WeightsError(f"{named(source)} does not fit this agent: {error}") from error
         super().set_parameters(params, exact_match, device)
-
-
-def _check_env(env: Any, data: dict[str, Any], goes_on: bool) -> None:
-    """Raise ValueError if the agent was saved with other spaces or, where episodes go on, in other numbers."""
-    for key, words in SPACES.items():
-        if data[key] != getattr(env, key):
-            raise ValueError(
-                f"it holds an agent with {words} {data[key]}, but the environment given has "
-                f"{getattr(env, key)}; give an environment with the same spaces, or env=None to predict only"
-            )
-    if goes_on and data.get("n_envs", env.num_envs) != env.num_envs:
-        raise ValueError(
-            f"it was saved with n_envs={data['n_envs']}, and the environment given has n_envs={env.num_envs}: "
-            "episodes can go on only in as many; without resume=True and force_reset=False new ones begin in any number"
-        )
 
 
 def _position(content: Content | None, env: Any, given: dict[str, Any]) -> Position:

@@ -1,4 +1,4 @@
-"""Checkpoint file: a zip of JSON (``data``) and safetensors. Reading one never unpickles.
+"""Checkpoint file of agents, policies and sequence models: a zip of JSON (``data``) and safetensors, no pickle.
 
 ``policy.safetensors`` has the policy's weights under their names in ``state_dict``, ``state.safetensors`` all other
 tensors and arrays; in ``data`` stand their names where the values belong (`codec.py`). Tensors that share
@@ -12,6 +12,7 @@ import io
 import json
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -23,14 +24,29 @@ from stable_baselines3.common.utils import get_system_info
 
 from expirespan.agents.base.contrib import check_file
 from expirespan.agents.checkpoint.codec import Decoder, Encoder, UnstorableError
-from expirespan.agents.checkpoint.files import Source, named
+from expirespan.agents.checkpoint.files import Source, named, opened
+from expirespan.agents.checkpoint.members import (
+    TENSORS,
+    DamagedError,
+    RefusedError,
+    check_digests,
+    digests,
+    is_pickle,
+    member,
+    names_of,
+    read_members,
+)
 from expirespan.agents.checkpoint.migration import migrated
+from expirespan.agents.checkpoint.plausible import MOST_DATA, read_data
 
 FORMAT = 2
 """Raised when files change in a way that older code cannot read; `migration.py` brings older files up to it."""
 
 WEIGHTS, OPTIMIZER = "weights.policy.", "weights.policy.optimizer."
 """What the names of the policy's tensors begin with, and those of its optimizer, which lie elsewhere."""
+
+SERIALIZED = b'":serialized:"'
+"""Stands in the data of SB3's files, which hold pickles there."""
 
 AGAIN = "load an earlier checkpoint, or copy the file again"
 
@@ -100,57 +116,68 @@ def write(
             weights[name.removeprefix(WEIGHTS)] = tensor
         else:
             others[name] = tensor
+    members = {
+        "policy.safetensors": safetensors.torch.save(weights),
+        "state.safetensors": safetensors.torch.save(others),
+        "_stable_baselines3_version": stable_baselines3.__version__.encode(),
+        "system_info.txt": get_system_info(print_info=False)[1].encode(),
+    }
+    data["digests"] = digests(members)
     with zipfile.ZipFile(file, mode="w") as archive:
         archive.writestr("data", json.dumps(data, indent=1, allow_nan=False))
-        archive.writestr("policy.safetensors", safetensors.torch.save(weights))
-        archive.writestr("state.safetensors", safetensors.torch.save(others))
-        archive.writestr("_stable_baselines3_version", stable_baselines3.__version__)
-        archive.writestr("system_info.txt", get_system_info(print_info=False)[1])
+        for name, content in members.items():
+            archive.writestr(name, content)
 
 
 def read(source: Source, what: str = "agent") -> Content:
-    """Read a file, checking every byte of it; ``what`` it should hold, for messages.
+    """Read a file, checking every byte of it; ``what`` it should hold, for messages. See docs/checkpoints.md, "Files".
 
     Raises:
-        ValueError: it is no such file, damaged, of a later format, or carries a pickle.
+        ValueError: it is no such file, damaged, of a later format, carries a pickle, or has weights that are NaN.
     """
-    start = source.tell() if isinstance(source, io.BufferedIOBase) else 0
+    with opened(source) as file:
+        try:
+            return _content(_verified(file, what))
+        except RefusedError as error:
+            raise ValueError(f"{named(source)} is no saved {what}: {error}") from error
+        except DamagedError as error:
+            raise ValueError(f"{named(source)} is damaged: {error}; {AGAIN}") from error
+        except (OSError, _ForeignError) as error:
+            raise error if isinstance(error, OSError) else ValueError(f"{named(source)} {error}") from None
+        except Exception as error:  # zipfile, json and safetensors each have their own
+            raise ValueError(
+                f"{named(source)} is no saved {what}, or its end is missing: it wasn't a zip-file as save() writes "
+                f"it, and reading it says: {' '.join(str(error).split())[:300]}; {AGAIN}"
+            ) from error
+
+
+def damage(source: Source) -> str:
+    """Why a checkpoint cannot be read; empty if it can. One of PyTorch or SB3 is taken for whole if its checksums are
+    right.
+    """
     try:
-        with zipfile.ZipFile(source) as archive:
-            names = archive.namelist()
-            damaged = archive.testzip()
-            if damaged is None:
-                _check_members(source, names, archive.read("data") if "data" in names else b"", what)
-                return _content(archive)
-    except (OSError, _RefusedError):
-        raise
-    except Exception as error:  # zipfile, zlib, json and safetensors each have their own
-        raise ValueError(
-            f"{named(source)} is no saved {what}, or its end is missing: it wasn't a zip-file as save() writes it, "
-            f"and reading it says: {' '.join(str(error).split())}; {AGAIN}"
-        ) from error
-    finally:
-        if isinstance(source, io.BufferedIOBase):
-            source.seek(start)
-    raise ValueError(f"{named(source)} is damaged: the checksum of {damaged!r} inside is wrong; {AGAIN}")
+        if not carries_pickle(source):
+            read(source, "checkpoint")
+            return ""
+        with opened(source) as file, zipfile.ZipFile(file) as archive:
+            wrong = archive.testzip()
+    except (OSError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        return " ".join(str(error).split())
+    return (wrong and f"{named(source)} is damaged: the checksum of {wrong!r} inside is wrong") or ""
 
 
-class _RefusedError(ValueError):
-    """A file that is whole, and yet not to be read."""
+class _ForeignError(ValueError):
+    """A file of another kind or version; the message continues the file's name."""
 
 
 def carries_pickle(source: Source) -> bool:
     """Whether a file is a zip that carries a pickle; False for what is no zip at all."""
-    start = source.tell() if isinstance(source, io.BufferedIOBase) else 0
-    try:
-        with zipfile.ZipFile(source) as archive:
-            names = archive.namelist()
-            return _pickled(names, archive.read("data") if "data" in names else b"")
-    except zipfile.BadZipFile:
-        return False
-    finally:
-        if isinstance(source, io.BufferedIOBase):
-            source.seek(start)
+    with opened(source) as file:
+        try:
+            names = names_of(file)
+            return is_pickle(names) or SERIALIZED in member(file, "data", MOST_DATA)
+        except (zipfile.BadZipFile, RefusedError):
+            return False
 
 
 def content_of(source: Source, algorithm: str, trust_pickle: bool) -> Content | None:
@@ -161,54 +188,56 @@ def content_of(source: Source, algorithm: str, trust_pickle: bool) -> Content | 
     """
     if not carries_pickle(source):
         return read(source)
-    start = source.tell() if isinstance(source, io.BufferedIOBase) else 0
-    with zipfile.ZipFile(source) as archive:
-        data = archive.read("data") if "data" in archive.namelist() else b"{}"
-    if isinstance(source, io.BufferedIOBase):
-        source.seek(start)
-    try:
-        stored = json.loads(data)
-    except ValueError:
-        stored = {}  # what is wrong with it `read` says
-    if isinstance(stored, dict):
-        check_file(algorithm, named(source), stored)
+    with opened(source) as file:
+        try:
+            stored = read_data(member(file, "data", MOST_DATA))
+        except ValueError:
+            stored = {}  # what is wrong with it `read` says
+    check_file(algorithm, named(source), stored)
     return None if trust_pickle else read(source)
 
 
-def _pickled(names: Iterable[str], data: bytes) -> bool:
-    """Whether members with these names, or ``data``, are pickles, as in SB3's format."""
-    return any(name.endswith((".pth", ".pkl", ".pickle")) for name in names) or b'":serialized:"' in data
-
-
-def _check_members(source: Source, names: list[str], data: bytes, what: str) -> None:
-    """Raise _RefusedError for a zip file of another kind."""
-    if _pickled(names, data):
-        raise _RefusedError(
-            f"{named(source)} carries a pickle, as files of Stable-Baselines3 and PyTorch do, and unpickling runs "
-            "whatever code the file holds. It is not loaded; if you trust whoever made it, pass "
-            "trust_pickle=True, and save it again in the safe format"
+def _verified(file: BinaryIO, what: str) -> dict[str, bytes]:
+    """The members of a checkpoint that is whole and of a format known here."""
+    names = names_of(file)
+    if is_pickle(names) or SERIALIZED in member(file, "data", MOST_DATA):
+        raise _ForeignError(
+            "carries a pickle, as files of Stable-Baselines3 and PyTorch do, and unpickling runs whatever code the "
+            "file holds. It is not loaded; if you trust whoever made it, pass trust_pickle=True, and save it again "
+            "in the safe format"
         )
-    missing = [part for part in ("data", "policy.safetensors", "state.safetensors") if part not in names]
+    missing = [part for part in ("data", *TENSORS) if part not in names]
     if missing:
-        raise _RefusedError(
-            f"{named(source)} is a zip file but no saved {what}: it lacks {', '.join(missing)} and holds "
-            f"{', '.join(names[:5]) or 'nothing'}; expected what save() of this package writes"
+        raise _ForeignError(
+            f"is a zip file but no saved {what}: it lacks {', '.join(missing)} and holds "
+            f"{', '.join(names[:5])[:200] or 'nothing'}; expected what save() of this package writes"
         )
-    found = json.loads(data).get("format")
-    if not isinstance(found, int) or found > FORMAT:
-        raise _RefusedError(
-            f"{named(source)} has format version {found!r}, and this version of expirespan reads up to {FORMAT}: "
+    return read_members(file)
+
+
+def _content(members: dict[str, bytes]) -> Content:
+    data = read_data(members["data"])
+    found = data.get("format")
+    if not isinstance(found, int) or isinstance(found, bool) or not 1 <= found <= FORMAT:
+        raise _ForeignError(
+            f"has format version {repr(found)[:40]}, and this version of expirespan reads up to {FORMAT}: "
             "update expirespan, or save the file again with the version that wrote it"
         )
-
-
-def _content(archive: zipfile.ZipFile) -> Content:
-    data = migrated(json.loads(archive.read("data")))
-    tensors = safetensors.torch.load(archive.read("state.safetensors"))
-    for name, tensor in safetensors.torch.load(archive.read("policy.safetensors")).items():
+    if "digests" in data:  # files saved before 0.2 have none
+        check_digests(members, data.pop("digests"))
+    data = migrated(data)
+    left_out = data.get("left_out", {})
+    if not isinstance(left_out, dict) or not all(isinstance(text, str) for text in left_out.values()):
+        raise DamagedError("its list of what was left out is none")
+    tensors = safetensors.torch.load(members["state.safetensors"])
+    for name, tensor in safetensors.torch.load(members["policy.safetensors"]).items():
         tensors[WEIGHTS + name] = tensor
-    system = archive.read("system_info.txt").decode() if "system_info.txt" in archive.namelist() else ""
-    return Content(data, dict(data.get("left_out", {})), tensors, system)
+    for name, tensor in tensors.items():
+        if name.startswith("weights.") and tensor.is_floating_point() and bool(tensor.isnan().any()):
+            raise DamagedError(f"{name.removeprefix(WEIGHTS)!r} holds NaN, which no training gives")
+        if name.startswith(OPTIMIZER) and tensor.element_size() > 1 and not tensor.is_floating_point():
+            raise DamagedError(f"{name.removeprefix(WEIGHTS)!r} holds {tensor.dtype}, expected real numbers")
+    return Content(data, left_out, tensors, members.get("system_info.txt", b"").decode(errors="replace"))
 
 
 def arguments(cls: type[Any]) -> set[str]:

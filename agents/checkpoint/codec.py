@@ -19,6 +19,7 @@ from gymnasium import spaces
 from stable_baselines3.common.utils import ConstantSchedule, FloatSchedule, LinearSchedule
 
 from expirespan.agents.checkpoint.classes import class_for, find_class, path_of
+from expirespan.agents.checkpoint.plausible import MOST_ELEMENTS, elements
 from expirespan.agents.checkpoint.spaces import space_from_data, space_to_data
 from expirespan.memory import MemoryState
 
@@ -161,6 +162,7 @@ class Decoder:
 
     def __init__(self, tensors: Mapping[str, th.Tensor], classes: Mapping[str, Any] | None = None) -> None:
         self.tensors, self.classes = tensors, classes or {}
+        self._elements = 0
 
     def __call__(self, value: Any, where: str) -> Any:
         """The value. ``where`` is its dotted name, whose last part says what classes may stand there.
@@ -218,11 +220,21 @@ class Decoder:
         return class_for(where.rpartition(".")[2], value["path"], self.classes)
 
     def _space(self, value: dict[str, Any], where: str) -> spaces.Space[Any]:
-        return space_from_data(self(value["data"], where))
+        data = self(value["data"], where)
+        self._elements += elements(data)
+        if self._elements > MOST_ELEMENTS:
+            raise ValueError(
+                f"the spaces have {self._elements:,} elements, expected at most {MOST_ELEMENTS:,}"
+            )
+        return space_from_data(data)
 
     def _memory(self, value: dict[str, Any], where: str) -> MemoryState:
         kind = find_class(value["path"], (MemoryState,), where, self.classes)
-        state: MemoryState = kind.from_state_dict(self(value["tensors"], where))
+        tensors = self(value["tensors"], where)
+        for name, tensor in tensors.items():
+            assert isinstance(tensor, th.Tensor), f"{name} is no tensor"
+            assert not (tensor.is_floating_point() and bool(tensor.isnan().any())), f"{name} holds NaN"
+        state: MemoryState = kind.from_state_dict(tensors)
         return state
 
     def _schedule(self, value: dict[str, Any], where: str) -> Any:

@@ -11,7 +11,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 Source = str | pathlib.Path | io.BufferedIOBase
 
@@ -89,6 +89,21 @@ def origin(path: Source) -> Source:
             f"(relative paths start from {pathlib.Path.cwd()})"
         )
     return found[0]
+
+
+@contextmanager
+def opened(source: Source) -> Iterator[BinaryIO]:
+    """The source, open for reading; one that was given open stays so, and where it was."""
+    if isinstance(source, (str, pathlib.Path)):
+        with open(source, "rb") as file:
+            yield file
+        return
+    given: Any = source
+    start = given.tell()
+    try:
+        yield given
+    finally:
+        given.seek(start)
 
 
 def named(source: Source) -> str:

@@ -12,6 +12,7 @@ from stable_baselines3.common.utils import ConstantSchedule, get_device
 
 from expirespan.agents.checkpoint.archive import arguments, carries_pickle, read, write
 from expirespan.agents.checkpoint.files import Source, named, replacing
+from expirespan.agents.checkpoint.plausible import check_finite_parameters, fitting
 from expirespan.agents.checkpoint.weights import check_weights
 
 
@@ -20,13 +21,17 @@ class CheckpointedPolicy(ActorCriticPolicy):
 
     def save(self, path: Source) -> None:
         """Save constructor arguments and weights, under just this name. Only data is written."""
-        data = self._get_constructor_parameters()
-        del data["lr_schedule"]  # a policy alone does not learn
-        sections: Mapping[str, Any] = {"arguments": data, "weights": {"policy": self.state_dict()}}
+        sections = self.sections()
         if not isinstance(path, (str, pathlib.Path)):
             return write(path, sections, stacklevel=3)
         with replacing(pathlib.Path(path)) as file:
             write(file, sections, stacklevel=3)
+
+    def sections(self) -> dict[str, Mapping[str, Any]]:
+        """What a file holds: ``arguments`` of the constructor, and ``weights``."""
+        data = self._get_constructor_parameters()
+        del data["lr_schedule"]  # a policy alone does not learn
+        return {"arguments": data, "weights": {"policy": self.state_dict()}}
 
     @classmethod
     def load(
@@ -50,9 +55,11 @@ class CheckpointedPolicy(ActorCriticPolicy):
             content.require(arguments(cls), given)
             data = content.decode("arguments", given)
             weights = content.decode("weights")["policy"]
-            policy = cls(**{**data, "lr_schedule": ConstantSchedule(0.0)})
+            with fitting(weights):
+                policy = cls(**{**data, "lr_schedule": ConstantSchedule(0.0)})
             check_weights({"policy": weights}, {"policy": policy.state_dict()}, exact_match=True)
             policy.load_state_dict(weights)
+            check_finite_parameters(policy)
         except (ValueError, RuntimeError, KeyError, TypeError, AssertionError) as error:
             reason = " ".join(str(error).split())
             raise ValueError(f"{named(path)} cannot be loaded as {cls.__name__}: {reason}") from error

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch as th
+from gymnasium import spaces
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from expirespan.agents.base.checks import check_state, signature
@@ -101,6 +102,7 @@ def go_to(agent: MovingAlgorithm, position: Position) -> None:
     Raises:
         ValueError: the position is that of another number of environments, or of another memory.
     """
+    _check(agent, position)
     for name in MOVING:
         if name not in LATER or name in position:
             setattr(agent, name, position[name])
@@ -129,6 +131,27 @@ def go_to(agent: MovingAlgorithm, position: Position) -> None:
         if agent.seed is not None:
             agent.env.seed(agent.seed + agent.num_timesteps)  # type: ignore[union-attr]
     set_random_state(position["random"])
+
+
+def _check(agent: MovingAlgorithm, position: Position) -> None:
+    """Raise ValueError if counts or arrays are not of the kinds and shapes that acting goes on from."""
+    for name in ("num_timesteps", "_episode_num"):
+        value = position[name]
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise ValueError(f"{name} is {repr(value)[:60]} in the position, expected a whole number >= 0")
+    starts, seen = position["_last_episode_starts"], position["_last_obs"]
+    if starts is not None and (not isinstance(starts, np.ndarray) or starts.ndim != 1):
+        raise ValueError(f"_last_episode_starts is {repr(starts)[:60]}, expected a flag for each environment")
+    if seen is None or starts is None:
+        return
+    expected = agent.observation_space
+    parts = expected.spaces if isinstance(expected, spaces.Dict) else {"": expected}
+    given = seen if isinstance(expected, spaces.Dict) and isinstance(seen, dict) else {"": seen}
+    for key, space in parts.items():
+        shape = (len(starts), *(space.shape or ()))
+        found = getattr(given.get(key), "shape", None)
+        if found != shape:
+            raise ValueError(f"_last_obs {key} has shape {found} in the position, expected {shape}")
 
 
 def random_state(device: th.device) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Gymnasium spaces as plain data: what their constructors take."""
+"""Gymnasium spaces as plain data, what their constructors take, and whether an environment has those of a file."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 from gymnasium import spaces
+
+SPACES = {"observation_space": "observation space", "action_space": "action space"}
+"""Attributes of an agent that are spaces, and what they are called in messages."""
 
 
 def space_to_data(space: spaces.Space[Any]) -> dict[str, Any] | None:
@@ -48,6 +51,8 @@ def space_from_data(data: dict[str, Any]) -> spaces.Space[Any]:
         return spaces.Dict(list(zip(data["keys"], parts, strict=True)))
     if kind == "Box":
         dtype, shape = np.dtype(data["dtype"]), tuple(data["shape"])
+        if dtype.kind not in "biuf":
+            raise ValueError(f"a Box holds {dtype}, expected a type of numbers")
         low, high = (np.broadcast_to(np.asarray(data[end], dtype), shape) for end in ("low", "high"))
         return spaces.Box(low.copy(), high.copy(), shape, dtype.type)
     if kind == "Discrete":
@@ -65,3 +70,18 @@ def _bound(bound: np.ndarray) -> Any:
     """One number where all are equal, otherwise the array."""
     first = bound.flat[0] if bound.size else bound.dtype.type(0)
     return first if (bound == first).all() else bound
+
+
+def check_env(env: Any, data: dict[str, Any], goes_on: bool) -> None:
+    """Raise ValueError if the agent was saved with other spaces or, where episodes go on, in other numbers."""
+    for key, words in SPACES.items():
+        if data[key] != getattr(env, key):
+            raise ValueError(
+                f"it holds an agent with {words} {data[key]}, but the environment given has "
+                f"{getattr(env, key)}; give an environment with the same spaces, or env=None to predict only"
+            )
+    if goes_on and data.get("n_envs", env.num_envs) != env.num_envs:
+        raise ValueError(
+            f"it was saved with n_envs={data['n_envs']}, and the environment given has n_envs={env.num_envs}: "
+            "episodes can go on only in as many; without resume=True and force_reset=False new ones begin in any number"
+        )

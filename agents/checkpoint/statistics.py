@@ -16,7 +16,9 @@ from stable_baselines3.common.running_mean_std import RunningMeanStd as SB3Runni
 from stable_baselines3.common.vec_env import VecEnv
 
 Statistics = list[dict[str, Any]]
-"""Of each layer that has some, outermost first: its ``kind``, and ``values`` by attribute."""
+"""Of each layer that has some, outermost first: its ``kind``, ``values`` by attribute, and its ``settings``."""
+SETTINGS = ("epsilon", "clip_obs")
+"""Numbers by which wrappers normalise observations beside statistics; a file to act with holds them."""
 MOMENTS = ("mean", "var", "count")
 HIDDEN = ("obs_rms", "return_rms")
 """Attributes of Gymnasium's wrappers, looked for in environments that run in processes of their own."""
@@ -26,7 +28,11 @@ def statistics_of(env: Any) -> Statistics:
     """The statistics of all layers of a vector environment or of a single one; copies."""
     found = ((layer, dict(_running(layer))) for layer in layers(env))
     return [
-        {"kind": type(layer).__name__, "values": {name: _moments(rms) for name, rms in running.items()}}
+        {
+            "kind": type(layer).__name__,
+            "values": {name: _moments(rms) for name, rms in running.items()},
+            "settings": {name: float(vars(layer)[name]) for name in SETTINGS if name in vars(layer)},
+        }
         for layer, running in found
         if running
     ]

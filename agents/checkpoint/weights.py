@@ -18,6 +18,21 @@ class WeightsError(ValueError, RuntimeError):
 
 def check_weights(given: Mapping[str, Any], own: Mapping[str, Any], exact_match: bool) -> None:
     """Raise WeightsError if weights do not fit an agent's ``own``, both in the form of `get_parameters`."""
+    wrong = differences(given, own, exact_match)
+    if wrong:
+        raise WeightsError(
+            f"these are the weights of another architecture: {listed(wrong)}. The agent's weights are unchanged. "
+            "Make it with the policy_kwargs of the agent that was saved, as load does"
+        )
+
+
+def listed(wrong: list[str]) -> str:
+    """The first three, and how many more there are."""
+    return "; ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
+
+
+def differences(given: Mapping[str, Any], own: Mapping[str, Any], exact_match: bool = True) -> list[str]:
+    """Where weights differ from ``own`` in names, shapes and types, in words."""
     wrong = [f"{part} is missing" for part in own if exact_match and part not in given]
     for part, new in given.items():
         if part not in own:  # SB3 takes any attribute, if asked for less than an exact match
@@ -32,15 +47,14 @@ def check_weights(given: Mapping[str, Any], own: Mapping[str, Any], exact_match:
         for name, tensor in new.items():
             if name not in mine:
                 wrong += [f"{part} has {name!r}, expected no such"] if exact_match else []
-            elif isinstance(tensor, th.Tensor) and tensor.shape != mine[name].shape:
+            elif not isinstance(tensor, th.Tensor):
+                wrong.append(f"{name!r} is no tensor")
+            elif tensor.shape != mine[name].shape:
                 wrong.append(f"{name!r} has shape {tuple(tensor.shape)}, expected {tuple(mine[name].shape)}")
+            elif tensor.is_floating_point() != mine[name].is_floating_point():
+                wrong.append(f"{name!r} has type {tensor.dtype}, expected {mine[name].dtype}")
         wrong += [f"{part} lacks {name!r}" for name in mine if exact_match and name not in new]
-    if wrong:
-        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        raise WeightsError(
-            f"these are the weights of another architecture: {'; '.join(wrong[:3])}{more}. The agent's "
-            "weights are unchanged. Make it with the policy_kwargs of the agent that was saved, as load does"
-        )
+    return wrong
 
 
 def with_shared_extractors(given: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

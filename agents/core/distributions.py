@@ -43,7 +43,8 @@ def divergence(p: Distribution, q: Distribution) -> th.Tensor:
     if isinstance(p, BernoulliDistribution):
         on = a.probs * (logsigmoid(a.logits) - logsigmoid(b.logits))
         off = (1 - a.probs) * (logsigmoid(-a.logits) - logsigmoid(-b.logits))
-        return (on + off).sum(-1)
+        both: th.Tensor = (on + off).sum(-1)
+        return both
     return kl_divergence(a, b).sum(-1)
 
 

@@ -147,7 +147,7 @@ def masked(distribution: Distribution, masks: th.Tensor | None) -> Distribution:
             _categorical(p, m) for p, m in zip(distribution.distribution, own, strict=True)
         ]
     elif isinstance(distribution, BernoulliDistribution):
-        off, on = masks.view(len(masks), -1, 2).unbind(-1)
+        off, on = masks.unflatten(-1, (-1, 2)).unbind(-1)
         logits = distribution.distribution.logits.masked_fill(~on, FORBIDDEN).masked_fill(~off, -FORBIDDEN)
         distribution.distribution = Bernoulli(logits=logits, validate_args=False)
     else:

@@ -39,6 +39,7 @@ from expirespan.memory import (
     MemoryState,
     Rule,
     TransformerMemory,
+    TransformerState,
     make_memory,
 )
 from expirespan.parameters import Multiple
@@ -234,7 +235,7 @@ class MemoryActorCriticPolicy(SB3Calls):
             x = self._encode(obs)
             state, episode_start = self._given(x, state, episode_start)
             if any(step >= 0 for step in births):
-                if not isinstance(self.memory, TransformerMemory):
+                if not (isinstance(self.memory, TransformerMemory) and isinstance(state, TransformerState)):
                     raise ValueError(
                         f"memory {self.memory_name!r} holds one vector and no single memories, so none of them can be "
                         "removed; use expire_span, adaptive_span, fixed_window or compressive"

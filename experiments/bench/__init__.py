@@ -21,12 +21,13 @@ from expirespan.experiments.settings.options import parse
 BENCHES: dict[str, str] = {
     "agents": "training speed and rollout bytes of our memories, PPO, RecurrentPPO and others, beside the ideal",
     "attention": "checks attention in Triton (on a GPU) or C against PyTorch, and times both",
+    "deployment": "time of one step of an exported policy, as a file for PyTorch and as ONNX",
     "envs": "steps per second of every environment, beside one of MiniGrid's own",
     "learning": "what recipes reach within their steps, beside RecurrentPPO with its published settings",
     "tracking": "what W&B and TensorBoard add to the time of training",
     "memories": "time, peak memory and alive states of every memory at the same reach",
     "own": "what the recipe own reaches on environments of others, beside PPO and RecurrentPPO",
-    "viewer": "load and scrub times of the viewer's page in a browser",
+    "viewer": "size, first paint and time of a step of the viewer's page in a browser",
 }
 """Modules of this folder and what they measure."""
 
@@ -34,7 +35,7 @@ BENCHES: dict[str, str] = {
 def bench_command(args: Sequence[str]) -> int:
     """``expirespan bench``."""
     if not args or args[0] in ("-h", "--help"):
-        rows = [f"  {name:<10}{summary}" for name, summary in BENCHES.items()]
+        rows = [f"  {name:<12}{summary}" for name, summary in BENCHES.items()]
         print("\n".join(["usage: expirespan bench NAME [--option VALUE ...]", "", *rows]))
         return 0 if args else 2
     name, *rest = args

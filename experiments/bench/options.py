@@ -76,6 +76,22 @@ class AttentionOptions:
 
 
 @dataclass(frozen=True)
+class DeploymentOptions:
+    """What to run, and how long."""
+
+    capacities: tuple[int | None, ...] = (16, 64, None)
+    """Memories that each layer of a graph can keep; None for as many as can never be too few."""
+    envs: tuple[int, ...] = (1, 16)
+    """Environments side by side."""
+    steps: int = 200
+    """Steps of a round."""
+    rounds: int = 7
+    """Measured rounds of each; one more comes before, to warm up."""
+    output: Path | None = None
+    """JSON file for the numbers."""
+
+
+@dataclass(frozen=True)
 class EnvsOptions:
     """What to measure."""
 
@@ -208,6 +224,7 @@ class ViewerOptions:
 OPTIONS: dict[str, Any] = {
     "agents": AgentsOptions,
     "attention": AttentionOptions,
+    "deployment": DeploymentOptions,
     "envs": EnvsOptions,
     "learning": LearningOptions,
     "memories": MemoriesOptions,

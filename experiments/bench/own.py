@@ -26,7 +26,7 @@ from expirespan.experiments.bench.options import OWN_ENVIRONMENTS
 from expirespan.experiments.bench.options import OwnOptions as Options
 from expirespan.experiments.bench.rivals import REFERENCE, recurrent_ppo
 from expirespan.experiments.episodes.kept import kept_sentence
-from expirespan.experiments.episodes.record import record_episode, words_of
+from expirespan.experiments.episodes.record import record_episode
 from expirespan.experiments.making.agents import make_agent, policy_name
 from expirespan.experiments.making.envs import make_envs, make_training_env
 from expirespan.experiments.recipes import RECIPES
@@ -118,7 +118,7 @@ def _row(options: Options, environment: str, seed: int, agent: str) -> Row:
     alive, kept = None, ""
     if agent == OURS:
         trace = record_episode(model, env, config.evaluation.seed - 1, "own")
-        alive, kept = trace.alive.mean(1).round(2).tolist(), kept_sentence(trace, words_of(env))
+        alive, kept = trace.alive.mean(1).round(2).tolist(), kept_sentence(trace)
     fresh.close()  # of all at the end: closing some environments closes what others share
     training.close()
     mean, deviation = float(np.mean(returns)), float(np.std(returns))
@@ -138,7 +138,7 @@ def _sb3(config: Config, env: SB3VecEnv, kind: Any, policy: str, **more: Any) ->
     names = ("n_steps", "batch_size", "n_epochs", "gamma", "gae_lambda", "clip_range", "ent_coef", "vf_coef")
     given = {name: getattr(own, name) for name in names}
     policy_kwargs: dict[str, Any] = {"net_arch": list(own.net_arch), **more}
-    space = env.observation_space
+    space: Any = env.observation_space
     if policy.startswith("Cnn") and is_small_image(VecTransposeImage.transpose_space(space)):
         policy_kwargs["features_extractor_class"] = SmallCNN
     rate = LinearSchedule(own.learning_rate, 0.0, 1.0)

@@ -45,7 +45,8 @@ def demo_command(args: Sequence[str]) -> int:
 
     from expirespan.experiments.demo.shipped import about, load
     from expirespan.experiments.episodes.kept import kept_sentence
-    from expirespan.experiments.episodes.record import image_of, record_episode, words_of
+    from expirespan.experiments.episodes.record import record_episode
+    from expirespan.experiments.episodes.showing import image_of
     from expirespan.experiments.pictures.retention import draw_retention
     from expirespan.experiments.run_folder.files import write_text
     from expirespan.experiments.viewer.command import show
@@ -61,7 +62,7 @@ def demo_command(args: Sequence[str]) -> int:
         )
     )
     trace = record_episode(load(), env, options.seed, made["recipe"])
-    print(fitted(f"It ends in {trace.outcome}. {kept_sentence(trace, words_of(env))}"))
+    print(fitted(f"It ends in {trace.outcome}. {kept_sentence(trace)}"))
     picture = draw_retention(trace, options.output / "retention.png", image_of(env))
     page = options.output / "viewer.html"
     write_text(page, viewer_page([trace], "expirespan demo"))

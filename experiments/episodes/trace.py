@@ -6,8 +6,6 @@ docs/viewer.md describes the file; `EpisodeTrace.load` reads it.
 from __future__ import annotations
 
 import json
-import zipfile
-import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from expirespan.experiments.episodes.npz import DIGEST, digest, read_arrays
 from expirespan.experiments.run_folder.files import atomically
+from expirespan.experiments.settings import texts
 from expirespan.experiments.settings.errors import UserError
 
 FORMAT = "expirespan-trace"
@@ -30,10 +30,11 @@ Bools = npt.NDArray[np.bool_]
 KINDS = {
     "observation": "biuf", "action": "biuf", "reward": "f", "value": "f", "cue": "b", "span": "f", "alive": "iu",
     "death": "iu", "attended": "iu", "attention": "f", "frames": "u", "frame": "iu", "text": "U",
+    "heads": "u", "words": "U",
     "allowed": "b", "probability": "f", "removed": "iu", "without": "f", "value_without": "f", "shift": "f",
 }  # fmt: skip
 """Kinds of number (`numpy.dtype.kind`) of each array."""
-SINCE_3 = ("allowed", "probability", "removed", "without", "value_without", "shift")
+SINCE_3 = ("heads", "words", "allowed", "probability", "removed", "without", "value_without", "shift")
 """Arrays that files of version 2 lack."""
 
 
@@ -52,6 +53,8 @@ class EpisodeTrace:
     by the step they were written at, and the weights, mean over heads, largest first; -1 and 0 where there are
     fewer. ``frames`` (U, height, width, 3): the different pictures of observations, ``frame`` (T,): which one each
     step shows, -1 for none. ``text`` (T,): observations that are text. ``allowed`` (T, W): the masks of actions.
+    ``heads`` (L, T, k, H): the weights of each head, of which ``attention`` is the mean; 255 for 1. ``words`` (T,):
+    what each observation shows.
 
     What if it had been forgotten, empty where not recorded (see `what_if.py`): ``probability`` (T, A): of every action
     or part of one, or means of continuous ones. ``removed`` (T, K): the steps whose memories were removed, one at a
@@ -73,6 +76,8 @@ class EpisodeTrace:
     frames: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 1, 1, 3), np.uint8))
     frame: Ints = field(default_factory=lambda: np.zeros(0, np.int32))
     text: npt.NDArray[np.str_] = field(default_factory=lambda: np.zeros(0, np.str_))
+    heads: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 0, 0, 0), np.uint8))
+    words: npt.NDArray[np.str_] = field(default_factory=lambda: np.zeros(0, np.str_))
     allowed: Bools = field(default_factory=lambda: np.zeros((0, 0), bool))
     probability: Floats = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     removed: Ints = field(default_factory=lambda: np.zeros((0, 0), np.int32))
@@ -94,6 +99,7 @@ class EpisodeTrace:
             "cue",
             "frame",
             "text",
+            "words",
             "allowed",
             "probability",
             "removed",
@@ -108,6 +114,8 @@ class EpisodeTrace:
         for name in ("attended", "attention"):
             if getattr(self, name).size and getattr(self, name).shape != (L, T, k):
                 raise ValueError(f"{name} has shape {getattr(self, name).shape}: expected {(L, T, k)}")
+        if self.heads.size and self.heads.shape[:-1] != (L, T, k):
+            raise ValueError(f"heads has shape {self.heads.shape}: expected {(L, T, k, 'H')}")
         if self.frames.ndim != 4 or self.frames.shape[-1] != 3:
             raise ValueError(f"frames has shape {self.frames.shape}: expected (U, height, width, 3)")
         now = np.arange(T)
@@ -181,10 +189,11 @@ class EpisodeTrace:
     def save(self, path: Path) -> None:
         """Write a compressed ``.npz``, atomically."""
         arrays = {name: getattr(self, name) for name in KINDS}
+        facts = {"format": FORMAT, "version": VERSION, "about": json.dumps(self.about)}
+        arrays |= {name: np.array(value) for name, value in facts.items()}
         with atomically(path) as temporary:
-            np.savez_compressed(
-                temporary, format=FORMAT, version=VERSION, about=json.dumps(self.about), **arrays
-            )
+            named: dict[str, Any] = {DIGEST: np.array(digest(arrays)), **arrays}
+            np.savez_compressed(temporary, **named)
 
     @classmethod
     def load(cls, path: Path) -> EpisodeTrace:
@@ -194,22 +203,12 @@ class EpisodeTrace:
             UserError: the file is missing, damaged, not a trace, or of another version.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                data = {name: file[name] for name in file.files}
+            data = read_arrays(path, {*KINDS, "format", "version", "about", DIGEST})
         except FileNotFoundError:
             raise UserError(
                 f"there is no trace {path}; `expirespan evaluate RUN --trace` records one"
             ) from None
-        except (
-            OSError,
-            ValueError,
-            EOFError,
-            KeyError,
-            TypeError,
-            AttributeError,
-            zipfile.BadZipFile,
-            zlib.error,
-        ) as error:
+        except (OSError, ValueError) as error:
             raise UserError(
                 f"{path} is damaged or no .npz file ({error}); record the episode again with "
                 "`expirespan evaluate RUN --trace`"
@@ -229,6 +228,19 @@ class EpisodeTrace:
         if missing:
             raise UserError(f"{path} is an incomplete trace without {', '.join(missing)}; record it again")
         try:
-            return cls(**{name: data[name] for name in names}, about=json.loads(str(data["about"])))
-        except (ValueError, TypeError) as error:
+            _check_numbers(data, names)
+            about = texts.parse_json(str(data["about"]))
+            return cls(**{name: data[name] for name in names}, about=about)
+        except (ValueError, TypeError, IndexError) as error:
             raise UserError(f"{path} is a damaged trace: {error}; record it again") from None
+
+
+def _check_numbers(data: dict[str, npt.NDArray[Any]], names: list[str]) -> None:
+    """Raise ValueError if there is a NaN, or an infinity other than a span without end or an observation's."""
+    for name in names:
+        if data[name].dtype.kind != "f":
+            continue
+        endless = np.isposinf(data[name]) if name == "span" else name == "observation"
+        wrong = np.isnan(data[name]) | (np.isinf(data[name]) & ~np.asarray(endless))
+        if wrong.any():
+            raise ValueError(f"{name} holds NaN or infinity")

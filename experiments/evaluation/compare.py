@@ -17,14 +17,15 @@ import numpy as np
 import numpy.typing as npt
 
 from expirespan.experiments.evaluation.stats import Interval, interquartile_interval, interquartile_mean
+from expirespan.experiments.run_folder.evaluations import fault_of_score
 from expirespan.experiments.run_folder.run import Run
-from expirespan.experiments.settings import FixedWindowSettings
-from expirespan.experiments.settings.config_file import to_dict
+from expirespan.experiments.settings import FixedWindowSettings, texts
+from expirespan.experiments.settings.config_file import shown, to_dict
 from expirespan.experiments.settings.errors import UserError
 
 WINDOW = FixedWindowSettings.name
 ASIDE = (
-    "seed", "total_timesteps", "evaluation", "target", "checkpoints", "device", "threads", "runs", "wandb",
+    "seed", "total_timesteps", "evaluation", "target", "checkpoints", "device", "threads", "runs", "wandb", "wandb_run",
     "tensorboard", "progress",
 )  # fmt: skip
 """Settings in which runs of one group may differ: none that says what is learned, on what, or how."""
@@ -158,13 +159,17 @@ def _read_run(run: Run) -> RunResult:
 
 def _read_file(path: Path) -> RunResult:
     try:
-        file = json.loads(path.read_text(encoding="utf-8"))
+        file = texts.read_json(path)
+        if wrong := fault_of_score(file["agent"]):
+            raise ValueError(wrong)
+        if not texts.is_number(file["trained_steps"], 0):
+            raise ValueError(f"trained_steps={shown(file['trained_steps'])}, expected a count")
         task = {"name": file["env"], **file["settings"]}
         label = re.sub(r"-seed\d+$", "", path.stem)
         # older files do not store the memory; their names show it
-        memory = file.get("memory") or (WINDOW if label.startswith("window") else "")
+        memory = str(file.get("memory") or "") or (WINDOW if label.startswith("window") else "")
         return RunResult(str(path), label, memory, task, [file["trained_steps"]], [file["agent"]])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"{path} is no evaluation ({type(error).__name__}: {error}): expected what `expirespan evaluate RUN "
             "--output FILE.json` writes"

@@ -18,7 +18,9 @@ def checked(what: str, *kinds: type[BaseException]) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except (ValueError, TypeError, AssertionError, *kinds) as error:
+    except BaseException as error:
+        if not isinstance(error, (ValueError, TypeError, AssertionError, *kinds)):
+            raise
         said = " ".join(str(error).split())
         if not isinstance(error, ValueError | TypeError | AssertionError) or not said:
             said = f"{type(error).__name__}{said and ': '}{said}"

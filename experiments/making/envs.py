@@ -51,7 +51,7 @@ def make_envs(env: Env, num_envs: int, **more: Any) -> VectorEnvs:
                 made = gym.make_vec(spec.id, num_envs=num_envs, **given)
             else:
                 kind = VectorizeMode.SYNC if env.timeout is None else VectorizeMode.ASYNC
-                apart = [] if env.timeout is None else [Isolated()]
+                apart: list[Any] = [] if env.timeout is None else [Isolated()]
                 made = gym.make_vec(
                     spec.id,
                     num_envs,

@@ -117,7 +117,8 @@ def _wrong_array(space: spaces.Box, value: Any, name: str) -> str:
     elif array.dtype.kind not in "fiub" or not np.can_cast(array.dtype, space.dtype, "same_kind"):
         return f"{name} of dtype {array.dtype}: expected {space.dtype}"
     elif space.dtype.kind in "iu" and array.size:
-        least, most = np.iinfo(space.dtype).min, np.iinfo(space.dtype).max
+        whole: Any = space.dtype
+        least, most = np.iinfo(whole).min, np.iinfo(whole).max
         if array.min() < least or array.max() > most:
             return f"{name} with values from {array.min()} to {array.max()}: expected {space.dtype}"
     if array.dtype.kind == "f" and not np.isfinite(array).all():

@@ -32,8 +32,9 @@ NOTES = (
 STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222}"
     "img{max-width:100%;height:auto}figure{margin:1rem 0}.wide{overflow-x:auto}table{border-collapse:collapse}"
-    "th,td{padding:.3rem .7rem;border-bottom:1px solid #ccc;text-align:right;white-space:nowrap}"
-    "th:first-child,td:first-child,th:nth-child(2),td:nth-child(2){text-align:left}p{color:#555}"
+    "th,td{padding:.3rem .5rem;border-bottom:1px solid #ccc;text-align:right;vertical-align:top}"
+    "td{overflow-wrap:break-word;max-width:16rem}td:nth-child(n+3):not(:nth-child(7)){white-space:nowrap}"
+    "th:first-child,td:first-child,th:nth-child(2),td:nth-child(2){text-align:left}p{color:#555;overflow-wrap:anywhere}"
 )
 
 

@@ -13,7 +13,7 @@ from expirespan.experiments.settings.errors import UserError
 
 FORMATS = (".png", ".svg", ".pdf")
 _NO_TIME: dict[str, dict[str, Any]] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
-_SAME: dict[str, Any] = {"svg.hashsalt": "expirespan", "pdf.fonttype": 42}  # fonts that journals accept
+_SAME: Any = {"svg.hashsalt": "expirespan", "pdf.fonttype": 42}  # fonts that journals accept
 
 
 def check_picture(path: Path, name: str = "picture") -> None:

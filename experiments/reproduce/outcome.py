@@ -9,6 +9,7 @@ from typing import Any
 
 from expirespan.experiments.reproduce.claims import Claim
 from expirespan.experiments.run_folder.files import write_text
+from expirespan.experiments.settings import texts
 from expirespan.experiments.settings.errors import UserError
 
 
@@ -57,12 +58,24 @@ class Outcome:
             UserError: the file holds something different.
         """
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = texts.read_json(path)
             for which in ("last", "best"):
                 data[which] = {name: Scored(**scored) for name, scored in data[which].items()}
-            return cls(**data)
+            return cls(**data)._checked()
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise UserError(f"{path} is no outcome of `expirespan reproduce`: {error}; remove it") from None
+
+    def _checked(self) -> Outcome:
+        """This outcome, if its numbers are numbers; ValueError otherwise."""
+        scored = [*self.last.values(), *self.best.values()]
+        counts = [self.seed, self.steps, *([] if self.target is None else [self.target])]
+        numbers = [self.seconds, *counts, *(e["score"] for e in self.evaluations), *(s.score for s in scored)]
+        numbers += [e["step"] for e in self.evaluations]
+        numbers += [n for s in scored for n in (*s.alive, *(s.at_end or ()), *(s.interval or ()))]
+        wrong = [number for number in numbers if not texts.is_number(number)]
+        if wrong or not isinstance(self.task, str):
+            raise ValueError(f"{(wrong or [self.task])[0]!r:.60} stands where a number or name is expected")
+        return self
 
     def solved(self, least: float) -> int | None:
         """Step of the first evaluation that reached ``least``."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -13,10 +14,8 @@ from typing import Any, BinaryIO
 
 from expirespan.experiments.settings.errors import UserError
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 LOCK = "lock"
 """Name of the file. It stays: to remove it would let two processes lock two files of that name."""
@@ -57,7 +56,7 @@ def locked(folder: Path) -> Iterator[None]:
 def _take(file: BinaryIO) -> bool:
     """Lock an open file, if nobody has it. Where the file system knows no locks, nobody can have it."""
     try:
-        if fcntl is not None:
+        if sys.platform != "win32":
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         else:
             _take_on_windows(file)

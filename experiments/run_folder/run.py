@@ -9,10 +9,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+from expirespan.experiments.run_folder.checkpoints import damage_of, newest_whole, step_checkpoints
+from expirespan.experiments.run_folder.evaluations import read_evaluations
 from expirespan.experiments.run_folder.files import atomically, remove_abandoned, sync, write_text
 from expirespan.experiments.run_folder.names import check_name, check_path, quoted
 from expirespan.experiments.run_folder.provenance import provenance
-from expirespan.experiments.settings import Config
+from expirespan.experiments.settings import Config, texts
 from expirespan.experiments.settings.config_file import read_config, to_yaml
 from expirespan.experiments.settings.errors import UserError
 
@@ -108,7 +110,8 @@ class Run:
             UserError: it is a run on a sequence task, which has others.
         """
         path = self.folder / _CONFIG
-        if path.is_file() and any(line.startswith("task:") for line in path.read_text("utf-8").splitlines()):
+        text = texts.read_text(path, texts.MOST_SETTINGS)
+        if any(line.startswith("task:") for line in text.splitlines()):
             raise UserError(
                 f"{self.folder} is a run of `expirespan sequence`, where a run of `expirespan train` is expected: "
                 f"`expirespan sequence --evaluate {quoted(self.folder)}` scores it"
@@ -151,18 +154,18 @@ class Run:
 
     def step_checkpoints(self) -> list[Path]:
         """Checkpoints by step, newest last."""
-        return sorted(self.checkpoints.glob("step-*.zip"), key=checkpoint_step)
+        return step_checkpoints(self.checkpoints)
 
-    def newest_checkpoint(self) -> Path:
-        """The checkpoint to go on from.
+    def newest_checkpoint(self, set_aside: bool = False) -> Path:
+        """The newest checkpoint that is whole; says which are damaged, and renames them if they are ``set_aside``.
 
         Raises:
-            UserError: there is none yet.
+            UserError: there is none yet, or all are damaged.
         """
         found = self.step_checkpoints()
         if not found:
             raise UserError(f"{self.folder} has no checkpoint yet: train it first, or choose another run")
-        return found[-1]
+        return newest_whole(found, set_aside)
 
     def find_checkpoint(self, which: str) -> Path:
         """The checkpoint called ``best``, ``last``, or the one in a file of that name.
@@ -175,6 +178,8 @@ class Run:
         path = self.best if which == "best" else Path(which)
         if not path.is_file():
             raise UserError(f"checkpoint={which!r}: expected best, last or the path of a checkpoint file")
+        if which == "best" and (wrong := damage_of(path)):
+            raise UserError(f"{wrong}; --checkpoint last takes the newest one")
         return path
 
     def tidy(self) -> None:
@@ -211,7 +216,9 @@ class Run:
         """What had been logged when the checkpoint of a step was saved; nothing if an older version saved it."""
         path = self.checkpoint_at(step).with_suffix(".json")
         try:
-            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            found: dict[str, Any] = texts.parse_json(path.read_text(encoding="utf-8"))
+            if not isinstance(found, dict) or not isinstance(found.get("saved"), dict):
+                raise ValueError("it holds something else")
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:
@@ -238,7 +245,7 @@ class Run:
     def keep_evaluations(self, first: int) -> None:
         """Forget all but the ``first`` ones; what an interrupted write has left goes as well."""
         kept = "".join(json.dumps(entry) + "\n" for entry in self.evaluations()[:first])
-        if not self._evaluations.exists() or self._evaluations.read_text(encoding="utf-8") != kept:
+        if not self._evaluations.exists() or self._evaluations.read_bytes() != kept.encode():
             write_text(self._evaluations, kept)
 
     def sync_evaluations(self) -> None:
@@ -247,25 +254,12 @@ class Run:
             sync(self._evaluations)
 
     def evaluations(self) -> list[dict[str, Any]]:
-        """What `add_evaluation` was given, in order; a line cut off by a crash is left out."""
-        path = self._evaluations
-        text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-        found = []
-        for line in text.splitlines():
-            try:
-                found.append(json.loads(line))
-            except json.JSONDecodeError:
-                continue
-        return found
+        """What `add_evaluation` was given, in order; a damaged line, such as one cut off by a crash, is left out."""
+        return read_evaluations(self._evaluations)
 
     @property
     def _evaluations(self) -> Path:
         return self.folder / "evaluations.jsonl"
-
-
-def checkpoint_step(path: Path) -> int:
-    """The step in the name of a checkpoint."""
-    return int(path.stem.removeprefix("step-"))
 
 
 def _new_folder(parent: Path, stem: str) -> Path:

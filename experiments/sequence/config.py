@@ -7,7 +7,14 @@ from typing import ClassVar, Literal
 
 from expirespan.experiments.run_folder.run import Run
 from expirespan.experiments.settings import KINDS as ALL_KINDS
-from expirespan.experiments.settings import Count, CountOrNone, ExpireSpanSettings, Kinds, Memory
+from expirespan.experiments.settings import (
+    Count,
+    CountOrNone,
+    ExpireSpanSettings,
+    Kinds,
+    Memory,
+    WandbSettings,
+)
 from expirespan.experiments.settings.config_file import read_settings
 from expirespan.parameters import LearningRate, MaxGradNorm, NSteps, Number, NumEnvs, Price, Seed, Threads
 
@@ -102,6 +109,8 @@ class SequenceConfig:
     """Folder for run folders."""
     wandb: Literal["auto", "offline", "off"] = "auto"
     """W&B: auto is online where you are logged in and offline elsewhere."""
+    wandb_run: WandbSettings = field(default_factory=WandbSettings)
+    """How W&B files the run."""
     tensorboard: bool = True
     """Write TensorBoard files."""
     progress: bool = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import zipfile
 import zlib
 from pathlib import Path
@@ -17,6 +18,9 @@ from expirespan.experiments.settings.errors import UserError, unknown
 SPLITS = ("train", "valid", "test")
 PARTS = {"train": (0, 90), "valid": (90, 95), "test": (95, 100)}
 """First and last hundredth of each split of one file."""
+
+ANY, MOST_TIMES = 64 << 20, 50
+"""A text that was packed has at most so many bytes, or times those of its archive. English: about three times."""
 
 LAYOUT = (
     "expected one of: a text (split 90/5/5) such as enwik8 or enwik8.zip from mattmahoney.net/dc/textdata.html; "
@@ -51,7 +55,7 @@ def load_corpus(path: str | Path, split: str) -> Corpus:
         if (root / f"{split}.txt").is_file():
             return Corpus(_bytes(root / f"{split}.txt"), np.zeros(1, np.int64))
         whole = next((root / name for name in ("enwik8", "enwik8.zip") if (root / name).is_file()), None)
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise UserError(f"text={str(path)!r} is a damaged archive ({error}): {LAYOUT}") from None
     if whole is None:
         raise UserError(f"text={str(path)!r} holds no {split} text: {LAYOUT}")
@@ -77,8 +81,15 @@ def _unzipped(file: Path) -> Path:
         names = [info for info in archive.infolist() if not info.is_dir()]
         if len(names) != 1:
             raise UserError(f"{file} holds {len(names)} files, expected one: {LAYOUT}")
-        raw = file.with_suffix(".bytes")
-        if not raw.is_file() or raw.stat().st_size != names[0].file_size:
+        size, raw = names[0].file_size, file.with_suffix(".bytes")
+        if size > max(ANY, MOST_TIMES * file.stat().st_size) or size > shutil.disk_usage(
+            file.parent
+        ).free + _size(raw):
+            raise UserError(
+                f"{file} would become a text of {size:,} bytes, more than {MOST_TIMES} times its size or than the disk "
+                "has room for; if it is what you want, unpack it and give the text itself"
+            )
+        if _size(raw) != size or _checksum(raw) != names[0].CRC:
             with (
                 atomically(raw) as temporary,
                 archive.open(names[0]) as source,
@@ -89,6 +100,19 @@ def _unzipped(file: Path) -> Path:
     return raw
 
 
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.is_file() else 0
+
+
+def _checksum(file: Path) -> int:
+    """CRC-32 of a file."""
+    total = 0
+    with file.open("rb") as source:
+        while chunk := source.read(1 << 20):
+            total = zlib.crc32(chunk, total)
+    return total
+
+
 def _books(root: Path, split: str) -> Corpus:
     folder = root / {"valid": "validation"}.get(split, split)
     books = sorted(folder.glob("*.txt"))
@@ -96,7 +120,8 @@ def _books(root: Path, split: str) -> Corpus:
         raise UserError(f"{folder} holds no .txt files: {LAYOUT}")
     sizes = np.array([book.stat().st_size for book in books], np.int64)
     raw = root / f"{split}.bytes"
-    if not raw.is_file() or raw.stat().st_size != sizes.sum():
+    newest = max(book.stat().st_mtime for book in books)
+    if _size(raw) != sizes.sum() or raw.stat().st_mtime < newest:
         with atomically(raw) as temporary, temporary.open("wb") as target:
             for book in books:
                 target.write(book.read_bytes())

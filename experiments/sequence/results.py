@@ -8,7 +8,6 @@ FOLDER holds the ``test.json`` of each run, or what ``--evaluate RUN --output FI
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from matplotlib.ticker import LogLocator
 
 from expirespan.experiments.pictures.palette import GREY, line
 from expirespan.experiments.pictures.picture_file import write_picture
+from expirespan.experiments.settings import texts
 from expirespan.experiments.settings.errors import UserError
 
 Result = dict[str, Any]
@@ -42,12 +42,17 @@ def read_results(folder: Path) -> dict[str, Result]:
     found: dict[str, Result] = {}
     for path in sorted(folder.glob("*.json")):
         try:
-            found[path.stem] = json.loads(path.read_text(encoding="utf-8"))
+            found[path.stem] = texts.read_json(path)
             missing = NEEDED - found[path.stem].keys()
+            wrong = "" if missing else _fault(found[path.stem])
         except (OSError, ValueError, AttributeError) as error:
             raise UserError(
                 f"cannot read {path}: {error}; write it again with `expirespan sequence --evaluate`"
             ) from error
+        if wrong:
+            raise UserError(
+                f"{path} is damaged: {wrong}; write it again with `expirespan sequence --evaluate`"
+            )
         if missing:
             raise UserError(
                 f"{path} has no {min(missing)!r}: expected what `expirespan sequence --evaluate` writes"
@@ -58,6 +63,24 @@ def read_results(folder: Path) -> dict[str, Result]:
             "`expirespan sequence --evaluate RUN --output FOLDER/LABEL.json`"
         )
     return found
+
+
+def _fault(result: Result) -> str:
+    """What in a result is no number where one is expected; nothing if all are."""
+    try:
+        rows, curve = result["settings"]["evaluation_rows"], result["evaluations"]
+        numbers = {name: result[name] for name in ("accuracy", "bits", "parameters", "updates", "kept_bytes")}
+        numbers |= {f"interval[{i}]": result["interval"][i] for i in range(2)} | {"evaluation_rows": rows}
+        numbers |= {f"alive[{i}]": count for i, count in enumerate(result["alive"])}
+        for i, point in enumerate(curve):
+            numbers |= {f"evaluations[{i}].{name}": point[name] for name in ("update", "bits", "accuracy")}
+            numbers |= {f"evaluations[{i}].alive[{j}]": count for j, count in enumerate(point["alive"])}
+        if result["chance"] is not None:
+            numbers["chance"] = result["chance"]
+    except (KeyError, TypeError, IndexError) as error:
+        return f"{type(error).__name__}: {error}"
+    wrong = [name for name, value in numbers.items() if not texts.is_number(value, 0)]
+    return f"{wrong[0]} is no finite number" if wrong else ""
 
 
 def table(results: dict[str, Result]) -> str:

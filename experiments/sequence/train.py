@@ -55,7 +55,7 @@ def _train(config: SequenceConfig, resume: Run | None) -> SequenceResult:
     trainer = Trainer(config)
     make_stream(config, "valid"), make_stream(config, "test")  # raise their errors now, not at the end
     if resume is not None and resume.step_checkpoints():
-        trainer.load(resume.newest_checkpoint())
+        trainer.load(resume.newest_checkpoint(set_aside=True))
     elif config.weights is not None:
         trainer.load_weights(Run.open(config.weights).newest_checkpoint())
     step = trainer.num_timesteps

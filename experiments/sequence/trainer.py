@@ -12,11 +12,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from expirespan.experiments.run_folder.files import atomically
+from expirespan.agents.checkpoint.plausible import check_memory, check_optimizer
+from expirespan.agents.checkpoint.weights import differences, listed
+from expirespan.experiments.sequence import checkpoint
 from expirespan.experiments.sequence.build import make_model, make_stream, pick_device
-from expirespan.experiments.sequence.config import SequenceConfig
+from expirespan.experiments.sequence.config import KINDS, SequenceConfig
 from expirespan.experiments.sequence.stream import IGNORE, Stream
-from expirespan.experiments.settings.config_file import to_dict
+from expirespan.experiments.settings.config_file import from_dict, to_dict
 from expirespan.experiments.settings.errors import UserError
 from expirespan.memory import MemoryState, TransformerMemory
 
@@ -39,10 +41,6 @@ def answers(logits_BTC: Tensor, targets_BT: Tensor) -> tuple[Tensor, Tensor, Ten
     asked = targets_BT != IGNORE
     right = (logits_BTC.argmax(-1) == targets_BT) & asked
     return loss, right.sum(), asked.sum()
-
-
-PARTS = ("config", "model", "optimizer", "state", "stream", "generators", "counters")
-"""What a checkpoint holds."""
 
 
 class Trainer:
@@ -124,38 +122,42 @@ class Trainer:
     def save(self, path: str | Path) -> None:
         """Write everything that the next update depends on, atomically."""
         content = {
-            "config": json.dumps(to_dict(self.config)),
+            "config": json.loads(json.dumps(to_dict(self.config))),
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "state": self.state.without_cache().state_dict(),
-            "stream": json.dumps(self.stream.state_dict()),
+            "state": self.state.without_cache(),
+            "stream": self.stream.state_dict(),
             "generators": [self.generator.get_state(), torch.get_rng_state()],
             "counters": [self.update_number, self.num_timesteps],
         }
-        with atomically(Path(path)) as temporary:
-            torch.save(content, temporary)
+        checkpoint.save(content, Path(path))
 
     def load(self, path: str | Path) -> None:
         """Go on from a checkpoint, exactly.
 
         Raises:
-            UserError: it cannot be read, or its settings or vocabulary are others.
+            UserError: it cannot be read, is damaged, or its settings or vocabulary are others.
         """
-        content = self._content(path)
-        before, now = json.loads(content["config"]), json.loads(json.dumps(to_dict(self.config)))
+        content = checkpoint.load(Path(path), self.model.memory)
+        before = from_dict(content["config"], f"the checkpoint {path}", SequenceConfig, KINDS)
         for name in FIXED:
-            if before[name] != now[name]:
+            if getattr(before, name) != getattr(self.config, name):
                 raise UserError(
-                    f"{name} cannot change when a run is resumed: it was {before[name]} and is now {now[name]}; leave "
-                    "it out, or begin a new run"
+                    f"{name} cannot change when a run is resumed: it was {getattr(before, name)} in {path} and is now "
+                    f"{getattr(self.config, name)}; leave it out, or begin a new run"
                 )
         self._load_model(content, path)
-        self.optimizer.load_state_dict(content["optimizer"])
-        self.state = type(self.state).from_state_dict(content["state"])
-        self.stream.load_state_dict(json.loads(content["stream"]))
-        mine, everyone = content["generators"]
-        self.generator.set_state(mine.cpu())
-        torch.set_rng_state(everyone.cpu())
+        try:
+            self.optimizer.load_state_dict(content["optimizer"])
+            check_optimizer(self.optimizer)
+            self.state = check_memory(self.model.memory, content["state"], self.config.rows).to(self.device)
+            self.stream.load_state_dict(content["stream"])
+            mine, everyone = content["generators"]
+            self.generator.set_state(mine)
+            torch.set_rng_state(everyone)
+        except (ValueError, TypeError, KeyError, AttributeError, IndexError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise UserError(f"the checkpoint {path} cannot be gone on from: {reason}") from error
         self.update_number, self.num_timesteps = content["counters"]
 
     def load_weights(self, path: str | Path) -> tuple[int, int]:
@@ -164,34 +166,22 @@ class Trainer:
         Raises:
             UserError: the file cannot be read, or it is of another model or vocabulary.
         """
-        content = self._content(path)
+        content = checkpoint.load(Path(path), self.model.memory)
         self._load_model(content, path)
         updates, timesteps = content["counters"]
         return updates, timesteps
 
-    def _content(self, path: str | Path) -> dict[str, Any]:
-        try:
-            content: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
-            missing = [name for name in PARTS if name not in content]
-        except Exception as error:  # zipfile, pickle and torch each have their own
-            raise UserError(f"cannot load the checkpoint {path}: {' '.join(str(error).split())}") from error
-        if missing:
-            raise UserError(
-                f"cannot load the checkpoint {path}: it has no {missing[0]}; expected one of a sequence task"
-            )
-        return content
-
     def _load_model(self, content: dict[str, Any], path: str | Path) -> None:
-        seen = content["model"]["embedding.weight"].shape[0]
-        if seen != self.stream.vocabulary:
+        embedding = content["model"].get("embedding.weight", torch.zeros(0))
+        if len(embedding) != self.stream.vocabulary:
             raise UserError(
-                f"the checkpoint {path} knows a vocabulary of {seen} tokens and the data have "
+                f"the checkpoint {path} knows a vocabulary of {len(embedding)} tokens and the data have "
                 f"{self.stream.vocabulary}; use the data it was trained on"
             )
-        try:
-            self.model.load_state_dict(content["model"])
-        except RuntimeError as error:
+        wrong = differences({"model": content["model"]}, {"model": self.model.state_dict()})
+        if wrong:
             raise UserError(
-                f"the checkpoint {path} is of another model: {' '.join(str(error).split())[:300]}; keep the memory's "
-                "kind, width, layers and heads"
-            ) from None
+                f"the checkpoint {path} is of another model: {listed(wrong)}; keep the memory's kind, width, layers "
+                "and heads"
+            )
+        self.model.load_state_dict(content["model"])

@@ -31,6 +31,7 @@ from expirespan.experiments.settings.memories import (
     LSTMSettings,
     Memory,
 )
+from expirespan.experiments.settings.tracking import WandbSettings
 from expirespan.experiments.settings.values import Count, CountOrNone
 from expirespan.experiments.settings.worlds import (
     CorridorSettings,
@@ -84,6 +85,7 @@ __all__ = [
     "PortalSettings",
     "TMazeSettings",
     "TargetSettings",
+    "WandbSettings",
     "WarmupPenaltySettings",
     "choose",
     "settings",
@@ -173,6 +175,8 @@ class Config:
     """Folder for run folders."""
     wandb: Literal["auto", "offline", "off"] = "auto"
     """W&B: auto is online where you are logged in and offline elsewhere."""
+    wandb_run: WandbSettings = field(default_factory=WandbSettings)
+    """How W&B files the run."""
     tensorboard: bool = True
     """Write TensorBoard files."""
     progress: bool = True

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
+import reprlib
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
@@ -9,11 +12,13 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import yaml
 
-from expirespan.experiments.settings import KINDS, Config, Kinds
+from expirespan.experiments.settings import KINDS, Config, Kinds, texts
 from expirespan.experiments.settings.checks import check_settings
 from expirespan.experiments.settings.errors import UserError, unknown
 
 C = TypeVar("C")
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
 
 
 def to_dict(part: Any) -> dict[str, Any]:
@@ -47,11 +52,20 @@ def parse_yaml(text: str, source: str, kind: type[C], kinds: Kinds) -> C:
         UserError: no YAML, or an unknown setting, kind or value; the message names it and ``source``.
     """
     try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UserError(f"{source} is not YAML: {' '.join(str(error).split())}") from None
+        data = texts.parse_yaml(text)
+    except ValueError as error:
+        raise UserError(f"{source} is not YAML: {error}") from None
+    return from_dict(data if data is not None else {}, source, kind, kinds)
+
+
+def from_dict(data: Any, source: str, kind: type[C], kinds: Kinds) -> C:
+    """Inverse of `to_dict`; settings that are left out take their defaults.
+
+    Raises:
+        UserError: an unknown setting, kind or value; the message names it and ``source``.
+    """
     try:
-        config: C = _read(kind, data if data is not None else {}, "", kinds)
+        config: C = _read(kind, data, "", kinds)
         check_settings(config)
     except UserError as error:
         raise UserError(f"in {source}: {error}") from None
@@ -65,11 +79,12 @@ def read_config(path: Path) -> Config:
 
 def read_settings(path: Path, kind: type[C], kinds: Kinds) -> C:
     """The settings of class ``kind`` in a file."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read the configuration {path}: {error}") from None
-    return parse_yaml(text, str(path), kind, kinds)
+    return parse_yaml(texts.read_text(path, texts.MOST_SETTINGS), str(path), kind, kinds)
+
+
+def shown(value: Any) -> str:
+    """A value in a message: of a large one its beginning."""
+    return _SHORT.repr(value)
 
 
 def _read(kind: Any, value: Any, where: str, kinds: Kinds) -> Any:
@@ -89,7 +104,7 @@ def _read(kind: Any, value: Any, where: str, kinds: Kinds) -> Any:
         if items[-1] is Ellipsis and isinstance(value, (list, tuple)):
             items = items[:1] * len(value)
         if not isinstance(value, (list, tuple)) or len(value) != len(items):
-            raise UserError(f"{where}={value!r}: expected a list of {len(items)}")
+            raise UserError(f"{where}={shown(value)}: expected a list of {len(items)}")
         return tuple(_read(item, part, where, kinds) for item, part in zip(items, value, strict=True))
     if get_origin(kind) in (Union, UnionType):
         if value is None and NoneType in get_args(kind):
@@ -98,20 +113,20 @@ def _read(kind: Any, value: Any, where: str, kinds: Kinds) -> Any:
         return _read(kind, value, where, kinds)
     kind = get_origin(kind) or kind  # of dict[str, Any]
     if kind is float and isinstance(value, (int, str)) and not isinstance(value, bool):
-        try:
-            return float(value)  # YAML takes 3e-4 for a text, and 1 for an int
-        except ValueError:
-            pass
+        with contextlib.suppress(ValueError, OverflowError):
+            value = float(value)  # YAML takes 3e-4 for a text, and 1 for an int
+    if isinstance(value, float) and math.isnan(value):
+        raise UserError(f"{where}=nan: expected a number")
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise UserError(f"{where}={value!r}: expected {kind.__name__}, not {type(value).__name__}")
+        raise UserError(f"{where}={shown(value)}: expected {kind.__name__}, not {type(value).__name__}")
     return value
 
 
 def _read_part(where: str, value: Any, kinds: Kinds) -> Any:
     if not isinstance(value, dict) or "name" not in value:
         names = ", ".join(kinds[where])
-        raise UserError(f"{where}={value!r}: expected settings with a 'name', one of {names}")
-    if value["name"] not in kinds[where]:
+        raise UserError(f"{where}={shown(value)}: expected settings with a 'name', one of {names}")
+    if not isinstance(value["name"], str) or value["name"] not in kinds[where]:
         raise unknown(where, value["name"], kinds[where])
     given = {key: item for key, item in value.items() if key != "name" and key not in _obsolete(where, value)}
     return _read_fields(kinds[where][value["name"]], given, where, kinds)
@@ -124,7 +139,7 @@ def _obsolete(where: str, value: dict[str, Any]) -> tuple[str, ...]:
 
 def _read_fields(kind: Any, value: Any, where: str, kinds: Kinds) -> Any:
     if not isinstance(value, dict):
-        raise UserError(f"{where or 'top level'}={value!r}: expected settings by name")
+        raise UserError(f"{where or 'top level'}={shown(value)}: expected settings by name")
     prefix = f"{where}." if where else ""
     hints = get_type_hints(kind, include_extras=True)
     known = {item.name: item for item in fields(kind)}

@@ -20,6 +20,11 @@ def fitted(text: str, indent: str = "") -> str:
     )
 
 
+def warn(text: str) -> None:
+    """Print a warning beside the output."""
+    print(f"expirespan: warning: {text}", file=sys.stderr)
+
+
 def facts(rows: Iterable[tuple[str, str]]) -> str:
     """Labels in one column, what they stand for in the next."""
     pairs = list(rows)

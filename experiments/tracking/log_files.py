@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,13 @@ from torch.utils.tensorboard import SummaryWriter
 
 from expirespan.agents import Histogram
 from expirespan.experiments.run_folder.files import atomically, sync
+from expirespan.experiments.tracking.csv_rows import read_table
 
 STEP = "time/total_timesteps"
 """The key whose value is the horizontal axis of everything logged."""
+
+ONE_LINE = str.maketrans({"\r": " ", "\n": " ", "\0": " "})
+"""A row is one line, so that damage stays within it."""
 
 NOT_TEXT = ("stdout", "log", "json", "csv")
 """Formats that histograms and pictures are kept from."""
@@ -35,9 +40,10 @@ class CSVWriter(KVWriter):
         self.columns: list[str] = []
         self.rows = 0
         if path.exists():
-            rows = read_csv(path)
-            self.columns = list(rows[0]) if rows else []
-            kept = rows[:first] if first is not None else [row for row in rows if _is_until(row, until)]
+            self.columns, rows, damaged = read_table(path, STEP)
+            if damaged:
+                shutil.copyfile(path, path.with_name(f"damaged-{path.name}"))
+            kept = [row for row in rows[:first] if _is_until(row, until)]
             self.rows = len(kept)
             self._rewrite(kept)
         else:
@@ -79,10 +85,8 @@ class CSVWriter(KVWriter):
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
-    """Rows by column; an empty text where a row has no value."""
-    with path.open(newline="", encoding="utf-8", errors="replace") as file:
-        lines = (line for line in file if "\0" not in line)  # a machine that lost its power leaves such
-        return list(csv.DictReader(lines, restval=""))
+    """Rows by column; an empty text where a row has no value. Damaged ones are left out, with a warning."""
+    return read_table(path, STEP).rows if path.stat().st_size else []
 
 
 def _is_until(row: dict[str, str], until: int | None) -> bool:
@@ -144,4 +148,6 @@ class TensorBoardWriter(TensorBoardOutputFormat):
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.translate(ONE_LINE)
     return value.item() if hasattr(value, "item") else value

@@ -18,7 +18,7 @@ def logged_rows(folder: Path, key: str) -> Counter[int]:
     for file in run_files(folder):
         try:
             found.update(int(row[key]) for row in read_rows(file)[0] if key in row)
-        except ValueError:
+        except Exception:  # protobuf has its own; what cannot be read was not logged
             continue
     return found
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import netrc
 import os
 import re
 import warnings
@@ -13,17 +12,19 @@ from contextlib import contextmanager
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlparse
 
 import numpy as np
 from stable_baselines3.common.logger import Image, KVWriter
 
 from expirespan.agents import Histogram
+from expirespan.experiments.settings.tracking import WandbSettings
 from expirespan.experiments.tracking.log_files import STEP
 from expirespan.experiments.tracking.log_values import Movie, Page, Table
 from expirespan.experiments.tracking.wandb_files import logged_rows
+from expirespan.experiments.tracking.wandb_login import logged_in
 
 Mode = Literal["auto", "offline", "off"]
+DEFAULT = WandbSettings()
 _UNUSUAL = re.compile(r"[^A-Za-z0-9._-]")
 """Some of these W&B takes in no id."""
 
@@ -45,6 +46,7 @@ class WandbWriter(KVWriter):
         mode: Mode = "auto",
         until: int | None = None,
         kept: Mapping[int, int] | None = None,
+        filed: WandbSettings = DEFAULT,
     ) -> None:
         self.run: Any = None
         self._data = folder / "wandb"
@@ -55,15 +57,15 @@ class WandbWriter(KVWriter):
             known = kept or {}
             logged = logged_rows(folder, STEP).items()
             self._logged = Counter({s: n - known.get(s, n if s <= until else 0) for s, n in logged})
-        chosen = os.environ.get("WANDB_MODE") or ("online" if mode == "auto" and _logged_in() else "offline")
+        chosen = os.environ.get("WANDB_MODE") or ("online" if mode == "auto" and logged_in() else "offline")
         try:
             try:
-                self.run = _start(folder, name, config, chosen)
+                self.run = _start(folder, name, config, chosen, filed)
             except Exception as error:
                 if chosen != "online":
                     raise
                 warnings.warn(f"no W&B ({error}): offline from here on, see `wandb sync`", stacklevel=2)
-                self.run = _start(folder, name, config, "offline")
+                self.run = _start(folder, name, config, "offline", filed)
             self.run.define_metric(STEP)
             self.run.define_metric("*", step_metric=STEP)
         except Exception as error:
@@ -101,14 +103,29 @@ class WandbWriter(KVWriter):
         )
 
 
-def _start(folder: Path, name: str, config: dict[str, Any], mode: str) -> Any:
+def _start(folder: Path, name: str, config: dict[str, Any], mode: str, filed: WandbSettings) -> Any:
+    if mode == "offline":
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # it would look for a server's address
     import wandb
 
     settings = wandb.Settings(silent=True, console="off", init_timeout=30)
+    if not filed.machine:
+        settings.host, settings.disable_git = "", True
+        for switch, value in (
+            ("x_disable_meta", True),
+            ("x_disable_stats", True),
+            ("x_save_requirements", False),
+        ):
+            for known in (switch, f"_{switch.removeprefix('x_')}"):  # older versions have another name
+                if hasattr(settings, known):
+                    setattr(settings, known, value)
     if hasattr(settings, "finish_timeout"):  # not in older versions
         settings.finish_timeout = 120  # a network that is gone must not keep a finished run from ending
     return wandb.init(
-        project="expirespan",
+        project=filed.project,
+        entity=filed.entity,
+        group=filed.group,
+        tags=list(filed.tags) or None,
         dir=str(folder),
         name=name,
         id=run_id(name),
@@ -158,14 +175,3 @@ def _wandb(value: Any) -> Any:
             return wandb.Table(columns=list(value.columns), data=rows)
         case _:
             return value
-
-
-def _logged_in() -> bool:
-    """Whether W&B would find a key, without asking for one or going to the network."""
-    if os.environ.get("WANDB_API_KEY"):
-        return True
-    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
-    try:
-        return netrc.netrc().authenticators(host) is not None
-    except (OSError, netrc.NetrcParseError):
-        return False

@@ -8,7 +8,8 @@ from dataclasses import asdict
 from stable_baselines3.common.callbacks import BaseCallback
 
 from expirespan.experiments.episodes.playing import PlayingStopped, PolicyPlayer
-from expirespan.experiments.episodes.record import image_of, record_episode
+from expirespan.experiments.episodes.record import record_episode
+from expirespan.experiments.episodes.showing import image_of
 from expirespan.experiments.episodes.trace import EpisodeTrace
 from expirespan.experiments.evaluation.evaluate import Score, score
 from expirespan.experiments.making.agents import Agent

@@ -24,6 +24,7 @@ from expirespan.experiments.run_folder.names import quoted
 from expirespan.experiments.run_folder.run import Run, RunSettings
 from expirespan.experiments.settings.config_file import to_dict, to_yaml
 from expirespan.experiments.settings.errors import UserError
+from expirespan.experiments.settings.tracking import WandbSettings
 from expirespan.experiments.tracking.log_files import CSVWriter, TensorBoardWriter
 from expirespan.experiments.tracking.wandb_writer import WandbWriter
 from expirespan.experiments.training.interrupt import StopOnSignal
@@ -35,6 +36,10 @@ class SessionSettings(RunSettings, Protocol):
     @property
     def wandb(self) -> Literal["auto", "offline", "off"]:
         """Whether W&B is used."""
+
+    @property
+    def wandb_run(self) -> WandbSettings:
+        """How W&B files the run."""
 
     @property
     def tensorboard(self) -> bool:
@@ -173,7 +178,9 @@ def _open(
     csv = CSVWriter(run.progress, until, then.get("rows"))
     kept = csv.steps() if "rows" in then else None
     logs: list[KVWriter] = [csv]
-    logs.append(WandbWriter(run.folder, run.name, to_dict(config), config.wandb, until, kept))
+    logs.append(
+        WandbWriter(run.folder, run.name, to_dict(config), config.wandb, until, kept, config.wandb_run)
+    )
     stack.callback(_close, logs[-1])
     tensorboard = None
     if config.tensorboard:

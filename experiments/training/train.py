@@ -11,7 +11,7 @@ import torch
 
 from expirespan.agents import SB3VecEnv
 from expirespan.experiments.episodes.kept import kept_sentence
-from expirespan.experiments.episodes.record import image_of, words_of
+from expirespan.experiments.episodes.showing import image_of
 from expirespan.experiments.episodes.trace import EpisodeTrace
 from expirespan.experiments.evaluation.evaluate import Score
 from expirespan.experiments.making.agents import Agent, load_agent, make_agent
@@ -142,7 +142,7 @@ def _draw(config: Config, run: Run, trace: EpisodeTrace | None) -> tuple[Path | 
     if trace is None:
         return None, ""
     picture = draw_retention(trace, run.pictures / "retention.png", image_of(config.eval_env))
-    return picture, kept_sentence(trace, words_of(config.eval_env))
+    return picture, kept_sentence(trace)
 
 
 def _new_agent(config: Config, env: SB3VecEnv) -> Agent:
@@ -159,7 +159,7 @@ def _resumed_agent(config: Config, env: SB3VecEnv, run: Run) -> Agent:
     _check_resumable(config, run.config)
     if not run.step_checkpoints():
         return _new_agent(config, env)
-    agent = load_agent(config, run.newest_checkpoint(), env, resume=True)
+    agent = load_agent(config, run.newest_checkpoint(set_aside=True), env, resume=True)
     if is_complete(run, agent.num_timesteps):
         agent.forget_pending_log()
     return agent

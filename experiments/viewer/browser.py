@@ -13,6 +13,9 @@ from expirespan.experiments.settings.errors import UserError
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 
+READY = "document.body.dataset.ready"
+"""Whether a page of the viewer can be used."""
+
 
 def find_chromium() -> str:
     """Path of the browser.
@@ -36,8 +39,8 @@ class Opened:
 
 
 @contextmanager
-def opened(path: Path, width: int = 1280, height: int = 900) -> Iterator[Opened]:
-    """The page in the file, ready to use in a window of that many pixels.
+def opened(path: Path, width: int = 1280, height: int = 900, ready: str = READY) -> Iterator[Opened]:
+    """The page in the file, in a window of that many pixels, once the expression ``ready`` is true.
 
     Raises:
         UserError: there is no browser, or playwright is not installed.
@@ -61,7 +64,7 @@ def opened(path: Path, width: int = 1280, height: int = 900) -> Iterator[Opened]
             page.on("pageerror", lambda error: result.complaints.append(str(error)))
             page.on("request", lambda request: result.requests.append(request.url))
             page.goto(path.resolve().as_uri())
-            page.wait_for_function("document.body.dataset.ready", timeout=60_000)
+            page.wait_for_function(ready, timeout=60_000)
             yield result
         finally:
             browser.close()

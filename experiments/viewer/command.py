@@ -15,6 +15,7 @@ from expirespan.experiments.run_folder.names import quoted
 from expirespan.experiments.run_folder.run import Run
 from expirespan.experiments.settings.errors import UserError
 from expirespan.experiments.settings.options import parse, split_paths
+from expirespan.experiments.terminal.text import warn
 
 FROM_TRAINING = 3
 """Episodes recorded during training that the page of a run shows beside those of `expirespan evaluate`."""
@@ -35,8 +36,8 @@ class ViewOptions:
     expirespan[video]."""
 
 
-HELP = """Write one HTML file on which to move through recorded episodes: what the agent sees, what it remembers and for
-how long, what it reads. Give a run, or traces (.npz files of `expirespan evaluate RUN --trace`)."""
+HELP = """Write one HTML file on which to move through recorded episodes: what the agent keeps, how long and why. Give a
+run, or traces (.npz files of `expirespan evaluate RUN --trace`). Two of them are shown side by side, step by step."""
 
 
 def view_command(args: Sequence[str]) -> int:
@@ -49,19 +50,28 @@ def view_command(args: Sequence[str]) -> int:
     sources = [Path(path) for path in paths]
     options = parse(ViewOptions(), rest, prog, HELP)
     _check(options)
-    traces = read_traces(sources)
+    traces = [read_traces([source]) for source in sources]
     output = options.output or _default(sources[0])
     if not output.parent.is_dir():
         raise UserError(f"output={output}: expected a file in an existing folder; create {output.parent}")
-    from expirespan.experiments.viewer.page import viewer_page
-
-    title = " ".join(str(source) for source in sources[:3]) + (" ..." if len(sources) > 3 else "")
-    write_text(output, viewer_page(traces, title))
+    write_text(output, page_of(sources, traces))
     print(f"{output} ({output.stat().st_size / 1e6:.1f} MB)")
-    _draw(options, traces[0])
+    _draw(options, traces[0][0])
     if options.open:
         _open(output)
     return 0
+
+
+def page_of(sources: Sequence[Path], traces: Sequence[Sequence[EpisodeTrace]]) -> str:
+    """The page of the traces of each source; of two sources their episodes side by side."""
+    from expirespan.experiments.viewer.page import comparison_page, viewer_page
+    from expirespan.experiments.viewer.pairs import pairs_of
+
+    if len(sources) == 2:
+        a, b = (f"{letter}: {source}" for letter, source in zip("AB", sources, strict=True))
+        return comparison_page(pairs_of(*traces), (a, b), "Two agents side by side")
+    title = " ".join(str(source) for source in sources[:3]) + (" ..." if len(sources) > 3 else "")
+    return viewer_page([trace for part in traces for trace in part], title)
 
 
 def _check(options: ViewOptions) -> None:
@@ -94,7 +104,24 @@ def read_traces(sources: Sequence[Path]) -> list[EpisodeTrace]:
     Raises:
         UserError: one is no trace or run, or a run has none yet.
     """
-    return [EpisodeTrace.load(path) for source in sources for path in _trace_files(source)]
+    return [trace for source in sources for trace in _traces_of(source)]
+
+
+def _traces_of(source: Path) -> list[EpisodeTrace]:
+    """The traces of a file or run; those of a run that are damaged are named and left out, unless all are."""
+    files, found, wrong = _trace_files(source), [], []
+    for path in files:
+        try:
+            found.append(EpisodeTrace.load(path))
+        except UserError as error:
+            if len(files) == 1:
+                raise
+            wrong.append(str(error))
+    if not found:
+        raise UserError(" | ".join(wrong))
+    for text in wrong:
+        warn(f"left out: {text}")
+    return found
 
 
 def _trace_files(source: Path) -> list[Path]:

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageColor
+from PIL import Image
 
 from expirespan.experiments.episodes.frames import Frames
 from expirespan.experiments.episodes.trace import EpisodeTrace, Ints
-from expirespan.experiments.pictures.palette import BLUE, ORANGE
 from expirespan.experiments.tracking.log_values import Picture
+from expirespan.experiments.viewer.summary import pack_reads, summarise
 
 Array = npt.NDArray[Any]
 
@@ -25,9 +25,17 @@ PICTURE_BYTES = 12_000_000
 """Bytes of an episode's pictures, at most, before compression."""
 MOST_COMPONENTS = 1024
 """Components of an observation that are drawn as cells, where nothing else shows it."""
+LIGHT, DARK = 245, 40
+"""Grey of a component's least and greatest value."""
 MOST_VALUES = 16
 """Components of observations and actions that are also given as numbers."""
-TYPES = {"f": "Float32Array", "i": "Int32Array", "u": "Uint16Array", "b": "Uint8Array"}
+TYPES = {
+    "f4": "Float32Array",
+    "i4": "Int32Array",
+    "u2": "Uint16Array",
+    "u1": "Uint8Array",
+    "b1": "Uint8Array",
+}
 
 
 def reach(trace: EpisodeTrace) -> int:
@@ -52,33 +60,36 @@ def pack(trace: EpisodeTrace) -> dict[str, Any]:
         components if 0 < components.shape[1] <= MOST_VALUES and not trace.text.size else components[:, :0]
     )
     action = trace.action.reshape(T, -1)[:, :MOST_VALUES]
-    arrays = {
+    words, said = np.unique(trace.words, return_inverse=True)
+    sums, reads = summarise(trace), pack_reads(trace)
+    arrays = reads.arrays | {
         "span": np.minimum(trace.span, np.float32(3e38)),
         "death": trace.death,
         "alive": trace.alive,
         "window": window_alive(trace),
-        "attended": trace.attended,
-        "attention": np.round(trace.attention.astype(np.float32) * 65535).astype(np.uint16),
         "reward": trace.reward,
         "value": trace.value,
         "cue": trace.cue,
         "frame": number,
+        "said": said.astype(np.int32),
         "action": action.astype(np.float32),
         "observation": shown.astype(np.float32),
     }
     return {
         "T": T,
         "L": trace.layers,
-        "k": trace.attended.shape[2] if trace.attended.size else 0,
         "ramp": float(trace.about.get("ramp") or 0),
         "reach": reach(trace),
         "picture": list(pictures.shape[1:3]),
-        "discrete": trace.action.dtype.kind in "iu" or trace.action.dtype.kind == "b",
+        "discrete": trace.action.dtype.kind in "iub",
         "components": shown.shape[1],
         "actions": _names(trace.about.get("actions")),
+        "words": words.tolist(),
         "facts": _facts(trace),
+        **sums,
+        **reads.sizes,
         "text": _squeeze(json.dumps(trace.text.tolist()).encode()) if trace.text.size else None,
-        "arrays": {name: [TYPES[a.dtype.kind], _squeeze(_bytes(a))] for name, a in arrays.items()},
+        "arrays": {name: [TYPES[a.dtype.str[1:]], _squeeze(_bytes(a))] for name, a in arrays.items()},
         "sheets": [_sheet(pictures[i : i + SHEET**2]) for i in range(0, len(pictures), SHEET**2)],
     }
 
@@ -103,16 +114,14 @@ def _pictures(trace: EpisodeTrace) -> tuple[Picture, Ints]:
 
 
 def _cells(observation: Array) -> Picture:
-    """Observations (T, D) as small pictures of one cell per component: blue its least value, orange its greatest."""
+    """Observations (T, D) as small pictures of one cell per component: from light, its least value, to dark."""
     values = observation[:, :MOST_COMPONENTS].astype(np.float64)
     finite = np.isfinite(values)
     low = np.where(finite, values, np.inf).min(0)
     high = np.where(finite, values, -np.inf).max(0)
     place = np.clip((np.nan_to_num(values) - low) / np.maximum(high - low, 1e-12), 0, 1)
     place = np.nan_to_num(np.where(high > low, place, 0.5), nan=0.5)
-    blue, white, orange = (np.array(ImageColor.getrgb(c), float) for c in (BLUE, "#f5f5f5", ORANGE))
-    below, above = np.clip(1 - 2 * place, 0, 1)[..., None], np.clip(2 * place - 1, 0, 1)[..., None]
-    colours = white + below * (blue - white) + above * (orange - white)
+    colours = np.repeat((LIGHT + (DARK - LIGHT) * place)[..., None], 3, -1)
     T, D = place.shape
     width = int(np.ceil(np.sqrt(D)))
     height = -(-D // width)

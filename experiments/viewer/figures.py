@@ -18,42 +18,53 @@ from bokeh.models import (
     LogColorMapper,
     NumeralTickFormatter,
     Range1d,
-    Span,
 )
 from bokeh.palettes import Cividis256
 from bokeh.plotting import figure
 from bokeh.resources import INLINE
 
-from expirespan.experiments.pictures.palette import BLUE, GREEN, GREY, ORANGE, PINK
+from expirespan.experiments.pictures.palette import BLACK, BLUE, GREEN, GREY, ORANGE, PINK, SKY, YELLOW
 
-LEFT = 52
-"""Pixels left of every figure's axes, so that their timelines lie above each other."""
+LEFT, RIGHT = 56, 14
+"""Pixels beside every figure's axes, more than any labels need, so that the timelines lie above each other; the page
+marks steps there itself, because to draw a figure again for every step is slow."""
+NAMED = {
+    "agent": BLUE, "window": GREY, "cue": GREEN, "chosen": PINK, "attention": ORANGE, "shift": YELLOW,
+    "reward": SKY, "step": BLACK,
+}  # fmt: skip
+"""Colours of the page, one for each thing."""
+_WEIGHTS = [
+    "#" + "".join(f"{round(255 + (int(ORANGE[c : c + 2], 16) - 255) * i / 255):02x}" for c in (1, 3, 5))
+    for i in range(256)
+]
+ATTENTION = [_WEIGHTS[0], _WEIGHTS[255]]
+"""Of attention received, from none to most, for the legend."""
 COLOURS = [Cividis256[i] for i in range(0, 256, 51)]
 """Of the heat maps, from short to long spans, for the legend."""
 
 
-def render(title: str, template: str, variables: Mapping[str, Any], script: str) -> str:
-    """The page: ``template`` filled with the figures, and ``script`` run with them at hand, by name."""
+def render(title: str, template: str, variables: Mapping[str, Any], script: str, panes: int) -> str:
+    """The page: ``template`` filled with the figures of each pane, named like ``overview0``, and ``script`` run."""
     document = Document()
-    figures = _figures()
-    for name, plot in figures.items():
-        plot.name = name
-        document.add_root(plot)
-    document.js_on_event(DocumentReady, CustomJS(args=figures, code=script))
+    for pane in range(panes):
+        for name, plot in _figures().items():
+            plot.name = f"{name}{pane}"
+            document.add_root(plot)
+    document.js_on_event(DocumentReady, CustomJS(code=script))
     return str(file_html(document, INLINE, title, template=template, template_variables=dict(variables)))
 
 
 def _figures() -> dict[str, Any]:
     time = Range1d(-0.5, 0.5)
     spans = LogColorMapper(palette=Cividis256, low=1, high=2, name="spans")
-    weights = LinearColorMapper(palette=Cividis256, low=0, high=1, name="weights")
+    weights = LinearColorMapper(palette=_WEIGHTS, low=0, high=1, name="weights")
     figures = {
         "overview": _heat_map(time, spans, "span", "{0,0.0}"),
         "detail": _heat_map(Range1d(-0.5, 0.5), spans, "span", "{0,0.0}"),
         "received": _heat_map(time, weights, "attention received", "{0.000}"),
-        "alive": _lines(time, "memories alive", [("kept", BLUE, "solid"), ("window", ORANGE, "dashed")]),
-        "total": _lines(time, "memory steps", [("kept", BLUE, "solid"), ("window", ORANGE, "dashed")]),
-        "reward": _lines(time, "value, reward", [("value", BLUE, "solid")], rewards=True),
+        "alive": _lines(time, [("kept", NAMED["agent"], "solid"), ("window", NAMED["window"], "dashed")]),
+        "shift": _lines(time, [("shift", NAMED["shift"], "solid")]),
+        "reward": _lines(time, [("value", NAMED["agent"], "solid")], rewards=True),
     }
     forgotten = LinearColorMapper(palette=["#ffffff00", "#ffffffc8"], low=0, high=1)
     _image(figures["detail"], "forgotten", forgotten, "uint8")
@@ -63,32 +74,27 @@ def _figures() -> dict[str, Any]:
 def _figure(time: Range1d, height: int, **more: Any) -> Any:
     plot = figure(
         height=height, x_range=time, sizing_mode="stretch_width", tools="", toolbar_location=None,
-        min_border_left=LEFT, min_border_right=14, outline_line_color=None, **more,
+        min_border_left=LEFT, min_border_right=RIGHT, outline_line_color=None, **more,
     )  # fmt: skip
     plot.xaxis.formatter = NumeralTickFormatter(format="0,0")
     plot.xaxis.ticker.num_minor_ticks = 0
     plot.axis.axis_line_color = plot.axis.major_tick_line_color = GREY
     plot.axis.minor_tick_line_color = None
-    plot.yaxis.axis_label_text_font_style = "normal"
     plot.grid.grid_line_color = "#e5e5e5"
-    for name, colour in (("cursor", ORANGE), ("selected", PINK)):
-        line = Span(dimension="height", location=0, line_color=colour, line_width=2, name=name)
-        line.line_dash = "solid" if name == "cursor" else "dotted"
-        line.visible = name == "cursor"
-        plot.add_layout(line)
     return plot
 
 
 def _heat_map(time: Range1d, mapper: Any, what: str, format: str) -> Any:
     plot = _figure(time, 120, y_range=Range1d(1.5, 0.5))
-    plot.yaxis.axis_label = "layer"
     plot.yaxis.ticker = FixedTicker(ticks=[1])
     plot.grid.visible = False
     glyph = _image(plot, "image", mapper, "float32")
     tips = [("timestep", "$x{0,0}"), ("layer", "$y{0}"), (what, f"@image{format}")]
     plot.add_tools(HoverTool(renderers=[glyph], tooltips=tips))
     cues = ColumnDataSource(data=dict(x=[], y=[]), name="cues")
-    plot.scatter("x", "y", source=cues, marker="inverted_triangle", size=9, color=GREEN, line_color="white")
+    plot.scatter(
+        "x", "y", source=cues, marker="inverted_triangle", size=9, color=NAMED["cue"], line_color="white"
+    )
     return plot
 
 
@@ -100,9 +106,8 @@ def _image(plot: Any, name: str, mapper: Any, dtype: str) -> Any:
     )
 
 
-def _lines(time: Range1d, label: str, lines: list[tuple[str, str, str]], rewards: bool = False) -> Any:
-    plot = _figure(time, 150, y_range=Range1d(0, 1))
-    plot.yaxis.axis_label = label
+def _lines(time: Range1d, lines: list[tuple[str, str, str]], rewards: bool = False) -> Any:
+    plot = _figure(time, 120, y_range=Range1d(0, 1))
     plot.yaxis.formatter = NumeralTickFormatter(format="0.[00]a")
     names = [name for name, _, _ in lines]
     source = ColumnDataSource(data={name: [] for name in ("x", *names)}, name="lines")
@@ -114,7 +119,7 @@ def _lines(time: Range1d, label: str, lines: list[tuple[str, str, str]], rewards
     plot.add_tools(HoverTool(renderers=drawn[:1], tooltips=tips, mode="vline"))
     if rewards:
         stems = ColumnDataSource(data=dict(x=[], reward=[], zero=[]), name="rewards")
-        plot.segment("x", "zero", "x", "reward", source=stems, color=ORANGE, line_width=2)
-        dots = plot.scatter("x", "reward", source=stems, color=ORANGE, size=6)
+        plot.segment("x", "zero", "x", "reward", source=stems, color=NAMED["reward"], line_width=2)
+        dots = plot.scatter("x", "reward", source=stems, color=NAMED["reward"], size=6)
         plot.add_tools(HoverTool(renderers=[dots], tooltips=[("timestep", "@x{0,0}"), ("reward", "@reward")]))
     return plot

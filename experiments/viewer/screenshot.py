@@ -1,6 +1,6 @@
 """Picture of the viewer's page for a run or trace, in a headless Chromium.
 
-python -m expirespan.experiments.viewer.screenshot RUN|TRACE OUTPUT.png [--width 1280] [--at STEP] [--select STEP]
+python -m expirespan.experiments.viewer.screenshot SOURCE [OTHER] OUTPUT.png [--width 1280] [--at STEP] [--select STEP]
 """
 
 from __future__ import annotations
@@ -12,15 +12,13 @@ from pathlib import Path
 
 from expirespan.experiments.settings.errors import UserError
 from expirespan.experiments.viewer.browser import opened
-from expirespan.experiments.viewer.command import read_traces
-from expirespan.experiments.viewer.page import viewer_page
+from expirespan.experiments.viewer.command import page_of, read_traces
 
 
 def screenshot(page: Path, output: Path, width: int, at: int | None, select: int | None, whole: bool) -> Path:
-    """Write the picture of a page as it stands at a step (the last by default), one memory selected."""
+    """Write the picture of a page as it opens, or at a step, or with another memory selected."""
     with opened(page, width) as browser:
         tab = browser.page
-        tab.keyboard.press("End")
         if at is not None:
             tab.locator("#slider").fill(str(at))
         if select is not None:
@@ -36,17 +34,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("source", type=Path)
+    parser.add_argument("source", type=Path, nargs="+", help="two are compared")
     parser.add_argument("output", type=Path)
     parser.add_argument("--width", type=int, default=1280)
-    parser.add_argument("--at", type=int, help="timestep; the last by default")
+    parser.add_argument("--at", type=int, help="timestep; by default the decisive one")
     parser.add_argument("--select", type=int, help="the memory of this timestep, which must be in view")
     parser.add_argument("--top", action="store_true", help="only what fits on a screen")
     args = parser.parse_args()
     try:
         with tempfile.TemporaryDirectory() as folder:
             page = Path(folder) / "page.html"
-            page.write_text(viewer_page(read_traces([args.source]), args.source.stem), encoding="utf-8")
+            traces = [read_traces([source]) for source in args.source]
+            page.write_text(page_of(args.source, traces), encoding="utf-8")
             print(screenshot(page, args.output, args.width, args.at, args.select, not args.top))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -56,7 +56,7 @@ class AdaptiveSpan(Rule):
 
     def spans(self, h_BSD: Tensor) -> Tensor:
         """The longest reach, for all."""
-        return self.reaches().amax().detach().expand(h_BSD.shape[:-1])
+        return self.reaches().max().detach().expand(h_BSD.shape[:-1])
 
     layers_agree = False
 
@@ -67,7 +67,7 @@ class AdaptiveSpan(Rule):
         read as much farther.
         """
         z_H1 = self.reaches()[:, None]
-        longest, span_B1K = z_H1.detach().amax(), span_BK[:, None]
+        longest, span_B1K = z_H1.detach().max(), span_BK[:, None]
         return torch.where(span_B1K < z_H1, span_B1K, z_H1) + (span_B1K - longest).clamp(min=0)
 
     def span_cost(self, span_BK: Tensor, steps: int, ages: Callable[[], Tensor]) -> Tensor:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,10 @@ def test_shell_blocks(block: Block, a_run: Path, maze: Path) -> None:
     assert found, "a block of shell without a command of ours: say why it is not run"
     for args in found:
         run = maze if "--corridors" in args else a_run
-        args = [{"RUN": str(run), "N": "2", "10000": "20", "L": "64"}.get(word, word) for word in args]
+        args = [
+            {"RUN": str(run), "OTHER-RUN": str(maze), "N": "2", "10000": "20", "L": "64"}.get(word, word)
+            for word in args
+        ]
         args = [re.sub(r"^runs/[a-z0-9-]+$", str(run), word) for word in args]
         if args[0] == "train":
             args = [*args, "--runs", "runs", *TRAIN]
@@ -98,6 +102,14 @@ def test_python_blocks(block: Block, a_run: Path) -> None:
         assert main(["evaluate", str(a_run), "--episodes", "2", "--num-envs", "2"]) == 0
         known["path"] = a_run / "traces" / "evaluation.npz"
         text = text.replace("alive_at(100)", "alive_at(2)")
+    if "policy.zip" in text or "policy.onnx" in text:
+        format = "onnx" if "policy.onnx" in text else "policy"
+        output = "policy.onnx" if format == "onnx" else "policy.zip"
+        assert main(["export", str(a_run), "--format", format, "--output", output]) == 0
+    if "import onnxruntime" in text:  # where importing torch raises
+        alone = 'import sys; sys.modules["torch"] = None\n' + text
+        subprocess.run([sys.executable, "-c", alone], check=True)
+        return
     if "action, state = model.predict(obs, state=state, episode_start=starts)" in text:
         known |= {"obs": env.reset()[0], "state": None, "starts": np.ones(4, bool)}
     exec(compile(text, str(block), "exec"), known)

@@ -138,12 +138,12 @@ def test_memory_costs_less_the_more_is_misread(make_agent, collect):
         agent.forgetting = Forgetting(0.34, tolerance=tolerance)
         th.manual_seed(0)
         lesson, *_ = lessons(agent, buffer, alpha)
-        return lesson.kl, sum(g.sum().item() for grads in lesson.grads for g in grads)
+        return lesson.kl.item(), sum(g.sum().item() for grads in lesson.grads for g in grads)
 
     kl, free = total(0.0, 1.0)
     full = total(2.0, 1e9)[1] - free
     assert total(2.0, 0.2 * kl)[1] - free == pytest.approx(0.5 * full, rel=1e-3)
-    assert total(2.0, 0.1 * kl)[1] == free
+    assert total(2.0, 0.0999 * kl)[1] == free
 
 
 def test_reward_teaches_on_the_teachers_alone_while_memory_has_a_price(make_agent, monkeypatch):
@@ -334,7 +334,7 @@ def test_columns_without_a_memory_count_nowhere(make_agent, collect, columns, st
         found.append((th.tensor(given_.kl), *own, step, *(d.moment for d in lesson.descents)))
         agent.policy.load_state_dict(weights)
     for expected, got in zip(*found, strict=True):
-        assert (expected - got).norm() <= 5e-3 * expected.norm() + 1e-7
+        assert (expected - got).norm() <= 5e-3 * expected.norm() + 5e-7
 
 
 @pytest.mark.parametrize(

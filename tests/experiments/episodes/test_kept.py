@@ -12,7 +12,7 @@ from expirespan.envs.corridor.rules import Layout, observe
 from expirespan.envs.corridor.scalar import Corridor
 from expirespan.envs.tmaze.scalar import EndlessTMaze
 from expirespan.experiments.episodes.kept import kept_sentence
-from expirespan.experiments.episodes.record import words_of
+from expirespan.experiments.episodes.showing import words_of
 from expirespan.experiments.episodes.trace import EpisodeTrace
 from expirespan.experiments.settings import CorridorSettings, GymSettings
 
@@ -38,7 +38,7 @@ def test_by_hand(make_trace: Any) -> None:
 def test_what_is_named_and_what_is_counted(make_trace: Any) -> None:
     """Cues first, two others, the rest as a number."""
     trace = kept(replace(make_trace(30), cue=np.arange(30) == 20), 2, 5, 8, 11, 20)
-    found = kept_sentence(trace, lambda observation: "walls")
+    found = kept_sentence(replace(trace, words=np.array(["walls"] * 30)))
     assert found.startswith(
         "The agent keeps 5 of 30 observations: walls at step 2 for 27 steps, walls at step 5 for 24 steps, walls at "
         "step 20 for 9 steps, and 2 others; "

@@ -11,7 +11,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from expirespan.agents import MemoryPPO
-from expirespan.experiments.episodes import record
+from expirespan.experiments.episodes import recorders, showing
 from expirespan.experiments.episodes.record import record_episode, trace_paths
 from expirespan.experiments.episodes.trace import EpisodeTrace
 from expirespan.experiments.making import agents as agent_making
@@ -70,7 +70,7 @@ def test_births_and_deaths_say_what_is_alive(tiny: Config, memory: Any) -> None:
     weights = trace.attention.astype(float)
     assert (np.diff(weights, axis=2) <= 0).all(), "largest first"
     assert ((weights > 0) <= (trace.attended >= 0)).all()
-    few = trace.alive <= record.TOP
+    few = trace.alive <= recorders.TOP
     np.testing.assert_allclose(weights.sum(2)[few], 1, atol=2e-3)
     assert few.any() and (weights.sum(2) < 1.003).all()
 
@@ -93,17 +93,23 @@ def test_what_is_attended_is_what_moves_the_output(tiny: Config) -> None:
             found, weights = trace.attended[layer, t], trace.attention[layer, t]
             np.testing.assert_allclose(weights[found >= 0], mean[t, found[found >= 0]], atol=1e-3)
             assert weights[0] == pytest.approx(mean[t].max(), abs=1e-3)
+            by_head = attention[0, :, t].numpy()[:, found[found >= 0]]
+            np.testing.assert_allclose(trace.heads[layer, t][found >= 0].T / 255, by_head, atol=0.003)
+            assert (trace.heads[layer, t][found < 0] == 0).all()
 
 
 def test_pictures_cues_and_actions(tiny: Config) -> None:
     trace = record_episode(
         agent_making.make_agent(tiny, world_making.make_training_env(tiny)), CorridorSettings(5, 5), 0
     )
-    drawn = record.image_of(CorridorSettings())
+    drawn = showing.image_of(CorridorSettings())
     assert drawn is not None
     for t in range(trace.steps):
         assert_array_equal(trace.frames[trace.frame[t]], drawn(trace.observation[t]))
     assert len(trace.frames) == len(np.unique(trace.observation, axis=0)) < trace.steps
+    words = showing.words_of(CorridorSettings())
+    assert words is not None
+    assert trace.words.tolist() == [words(observation) for observation in trace.observation]
     assert trace.cue[0] and trace.expiry[0, 4] == np.float32(4 + trace.span[0, 4])
 
 
@@ -118,7 +124,7 @@ def test_text_is_recorded_as_text(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(zip(trace.text.tolist(), trace.cue.tolist(), strict=True)) == lines
     assert not trace.frame.size, "nothing is drawn of what can be read"
     assert trace.about["actions"][0] == "read on"
-    monkeypatch.setattr(record, "TEXT_LENGTH", 7)
+    monkeypatch.setattr(recorders, "TEXT_LENGTH", 7)
     assert record_episode(agent(TEXT), TEXT, 0).text.tolist() == [line[:7] for line, _ in lines]
 
 
@@ -133,9 +139,9 @@ def test_environments_of_others_are_rendered() -> None:
 def test_observations_are_kept_whole_or_not_at_all(tiny: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     model = agent_making.make_agent(tiny, world_making.make_training_env(tiny))
     whole = record_episode(model, CorridorSettings(5, 5), 0)
-    monkeypatch.setattr(record, "OBSERVATION_BYTES", whole.observation.nbytes)
+    monkeypatch.setattr(recorders, "OBSERVATION_BYTES", whole.observation.nbytes)
     assert_array_equal(record_episode(model, CorridorSettings(5, 5), 0).observation, whole.observation)
-    monkeypatch.setattr(record, "OBSERVATION_BYTES", whole.observation.nbytes - 1)
+    monkeypatch.setattr(recorders, "OBSERVATION_BYTES", whole.observation.nbytes - 1)
     less = record_episode(model, CorridorSettings(5, 5), 0)
     assert less.observation.shape == (whole.steps, 0)
     assert_array_equal(less.frame, whole.frame)

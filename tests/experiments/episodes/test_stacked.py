@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from expirespan.experiments.episodes.playing import OraclePlayer
-from expirespan.experiments.episodes.record import image_of, record_episode
+from expirespan.experiments.episodes.record import record_episode
+from expirespan.experiments.episodes.showing import image_of
 from expirespan.experiments.evaluation.evaluate import score
 from expirespan.experiments.making import agents as agent_making
 from expirespan.experiments.making import envs as world_making

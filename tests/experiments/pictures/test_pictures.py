@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from expirespan.experiments.episodes.cue_retention import stretches
-from expirespan.experiments.episodes.record import image_of
+from expirespan.experiments.episodes.showing import image_of
 from expirespan.experiments.pictures.heatmap import draw_heatmap
 from expirespan.experiments.pictures.retention import draw_retention, thumbnails
 from expirespan.experiments.settings import CorridorSettings

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from expirespan.experiments.cli import main
-from expirespan.experiments.sequence import SequenceConfig, train_sequence
+from expirespan.experiments.sequence import SequenceConfig, checkpoint, train_sequence
 from expirespan.experiments.sequence.build import make_stream
 from expirespan.experiments.sequence.config import CharLMTask, CollisionTask, CopyTask
 from expirespan.experiments.sequence.copying import Copy
@@ -232,9 +232,9 @@ def test_what_cannot_be_resumed(tiny: SequenceConfig, tmp_path: Path) -> None:
     Trainer(tiny).save(path)
     with pytest.raises(UserError, match="task cannot change when a run is resumed"):
         Trainer(replace(tiny, task=CollisionTask())).load(path)
-    content = torch.load(path)
+    content = checkpoint.load(path, Trainer(tiny).model.memory)
     content["model"]["embedding.weight"] = torch.zeros(3, 16)
-    torch.save(content, path)
+    checkpoint.save(content, path)
     with pytest.raises(UserError, match="vocabulary of 3 tokens and the data have 9"):
         Trainer(tiny).load(path)
     torch.save({"weights": 1}, path)

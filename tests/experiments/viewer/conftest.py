@@ -16,7 +16,9 @@ from expirespan.experiments.viewer.browser import find_chromium
 def random_trace() -> Any:
     """Traces of any size, whose lives, spans and attention are random but fit each other."""
 
-    def make(T: int, L: int = 3, k: int = 4, seed: int = 0, **more: Any) -> EpisodeTrace:
+    def make(
+        T: int, L: int = 3, k: int = 4, seed: int = 0, what_if: bool = False, **more: Any
+    ) -> EpisodeTrace:
         rng = np.random.default_rng(seed)
         life = rng.geometric(0.3, (L, T)) + np.where(rng.random((L, T)) < 0.02, T, 0)
         death = np.minimum(np.arange(T) + life, T).astype(np.int32)
@@ -28,6 +30,8 @@ def random_trace() -> Any:
                 read = rng.permutation(alive)[:k]
                 weights = np.sort(rng.dirichlet(np.ones(len(alive))))[::-1][:k]
                 attended[layer, t, : len(read)], attention[layer, t, : len(read)] = read, weights
+        if what_if and L:
+            more = _what_if(death, attended, attention, rng) | more
         fields: dict[str, Any] = dict(
             observation=rng.normal(size=(T, 4)).astype(np.float32),
             action=rng.integers(0, 3, T),
@@ -44,6 +48,28 @@ def random_trace() -> Any:
         return EpisodeTrace(**(fields | more))
 
     return make
+
+
+def _what_if(death: Any, attended: Any, attention: Any, rng: Any) -> dict[str, Any]:
+    """Four heads, and up to three memories that each step could read, removed; three actions."""
+    T = death.shape[1]
+    removed = np.full((T, 3), -1, np.int32)
+    for t in range(T):
+        there = np.flatnonzero((death[:, :t] >= t).any(0))
+        few = rng.permutation(there)[:3]
+        removed[t, : len(few)] = few
+    share = rng.dirichlet(np.ones(4), attention.shape) * 4
+    absent = removed < 0
+    probability, without = rng.dirichlet(np.ones(3), T), rng.dirichlet(np.ones(3), (T, 3))
+    shift = (probability[:, None] * np.log(probability[:, None] / without)).sum(-1)
+    return {
+        "heads": np.minimum(attention[..., None].astype(float) * share * 255, 255).round().astype(np.uint8),
+        "removed": removed,
+        "probability": probability.astype(np.float32),
+        "without": np.where(absent[..., None], 0, without).astype(np.float32),
+        "value_without": np.where(absent, 0, rng.normal(size=(T, 3))).astype(np.float32),
+        "shift": np.where(absent, 0, shift).astype(np.float32),
+    }
 
 
 @pytest.fixture(scope="session")

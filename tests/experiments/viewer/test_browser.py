@@ -10,14 +10,20 @@ import numpy as np
 import pytest
 
 from expirespan.experiments.episodes.trace import EpisodeTrace
+from expirespan.experiments.episodes.verdict import decisive, verdict
 from expirespan.experiments.viewer import viewer_page
 from expirespan.experiments.viewer.browser import Opened, opened
 
 pytestmark = pytest.mark.usefixtures("chromium")
 
 
-def cards(tab: Any) -> list[int]:
-    return list(tab.evaluate("[...document.querySelectorAll('.card')].map(c => Number(c.dataset.t))"))
+def part(tab: Any, name: str, pane: int = 0) -> Any:
+    return tab.locator(".pane").nth(pane).locator(f'[data-part="{name}"]')
+
+
+def cards(tab: Any, pane: int = 0) -> list[int]:
+    found = tab.locator(".pane").nth(pane).locator(".card")
+    return list(found.evaluate_all("all => all.map(card => Number(card.dataset.t))"))
 
 
 def time_of(tab: Any) -> int:
@@ -47,10 +53,32 @@ def clean(page: Opened) -> None:
     assert [url for url in page.requests if not url.startswith(("file:", "blob:null/", "data:"))] == []
 
 
+def test_it_opens_at_the_decisive_step_with_its_memory_on_screen(random_trace: Any, write: Any) -> None:
+    """Without a click: the verdict, the step, the memory, and what the step does without it."""
+    trace = random_trace(260, what_if=True)
+    use = decisive(trace)
+    assert use is not None
+    with opened(write(viewer_page([trace], "episode"))) as page:
+        tab = page.page
+        assert part(tab, "verdict").text_content() == verdict(trace)
+        assert time_of(tab) == use.step
+        chosen = tab.locator('.card[aria-pressed="true"]')
+        assert chosen.get_attribute("data-t") == str(use.memory)
+        for shown in (part(tab, "verdict"), chosen, part(tab, "whatif")):
+            box = shown.bounding_box()
+            assert box["y"] >= 0 and box["y"] + box["height"] <= 900, "on the first screen"
+        tab.keyboard.press("End")
+        assert time_of(tab) == 259
+        tab.keyboard.press("d")
+        assert time_of(tab) == use.step
+        clean(page)
+
+
 def test_strip_keys_and_figures_follow_the_trace(random_trace: Any, write: Any) -> None:
     trace = random_trace(260)
     with opened(write(viewer_page([trace], "episode"))) as page:
         tab = page.page
+        tab.keyboard.press("Home")
         assert cards(tab) == alive(trace, 0) == [0]
         visited = []
         for key in (
@@ -61,32 +89,50 @@ def test_strip_keys_and_figures_follow_the_trace(random_trace: Any, write: Any) 
         ):
             tab.keyboard.press(key)
             visited.append(time_of(tab))
-            assert cards(tab) == alive(trace, visited[-1])
+            there = alive(trace, visited[-1])
+            assert cards(tab) == there[: len(cards(tab))] and len(cards(tab)) >= min(18, len(there))
         assert visited == [1, 2, 3, 4, 5, 6, 7, 17, 27, 37, 36, 35, 25, 259, 0]
         tab.locator("#slider").fill("150")
         for layer in range(trace.layers):
-            tab.locator("#layer").select_option(index=layer + 1)
+            part(tab, "layer").select_option(index=layer + 1)
             assert cards(tab) == alive(trace, 150, layer)
 
         i = alive(trace, 150, 2)[0]
         title = tab.locator(f'.card[data-t="{i}"]').get_attribute("title")
         left = trace.span[2, i] - (150 - i)
-        assert f"age {150 - i}, " + (f"remaining {left:.0f}" if left >= 0 else "on its ramp") in title
+        assert f"age {150 - i}, " + (f"{left:.0f} remaining" if left >= 0 else "on its ramp") in title
         weight = trace.attention[2, 150][trace.attended[2, 150] == i].sum(dtype=float)
         assert title.endswith(f"attention {weight:.3f}")
 
-        lines = data(tab, "alive", "lines")
+        lines = data(tab, "alive0", "lines")
         assert lines["kept"] == trace.alive.sum(0).tolist()
         longest = int((np.minimum(trace.death, 259) - np.arange(260)).max()) + 1
         assert lines["window"] == [3 * min(t + 1, longest) for t in range(260)]
-        assert data(tab, "total", "lines")["kept"] == trace.alive.sum(0).cumsum().tolist()
-        np.testing.assert_array_equal(data(tab, "overview", "image")["image"][0], trace.span.ravel())
+        np.testing.assert_array_equal(data(tab, "overview0", "image")["image"][0], trace.span.ravel())
         gone = np.zeros((3, 200), int)
-        window = data(tab, "detail", "forgotten")
+        window = data(tab, "detail0", "forgotten")
         first = round(window["x"][0] + 0.5)
         gone[:, : 151 - first] = ~trace.alive_at(150)[:, first:]
         assert window["image"][0] == gone.ravel().tolist()
         clean(page)
+
+
+def test_the_figures_lie_above_each_other(random_trace: Any, write: Any) -> None:
+    """All time axes begin and end at the same x, and the mark of the step is where the axes say it is."""
+    with opened(write(viewer_page([random_trace(260, what_if=True)], "episode"))) as page:
+        tab = page.page
+        tab.locator("#slider").fill("130")
+        frames = tab.evaluate(
+            """() => [...document.querySelectorAll("[data-root-id]")].map(e => {
+                const view = Object.values(Bokeh.index.roots ?? Bokeh.index).find(v => v.model.id === e.dataset.rootId)
+                const at = view.el.getBoundingClientRect().x, box = view.frame.bbox
+                return [at + box.left, at + box.right]
+            })"""
+        )
+        assert len(frames) == 6 and len({tuple(map(round, frame)) for frame in frames}) == 1, frames
+        left, right = frames[0]
+        mark = part(tab, "plot-overview").locator(".step-at").bounding_box()["x"] + 1
+        assert mark == pytest.approx(left + (right - left) * 130.5 / 260, abs=1)
 
 
 def test_clicks_select_a_memory_and_go_to_a_step(random_trace: Any, write: Any) -> None:
@@ -96,26 +142,114 @@ def test_clicks_select_a_memory_and_go_to_a_step(random_trace: Any, write: Any) 
         tab.locator("#slider").fill("80")
         i = alive(trace, 80)[0]
         tab.locator(f'.card[data-t="{i}"]').click()
-        assert tab.locator(".card.selected").get_attribute("data-t") == str(i)
+        assert tab.locator('.card[aria-pressed="true"]').get_attribute("data-t") == str(i)
         received = np.where(trace.attended == i, trace.attention.astype(float), 0).sum(2)
         received[:, i] = 0
-        np.testing.assert_allclose(data(tab, "received", "image")["image"][0], received.ravel(), atol=1e-4)
-        best = int(received.max(0).argmax())
-        button = tab.locator("#readers button").first
-        assert button.text_content().startswith(f"t = {best}:")
+        np.testing.assert_allclose(data(tab, "received0", "image")["image"][0], received.ravel(), atol=1e-4)
+        best = int(received.mean(0).argmax())
+        button = part(tab, "readers").locator("button").first
+        assert button.text_content().startswith(f"step {best}:")
         button.click()
         assert time_of(tab) == best
-        box = (
-            tab.locator("div[data-root-id]")
-            .nth(0)
-            .evaluate(
-                "e => { const r = e.firstElementChild.getBoundingClientRect(); return [r.x, r.y, r.width, r.height] }"
-            )
-        )
-        tab.mouse.click(box[0] + 52 + (box[2] - 66) / 2, box[1] + box[3] / 3)
+        plot = part(tab, "plot-overview")
+        plot.scroll_into_view_if_needed()
+        box = plot.bounding_box()
+        tab.mouse.click(box["x"] + 56 + (box["width"] - 70) / 2, box["y"] + box["height"] / 3)
         tab.wait_for_function(
             "Math.abs(Number(document.getElementById('slider').value) - 60) <= 3", timeout=5000
         )
+        clean(page)
+
+
+def test_what_if_figures_are_those_of_the_trace(random_trace: Any, write: Any) -> None:
+    trace = random_trace(60, what_if=True, about={"env": "x", "ramp": 1, "actions": ["left", "right", "go"]})
+    t = 50
+    j = int(trace.shift[t].argmax())
+    memory = int(trace.removed[t, j])
+    with opened(write(viewer_page([trace], "episode"))) as page:
+        tab = page.page
+        tab.locator("#slider").fill(str(t))
+        part(tab, "order").select_option("shift")
+        tried = trace.removed[t][np.argsort(-trace.shift[t], kind="stable")]
+        tried = tried[tried >= 0].tolist()
+        assert cards(tab)[: len(tried)] == tried
+        part(tab, "order").select_option("attention")
+        weights = [trace.attention[:, t][trace.attended[:, t] == i].sum(dtype=float) for i in cards(tab)]
+        assert weights == sorted(weights, reverse=True)
+        tab.locator(f'.card[data-t="{memory}"]').click()
+        rows = part(tab, "whatif").locator("tr")
+        assert rows.locator("th").all_text_contents() == ["left", "right", "go"]
+        shown = [row.split() for row in rows.locator("td").all_text_contents()]
+        assert shown == [
+            [f"{p:.3f}", f"{q:.3f}"] for p, q in zip(trace.probability[t], trace.without[t, j], strict=True)
+        ]
+        said = part(tab, "whatif").locator(".what").text_content()
+        a = int(trace.action[t])
+        assert f"probability {trace.probability[t, a]:.2f} → {trace.without[t, j, a]:.2f}" in said
+        assert "Later memories may hold a copy" in part(tab, "whatif").text_content()
+        width = rows.nth(a).locator(".track").nth(0).bounding_box()["width"]
+        other = rows.nth((a + 1) % 3).locator(".track").nth(0).bounding_box()["width"]
+        ratio = trace.probability[t, (a + 1) % 3] / trace.probability[t, a]
+        assert other / width == pytest.approx(ratio, abs=0.05)
+
+        part(tab, "heads").locator("summary").click()
+        part(tab, "by-head").locator("table").wait_for()
+        assert part(tab, "by-head").locator("tr").count() == 1 + trace.layers
+        place = np.argwhere(trace.attended[:, t] == memory)
+        layer, at = place[0] if len(place) else (0, -1)
+        mean = trace.heads[layer, t, at].mean() / 255 if len(place) else 0
+        cells = part(tab, "by-head").locator("tr").nth(1 + int(layer)).locator("td").all_text_contents()
+        assert np.mean([float(cell.split()[0]) / 100 for cell in cells]) == pytest.approx(mean, abs=0.006)
+        clean(page)
+
+
+def test_without_what_if_and_cues_nothing_of_them_is_shown(random_trace: Any, write: Any) -> None:
+    trace = random_trace(40, cue=np.zeros(40, bool))
+    with opened(write(viewer_page([trace], "episode"))) as page:
+        tab = page.page
+        for name in ("key-shift", "key-cue", "key-cues", "shifting", "heads", "thin"):
+            assert not part(tab, name).is_visible(), name
+        assert part(tab, "order").locator("option").count() == 2
+        clean(page)
+
+
+def test_for_those_who_use_keys_or_hear_the_page(random_trace: Any, write: Any) -> None:
+    trace = random_trace(60, what_if=True, words=np.array([f"thing {t}" for t in range(60)]))
+    with opened(write(viewer_page([trace], "episode"))) as page:
+        tab = page.page
+        for landmark in ("banner", "navigation", "main", "contentinfo"):
+            assert tab.get_by_role(landmark).count() == 1
+        assert tab.locator("h1").count() == 1
+        tab.keyboard.press("Tab")
+        assert tab.evaluate("document.activeElement.textContent") == "Skip to the step"
+        order = []
+        for _ in range(9):
+            tab.keyboard.press("Tab")
+            order.append(
+                tab.evaluate(
+                    "(e => e.id || e.dataset.part || e.className || e.textContent)(document.activeElement)"
+                )
+            )
+        assert order[:7] == ["episode", "play", "slider", "Decisive step", "speed", "layer", "order"]
+        assert any("card" in name for name in order[7:]), order
+        tab.locator(".card").first.focus()
+        assert tab.locator('.card[tabindex="0"]').count() == 1, "one stop for all memories"
+        tab.keyboard.press("ArrowDown")
+        focused = tab.evaluate("[document.activeElement.dataset.t, document.activeElement.ariaPressed]")
+        assert focused[1] == "true"
+        assert tab.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+        tab.keyboard.press("ArrowRight")
+        tab.wait_for_function(
+            "start => document.querySelector('[aria-live]').textContent.startsWith(start)",
+            arg=f"Step {time_of(tab)} of 59: the agent sees thing {time_of(tab)} ",
+        )
+        unnamed = tab.evaluate(
+            "[...document.querySelectorAll('[role=img], select, input, .card')].filter(e => "
+            "!e.ariaLabel && !e.closest('label')).length"
+        )
+        assert unnamed == 0
+        for table in tab.locator("table:visible").all():
+            assert table.locator("caption").count() == 1 and table.locator("th[scope]").count() > 0
         clean(page)
 
 
@@ -134,18 +268,23 @@ EVIL = "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'
 
 
 def test_text_stays_text(random_trace: Any, write: Any) -> None:
-    trace = random_trace(12, text=np.array([f"line {t}: {EVIL}" for t in range(12)]))
+    text = np.array([f"line {t}: {EVIL}" for t in range(12)])
+    trace = random_trace(12, what_if=True, text=text, words=text)
     about = trace.about | {"env": EVIL, "actions": [EVIL] * 3}
-    with opened(write(viewer_page([replace(trace, about=about)], EVIL))) as page:
+    title = f"{EVIL} THE-EPISODES-OF-THE-PAGE"
+    with opened(write(viewer_page([replace(trace, about=about)], title))) as page:
         tab = page.page
-        assert tab.locator("#frame .text").text_content() == f"line 0: {EVIL}"
-        assert tab.locator("h1").text_content() == EVIL
-        assert tab.title() == EVIL
-        assert tab.locator("#numbers dd").nth(1).text_content() == EVIL
+        tab.keyboard.press("Home")
+        assert part(tab, "frame").locator(".text").text_content() == f"line 0: {EVIL}"
+        assert tab.locator("h1").text_content() == title
+        assert tab.title() == title
+        assert part(tab, "numbers").locator("dd").first.text_content() == EVIL
         assert tab.locator("#episode option").text_content().startswith(EVIL)
+        assert part(tab, "verdict").text_content() == verdict(replace(trace, about=about))
         tab.keyboard.press("End")
         shown = tab.locator(".card .said").all_text_contents()
         assert shown == [f"line {t}: {EVIL}" for t in alive(trace, 11)]
+        tab.locator(".card").first.click()
         assert tab.evaluate("window.hacked") is None
         assert tab.locator("img").count() == 0
         clean(page)
@@ -155,8 +294,10 @@ def test_every_kind_of_observation_and_memory(random_trace: Any, write: Any) -> 
     """Pictures, vectors, no spans, one step; chosen one after the other; also on a telephone."""
     red, blue = np.zeros((2, 8, 8, 3), np.uint8)
     red[..., 0], blue[..., 2] = 255, 255
-    pictures = random_trace(40, frames=np.stack([red, blue]), frame=np.arange(40, dtype=np.int32) % 2)
-    traces = [pictures, random_trace(50, L=12), random_trace(9, L=0), random_trace(1)]
+    pictures = random_trace(
+        40, what_if=True, frames=np.stack([red, blue]), frame=np.arange(40, dtype=np.int32) % 2
+    )
+    traces = [pictures, random_trace(50, L=12, what_if=True), random_trace(9, L=0, k=0), random_trace(1)]
     for width in (1280, 390):
         with opened(write(viewer_page(traces, "several")), width) as page:
             tab = page.page
@@ -166,13 +307,16 @@ def test_every_kind_of_observation_and_memory(random_trace: Any, write: Any) -> 
                 tab.locator("h1").click()
                 tab.keyboard.press("End")
                 assert time_of(tab) == trace.steps - 1
+                assert part(tab, "verdict").text_content() == verdict(trace)
                 expected = alive(trace, trace.steps - 1) if trace.layers else []
+                part(tab, "strip").evaluate("strip => { strip.scrollTop = 0; strip.onscroll() }")
                 assert cards(tab) == expected[: len(cards(tab))]
-                assert int(
-                    tab.evaluate("now_count = parseInt('0' + document.getElementById('count').textContent)")
-                ) == len(expected)
-                shown = tab.locator("#strip").is_visible(), tab.locator("#layer").is_visible()
-                assert shown == (trace.layers > 0,) * 2, "nothing to choose from is not shown"
+                if trace.layers:
+                    assert part(tab, "count").text_content().startswith(f"{len(expected)} of {trace.steps} ")
+                assert part(tab, "strip").is_visible() == (trace.layers > 0)
+                assert part(tab, "layer").is_visible() == (trace.layers > 1), (
+                    "nothing to choose from is not shown"
+                )
                 assert tab.evaluate("document.documentElement.scrollWidth") <= width
             clean(page)
 
@@ -188,7 +332,7 @@ def test_pictures_are_those_of_the_trace(random_trace: Any, write: Any, tmp_path
         for t in (0, 17, 255, 256, 299):
             page.page.locator("#slider").fill(str(t))
             page.page.wait_for_timeout(100)
-            page.page.locator("#frame .picture").screenshot(path=str(tmp_path / "shot.png"))
+            part(page.page, "frame").locator(".picture").screenshot(path=str(tmp_path / "shot.png"))
             with Image.open(tmp_path / "shot.png") as shot:
                 assert shot.convert("RGB").getpixel((100, 100)) == tuple(colours[t])
         clean(page)
@@ -199,18 +343,44 @@ def test_ten_thousand_steps_are_drawn(random_trace: Any, write: Any) -> None:
     trace = random_trace(10_000, L=1, k=2)
     with opened(write(viewer_page([trace], "long"))) as page:
         tab = page.page
-        image = np.asarray(data(tab, "overview", "image")["image"][0])
+        image = np.asarray(data(tab, "overview0", "image")["image"][0])
         np.testing.assert_array_equal(image, trace.span.reshape(2000, 5).max(1))
         tab.locator("#slider").fill("9000")
-        window = data(tab, "detail", "image")
+        window = data(tab, "detail0", "image")
         first = round(window["x"][0] + 0.5)
         assert first <= 9000 < first + 200
         np.testing.assert_array_equal(window["image"][0], trace.span[0, first : first + 200])
-        assert (
-            tab.locator("#count").text_content().strip().startswith(f"{len(alive(trace, 9000)):,} of 9,001")
-        )
-        strip = tab.locator("#strip")
+        assert part(tab, "count").text_content().startswith(f"{len(alive(trace, 9000)):,} of 9,001")
+        strip = part(tab, "strip")
         strip.evaluate("e => e.scrollTop = e.scrollHeight")
         tab.wait_for_function("[...document.querySelectorAll('.card')].some(c => c.dataset.t === '9000')")
         assert cards(tab) == alive(trace, 9000)[-len(cards(tab)) :]
+        clean(page)
+
+
+def test_a_long_episode_is_thinned_and_the_page_says_so(
+    random_trace: Any, write: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between stored steps the attention of the last one stored is shown."""
+    from expirespan.experiments.viewer import summary
+
+    monkeypatch.setattr(summary, "READ_BYTES", 20_000)
+    trace = random_trace(400, L=2, k=4, what_if=True)
+    kept = summary.stored_steps(trace)
+    every = int(np.diff(kept).max())
+    assert every > 1 and len(kept) < 400
+    use = decisive(trace)
+    assert use is not None and use.step in kept and 399 in kept
+    with opened(write(viewer_page([trace], "long"))) as page:
+        tab = page.page
+        assert f"every {every}th step" in part(tab, "thin").text_content()
+        assert time_of(tab) == use.step
+        t = int(next(t for t in range(300, 400) if t not in kept))
+        before = int(kept[kept < t].max())
+        tab.locator("#slider").fill(str(t))
+        i = int(trace.attended[0, before, 0])
+        if i in cards(tab):
+            weight = trace.attention[:, before][trace.attended[:, before] == i].sum(dtype=float) / 2
+            title = tab.locator(f'.card[data-t="{i}"]').get_attribute("title")
+            assert f"attention {weight:.3f}" in title
         clean(page)

@@ -9,7 +9,7 @@ import PIL.Image
 import pytest
 from stable_baselines3.common.logger import Logger
 
-from expirespan.experiments.episodes.record import image_of
+from expirespan.experiments.episodes.showing import image_of
 from expirespan.experiments.pictures.palette import ALIVE, FORGOTTEN
 from expirespan.experiments.settings import CorridorSettings
 from expirespan.experiments.tracking.log_values import Movie

@@ -18,7 +18,7 @@ from PIL import Image
 from expirespan.experiments.cli import main
 from expirespan.experiments.run_folder.run import Run
 from expirespan.experiments.settings import Config
-from expirespan.experiments.viewer import browser, command, viewer_page
+from expirespan.experiments.viewer import browser, command, summary, viewer_page
 from expirespan.experiments.viewer.data import as_json, pack, reach, window_alive
 
 
@@ -61,7 +61,7 @@ def test_pictures_are_packed_once(random_trace: Any) -> None:
         np.testing.assert_array_equal(np.asarray(sheet)[8:12, 6:12], frames[256 + 33])
 
 
-def test_vectors_become_cells_from_blue_to_orange(make_trace: Any) -> None:
+def test_vectors_become_cells_from_light_to_dark(make_trace: Any) -> None:
     values = np.array([[0, 7, np.nan], [5, 7, 1], [10, 7, 2]], np.float32)
     packed = pack(replace(make_trace(3), observation=values))
     assert packed["picture"] == [2, 2]
@@ -69,8 +69,8 @@ def test_vectors_become_cells_from_blue_to_orange(make_trace: Any) -> None:
         pixels = np.asarray(sheet)
     at = array(packed, "frame")
     first = [pixels[0, 2 * i].tolist() for i in at]
-    assert first == [[0, 114, 178], [245, 245, 245], [213, 94, 0]]
-    assert [pixels[0, 2 * i + 1].tolist() for i in at] == [[245, 245, 245]] * 3, "one that never changes"
+    assert first == [[245] * 3, [142] * 3, [40] * 3]
+    assert [pixels[0, 2 * i + 1].tolist() for i in at] == [[142] * 3] * 3, "one that never changes"
 
 
 def test_json_cannot_leave_its_script_element() -> None:
@@ -139,7 +139,7 @@ def test_view_explains_bad_input(
     assert trace.with_suffix(".html").stat().st_size > 1_000_000, "written all the same"
     data = dict(np.load(trace))
     np.savez(trace, **(data | {"version": 1}))
-    assert "version 1 and this program reads 2" in fails(str(trace))
+    assert "version 1 and this program reads" in fails(str(trace))
     (tmp_path / "cut.npz").write_bytes(trace.read_bytes()[:500])
     assert "damaged" in fails(str(tmp_path / "cut.npz"))
     (tmp_path / "page.html").write_text("<html>")
@@ -150,3 +150,47 @@ def test_a_missing_browser_is_explained(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("PATH", "")
     with pytest.raises(browser.UserError, match="apt-get install chromium"):
         browser.find_chromium()
+
+
+def test_long_episodes_are_thinned_around_what_matters(
+    random_trace: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every n-th step, the last, and the decisive ones are stored, within the bytes allowed before compression."""
+    trace = random_trace(200, what_if=True)
+    whole = json.loads(as_json(pack(trace)))
+    assert array(whole, "stored").tolist() == list(range(200)) and whole["every"] == 1
+    size = 200 * (3 * 4 * (4 + 2 + 4) + 3 * (4 + 4 + 3 * 4))
+    monkeypatch.setattr(summary, "READ_BYTES", size // 4)
+    packed = json.loads(as_json(pack(trace)))
+    steps = array(packed, "stored")
+    assert packed["every"] == 4 and set(range(0, 200, 4)) <= set(steps.tolist())
+    assert 199 in steps and packed["decisive"]["step"] in steps
+    assert {row["use"]["step"] for row in packed["longest"] if row["use"]} <= set(steps.tolist())
+    np.testing.assert_array_equal(array(packed, "attended"), trace.attended[:, steps].ravel())
+    np.testing.assert_array_equal(array(packed, "heads"), trace.heads[:, steps].ravel())
+    np.testing.assert_array_equal(array(packed, "removed"), trace.removed[steps].ravel())
+    np.testing.assert_allclose(array(packed, "without"), trace.without[steps].ravel(), atol=1e-4)
+    for name in ("span", "death", "alive"):
+        np.testing.assert_array_equal(array(packed, name), getattr(trace, name).ravel(), "these are whole")
+
+
+def test_the_strongest_shift_is_that_of_an_old_memory(make_trace: Any) -> None:
+    """At step 3, the memory of step 2 is as old as the ramp, and does not count."""
+    removed, shift = np.full((4, 2), -1, np.int32), np.zeros((4, 2), np.float32)
+    removed[3], shift[3] = [2, 1], [9, 4]
+    trace = replace(make_trace(4), removed=removed, shift=shift)
+    assert summary.strongest(trace).tolist() == [0, 0, 0, 4]
+    assert summary.strongest(make_trace(4)).size == 0
+
+
+def test_rows_of_the_tables(make_trace: Any) -> None:
+    """Two memories are kept for 9 and 8 steps, all others for 3 at most."""
+    found = summary.summarise(make_trace(10))
+    assert [(row["step"], row["stayed"], row["layer"], row["kept"]) for row in found["longest"]] == [
+        (0, 9, 1, True), (1, 8, 1, True),
+    ]  # fmt: skip
+    assert found["others"] == 3 and found["decisive"] is None
+    assert [(kind["seen"], kind["cue"], kind["kept"]) for kind in found["kinds"]] == [
+        (2, True, 2),
+        (8, False, 3),
+    ]

@@ -1,0 +1,1 @@
+"""``expirespan export``: a run's policy as a file to act with."""
