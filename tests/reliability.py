@@ -41,6 +41,7 @@ BOUND = 60.0
 FEW = 12
 """Cases of a row that is tried as a whole."""
 LABELS = {
+    "refused without a reason": "died of the other",
     "was not caught": "traceback",
     "went unnoticed": "unnoticed",
     "does not say": "said too little",
