@@ -174,7 +174,7 @@ class CheckpointedAlgorithm(MovingAlgorithm):
             agent._take_statistics()
             if resume:
                 go_to(agent, _position(content, env, given))
-        except (ValueError, RuntimeError, KeyError, TypeError, AssertionError) as error:
+        except Exception as error:  # what a damaged value leads to, the classes it is given to decide
             reason = " ".join(str(error).split())
             raise ValueError(f"{named(source)} cannot be loaded as {cls.__name__}: {reason}") from error
         if not (force_reset or resume) and agent._last_obs is not None and "_memory_state" not in data:

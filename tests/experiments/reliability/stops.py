@@ -48,7 +48,7 @@ Facts = dict[str, Any]
 ASIDE = ("tensorboard", "runs", "_num_timesteps_at_start")
 """Names of files, and the step at which a process began."""
 TIMED = re.compile(
-    r"/time$|/commit$|elapsed|start_time|steps_per_second|step_times|time/fps|time/time_elapsed"
+    r"/digests/|/time$|/commit$|elapsed|start_time|steps_per_second|step_times|time/fps|time/time_elapsed"
 )
 """What clocks and git say, and digests of files that hold it: the only facts in which two runs may differ."""
 
