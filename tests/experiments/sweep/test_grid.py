@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,7 @@ def test_what_does_not_fit_is_one_sentence(
     line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "popgym", None)  # as where it is not installed
     assert main(["sweep", *line.split()]) == 2
     output = capsys.readouterr()
     assert output.err.startswith("expirespan: error: ") and output.err.count("\n") == 1, output.err
