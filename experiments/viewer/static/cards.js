@@ -94,12 +94,17 @@ const ORDERS = {
   shift: (pane) => (i, j) => (pane.tried.get(j)?.shift ?? -1) - (pane.tried.get(i)?.shift ?? -1),
 }
 
+function stayAfter({episode: {T, L, death}, t, layer, alive}) {
+  const layers = layer < 0 ? Array.from({length: L}, (_, l) => l) : [layer]
+  return alive.filter((i) => layers.some((l) => death[l * T + i] > t)).length
+}
+
 function showMemories(pane) {
   const {episode, t} = pane, {L, K} = episode
   pane.alive = L ? aliveAt(episode, t, pane.layer) : []
   pane.read = attentionAt(episode, t, pane.layer)
   pane.tried = K ? withoutAt(episode, t) : new Map()
   if (pane.order !== "age") pane.alive.sort(ORDERS[pane.order](pane))
-  pane.$("count").textContent = L ? `${whole(pane.alive.length)} of ${whole(t + 1)} memories${pane.layer < 0 && L > 1 ? " in some layer" : ""}` : "one state, no single memories"
+  pane.$("count").textContent = L ? `${whole(pane.alive.length)} of ${whole(t + 1)} memories${pane.layer < 0 && L > 1 ? " in some layer" : ""}; ${whole(stayAfter(pane))} stay after this step` : "one state, no single memories"
   showCards(pane)
 }

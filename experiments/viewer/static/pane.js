@@ -15,7 +15,7 @@ class Pane {
   $(name) { return this.parts.get(name) }
 
   show(episode) {
-    const {L, k, K, every, cue, lines, verdict} = episode
+    const {L, k, K, every, cue, lines, ramp, verdict} = episode
     Object.assign(this, {episode, selected: -1, t: 0, layer: L === 1 ? 0 : -1, order: "age"})
     this.$("verdict").textContent = verdict
     this.$("cards").replaceChildren()
@@ -26,6 +26,7 @@ class Pane {
     for (const name of ["key-cue", "key-cues"]) this.$(name).hidden = !cue.some(Boolean)
     this.$("key-attention").hidden = !k
     this.$("key-shift").hidden = !K
+    this.$("key-ramp").textContent = ramp ? `remaining: steps until a memory begins to fade; on its ramp: it fades, over ${whole(ramp)} steps, and is deleted` : ""
     this.$("layer").parentElement.hidden = L < 2
     this.$("layer").replaceChildren(...(L > 1 ? [new Option("any", -1)] : []), ...Array.from({length: L}, (_, l) => new Option(l + 1, l)))
     this.$("layer").value = this.layer
