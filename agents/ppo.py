@@ -34,6 +34,7 @@ from expirespan.parameters import (
     SampleFrequency,
     Seed,
     TargetKL,
+    ValueClip,
     ValueCoef,
     Verbose,
 )
@@ -65,7 +66,7 @@ class MemoryPPO(MemoryOnPolicyAlgorithm):
         gamma: Discount = 0.99,
         gae_lambda: Discount = 0.95,
         clip_range: ClipRange | Schedule = 0.2,
-        clip_range_vf: ClipRange | Schedule | None = None,
+        clip_range_vf: ValueClip | Schedule | None = None,
         normalize_advantage: bool = True,
         ent_coef: EntropyCoef = 0.0,
         vf_coef: ValueCoef = 0.5,

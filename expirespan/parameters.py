@@ -38,6 +38,7 @@ Epochs = Annotated[int, Range(1, 10_000)]
 LearningRate = Annotated[float, Range(0, 1e3)]
 Discount = Annotated[float, Range(0, 1)]
 ClipRange = Annotated[float, Range(0, 1e6, above=True)]
+ValueClip = Annotated[float, Range(-1e6, 1e6)]  # that it is positive SB3 asserts, with a sentence like ours
 TargetKL = Annotated[float, Range(0, 1e12, above=True)]
 EntropyCoef = Annotated[float, Range(-1e6, 1e6)]
 ValueCoef = Annotated[float, Range(0, 1e6)]

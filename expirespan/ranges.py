@@ -12,6 +12,7 @@ import contextlib
 import functools
 import inspect
 import math
+import os
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -138,7 +139,7 @@ def misfit(hint: Any, value: Any) -> str:
     if hint is bool:
         return "" if type(value).__name__ in ("bool", "bool_") else "True or False"
     if hint is str:
-        return "" if isinstance(value, str) else "a text"
+        return "" if isinstance(value, str | os.PathLike) else "a text"
     return ""
 
 
