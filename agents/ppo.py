@@ -12,7 +12,6 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedul
 from stable_baselines3.common.utils import FloatSchedule
 from torch.nn import functional as F
 
-from expirespan.agents.base.checks import check_count
 from expirespan.agents.base.keywords import refuses_others
 from expirespan.agents.core.buffer import SegmentBatch, minibatch_sizes
 from expirespan.agents.forgetting.lesson import Forgetting
@@ -122,7 +121,6 @@ class MemoryPPO(MemoryOnPolicyAlgorithm):
             self._setup_model()
 
     def _check_batch_size(self) -> None:
-        check_count("batch_size", self.batch_size)
         assert self.batch_size is not None
         assert self.batch_size > 1 or not self.normalize_advantage, (
             f"batch_size={self.batch_size}: advantages are normalised within a minibatch, which takes at "

@@ -111,14 +111,8 @@ def read_and_write(
     rules = [layer.rule for layer in layers]
     birth_BLC = birth_BLC.masked_fill(forget_B[:, None, None], ABSENT)
     birth_BLC[..., place] = time_B[:, None, None]
-    age_BLC = torch.where(birth_BLC < 0, FAR, time_B[:, None, None] - birth_BLC)
-    reach_BLHC = of_layers(rules, "reach", spans.read(span_BLC))
-    mask_BLHC = soft_mask(reach_BLHC - age_BLC[:, :, None], rules[0].ramp)
+    age_BLC, mask_BLHC, near_BLC = sight(layers, birth_BLC, time_B, span_BLC, spans)
     M, C = layers[0].position.shape[1], birth_BLC.shape[2]
-    near_BLC = age_BLC.clamp(max=M)
-    if rules[0].factor:  # summaries have no position
-        near_BLC = near_BLC.masked_fill(rules[0].first_age(span_BLC) > 0, M)
-
     given: list[Tensor] = []
     attention: list[Tensor] = []
 
@@ -145,6 +139,24 @@ def read_and_write(
     dead_BLC = of_layers(rules, "expired", spans.kept(span_BLC), age_BLC + 1)
     alive_BL = (mask_BLHC > 0).any(2).sum(-1)
     return Reading(x, span_BL, birth_BLC, birth_BLC.masked_fill(dead_BLC, ABSENT), alive_BL, attention)
+
+
+def sight(
+    layers: Sequence[TransformerLayer],
+    birth_BLC: Tensor,
+    time_B: Tensor,
+    span_BLC: Tensor,
+    spans: SpanOverride,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Of all slots: ages, soft masks (B, L, H or 1, C), and ages as positions, M for all that has none."""
+    rules, M = [layer.rule for layer in layers], layers[0].position.shape[1]
+    age_BLC = torch.where(birth_BLC < 0, FAR, time_B[:, None, None] - birth_BLC)
+    reach_BLHC = of_layers(rules, "reach", spans.read(span_BLC))
+    mask_BLHC = soft_mask(reach_BLHC - age_BLC[:, :, None], rules[0].ramp)
+    near_BLC = age_BLC.clamp(max=M)
+    if rules[0].factor:  # summaries have no position
+        near_BLC = near_BLC.masked_fill(rules[0].first_age(span_BLC) > 0, M)
+    return age_BLC, mask_BLHC, near_BLC
 
 
 def read_and_write_in_c(

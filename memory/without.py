@@ -11,9 +11,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from expirespan.memory.acting import of_layers
-from expirespan.memory.rules.mask import soft_mask
-from expirespan.memory.rules.rule import FAR
+from expirespan.memory.acting import sight
+from expirespan.memory.slots import ABSENT
 from expirespan.memory.transformer_layer import TransformerLayer
 from expirespan.memory.transformer_state import TransformerState
 
@@ -29,17 +28,12 @@ def step_without(
 
     ``birth_R``: the step whose memories each row lacks, -1 for none. ``state`` must hold keys and values.
     """
-    slots, rules = state.slots, [layer.rule for layer in layers]
+    slots, M = state.slots, layers[0].position.shape[1]
     time_1 = state.time_B.masked_fill(forget_1, 0)
-    birth_LC = slots.birth_BLC[0, :, : slots.used].masked_fill(forget_1, -1)
-    span_BLC = slots.store.span_BLC[..., : slots.used]
-    age_LC = torch.where(birth_LC < 0, FAR, time_1 - birth_LC)
-    reach_LHC = of_layers(rules, "reach", state.spans.read(span_BLC))[0]
-    log_LHC = soft_mask(reach_LHC - age_LC[:, None], rules[0].ramp).log()
-    M = layers[0].position.shape[1]
-    near_LC = age_LC.clamp(max=M)
-    if rules[0].factor:  # summaries have no position
-        near_LC = near_LC.masked_fill(rules[0].first_age(span_BLC[0]) > 0, M)
+    birth_1LC = slots.birth_BLC[..., : slots.used].masked_fill(forget_1[:, None, None], ABSENT)
+    span_1LC = slots.store.span_BLC[..., : slots.used]
+    _, mask_1LHC, near_1LC = sight(layers, birth_1LC, time_1, span_1LC, state.spans)
+    birth_LC, log_LHC, near_LC = birth_1LC[0], mask_1LHC[0].log(), near_1LC[0]
 
     def attend(i: int, p: Tensor, _: Tensor) -> Tensor:
         lead = slots.lead(i)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -19,13 +18,6 @@ def check_count(name: str, value: Any) -> None:
     """Raise ValueError unless ``value`` is an integer >= 1."""
     ok = not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= 1
     require(ok, name, value, "an integer >= 1")
-
-
-def check_number(name: str, value: Any, low: float, high: float = math.inf) -> None:
-    """Raise ValueError unless ``value`` is a number within [low, high]; nan is none."""
-    ok = not isinstance(value, bool) and isinstance(value, Real) and low <= float(value) <= high
-    expected = f"a number >= {low:g}" if high == math.inf else f"a number within [{low:g}, {high:g}]"
-    require(ok, name, value, expected)
 
 
 def check_observation(observation: Any) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 from expirespan.experiments.settings import texts
 from expirespan.experiments.settings.config_file import shown
-from expirespan.experiments.settings.errors import UserError
 from expirespan.experiments.terminal.text import warn
 
 _warned: set[tuple[str, int]] = set()
@@ -21,13 +20,7 @@ def read_evaluations(path: Path) -> list[dict[str, Any]]:
     """
     if not path.exists():
         return []
-    try:
-        with path.open("rb") as file:
-            content = file.read(texts.MOST_LOG + 1)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from None
-    if len(content) > texts.MOST_LOG:
-        raise UserError(f"{path} has more than {texts.MOST_LOG:,} bytes, which no such file has; remove it")
+    content = texts.read_bytes(path, texts.MOST_LOG, "remove it")
     found, damaged = [], 0
     for line in content.split(b"\n"):
         if line.strip():

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import fields, is_dataclass
-from typing import Any, get_type_hints
+from typing import Any
 
 from expirespan.experiments.settings.errors import UserError
-from expirespan.ranges import misfit
+from expirespan.ranges import hints_of, misfit
 
 
 def check_settings(made: Any, where: str = "") -> None:
@@ -15,7 +15,7 @@ def check_settings(made: Any, where: str = "") -> None:
     Raises:
         UserError: one does not fit its annotation; the message names it with the parts that it belongs to.
     """
-    hints = get_type_hints(type(made), include_extras=True)
+    hints = hints_of(type(made))
     for item in fields(made):
         value = getattr(made, item.name)
         if is_dataclass(value):

@@ -33,17 +33,25 @@ def read_text(path: Path, most: int) -> str:
         UserError: it cannot be read, has more bytes than ``most``, or is not UTF-8.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(most + 1)
-        if len(content) > most:
-            raise UserError(
-                f"{path} has more than {most:,} bytes, which no such file has; is it the right one?"
-            )
-        return content.decode("utf-8")
+        return read_bytes(path, most, "is it the right one?").decode("utf-8")
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is no text in UTF-8 (byte {error.start:,}); is it damaged?") from None
+
+
+def read_bytes(path: Path, most: int, remedy: str) -> bytes:
+    """What a file holds; ``remedy``: what to do if that is too much.
+
+    Raises:
+        UserError: it cannot be read, or has more bytes than ``most``.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(most + 1)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from None
+    if len(content) > most:
+        raise UserError(f"{path} has more than {most:,} bytes, which no such file has; {remedy}")
+    return content
 
 
 def parse_json(text: str) -> Any:

@@ -6,8 +6,7 @@ import csv
 from pathlib import Path
 from typing import NamedTuple
 
-from expirespan.experiments.settings.errors import UserError
-from expirespan.experiments.settings.texts import MOST_LOG
+from expirespan.experiments.settings.texts import MOST_LOG, read_bytes
 from expirespan.experiments.terminal.text import warn
 
 
@@ -26,12 +25,9 @@ def read_table(path: Path, step: str) -> Table:
     line, which names the columns, is damaged, no row can be read.
 
     Raises:
-        UserError: the file is larger than any log.
+        UserError: the file cannot be read, or is larger than any log.
     """
-    with path.open("rb") as file:
-        content = file.read(MOST_LOG + 1)
-    if len(content) > MOST_LOG:
-        raise UserError(f"{path} has more than {MOST_LOG:,} bytes, which no such file has; remove it")
+    content = read_bytes(path, MOST_LOG, "remove it")
     first, *lines = content.split(b"\n") if content else [b""]
     columns = _values(first) or []
     if content and (not lines or step not in columns or len(set(columns)) != len(columns)):

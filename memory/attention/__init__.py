@@ -3,12 +3,11 @@
 from expirespan.memory.attention import in_triton, native
 from expirespan.memory.attention.counterfactual import counterfactual_attention
 from expirespan.memory.attention.native import step as step_in_c
-from expirespan.memory.attention.operator import KERNELS, attend, choose_kernel, steps_in_c
+from expirespan.memory.attention.operator import attend, choose_kernel, steps_in_c
 from expirespan.memory.attention.plain import Inputs, StepInputs, scores, step, step_weights, weights
 from expirespan.memory.attention.sight import Sight
 
 __all__ = [
-    "KERNELS",
     "Inputs",
     "Sight",
     "StepInputs",

@@ -15,12 +15,9 @@ from expirespan.memory.attention import in_triton, native, plain
 from expirespan.memory.attention.plain import Inputs
 from expirespan.memory.attention.sight import Sight
 
-KERNELS = ("auto", "native", "plain", "triton")
-"""How attention is computed: in C, by PyTorch, in Triton; "auto" is C where that is built, otherwise PyTorch."""
-
 
 def choose_kernel(attention: str) -> str:
-    """The way that ``attention``, one of `KERNELS`, asks for: "native", "plain" or "triton".
+    """How attention is computed: "native" (C), "plain" (PyTorch) or "triton"; "auto" is C where that is built.
 
     Raises:
         ValueError: it is asked for and is not to be had.
