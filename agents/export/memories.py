@@ -71,8 +71,8 @@ class TransformerGraph(MemoryGraph):
     """Of a `TransformerMemory` under any of its rules, with C slots per layer.
 
     A step reads the C slots, and one more for the memory that it writes. Then expired memories are deleted, and the
-    new one goes to a free slot. If none is free, the memory that would be deleted soonest is dropped and ``overflow`` set,
-    until the next episode. A rule that sums up keeps its slots in order of birth, and drops the oldest.
+    new one goes to a free slot. If none is free, the memory that would be deleted soonest is dropped and ``overflow``
+    set, until the next episode. A rule that sums up keeps its slots in order of birth, and drops the oldest.
     """
 
     capacity: int
