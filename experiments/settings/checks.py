@@ -15,7 +15,8 @@ def check_settings(made: Any, where: str = "") -> None:
     Raises:
         UserError: one does not fit its annotation; the message names it with the parts that it belongs to.
     """
-    hints = hints_of(type(made))
+    kind: Any = type(made)
+    hints = hints_of(kind)
     for item in fields(made):
         value = getattr(made, item.name)
         if is_dataclass(value):
