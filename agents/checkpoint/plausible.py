@@ -95,12 +95,17 @@ def check_memory(memory: Memory[Any], state: Any, rows: int) -> MemoryState:
 
 
 def check_optimizer(optimizer: th.optim.Optimizer) -> None:
-    """Raise ValueError if what an optimizer keeps of a parameter has another shape or is not finite."""
-    for parameter, kept in optimizer.state.items():
+    """Raise ValueError if what an optimizer keeps of a parameter has another shape or is not finite.
+
+    What it keeps under one name is a number for every parameter (``step``), or as large as the parameter for every one.
+    """
+    numbers: dict[str, bool] = {}
+    for parameter, kept in sorted(optimizer.state.items(), key=lambda item: item[0].dim(), reverse=True):
         for name, value in kept.items():
             if not isinstance(value, th.Tensor):
                 continue
-            if value.dim() and value.shape != parameter.shape:
+            number = numbers.setdefault(name, not value.dim())
+            if value.shape != (() if number else parameter.shape):
                 raise ValueError(
                     f"the optimizer's {name} has shape {tuple(value.shape)} for a parameter of {tuple(parameter.shape)}"
                 )
