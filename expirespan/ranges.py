@@ -19,6 +19,8 @@ from dataclasses import dataclass, fields
 from numbers import Integral, Real
 from typing import Annotated, Any, Literal, ParamSpec, Union, get_args, get_origin, get_type_hints
 
+from expirespan.quoting import shown
+
 P = ParamSpec("P")
 SLACK = 1000
 """Upper bounds from here on are there against slips and what no machine can hold."""
@@ -73,7 +75,7 @@ class Range:
 def require(ok: bool, name: str, value: object, expected: str) -> None:
     """Raise a ValueError that names the argument, the value given and what is expected."""
     if not ok:
-        raise ValueError(f"{name} must be {expected}, got {value!r}")
+        raise ValueError(f"{name} must be {expected}, got {shown(value)}")
 
 
 def checked(init: Callable[P, None]) -> Callable[P, None]:

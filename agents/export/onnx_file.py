@@ -21,6 +21,7 @@ from expirespan.agents.export.deployed import DeployedPolicy
 from expirespan.agents.export.graph import PolicyGraph
 from expirespan.agents.export.metadata import BATCH, KEY, describe
 from expirespan.agents.export.operators import translations
+from expirespan.quoting import said
 
 OPSET = 18
 """Version of ONNX's operators (2022): the one that PyTorch's exporter writes without conversion."""
@@ -82,10 +83,10 @@ def _traced(graph: PolicyGraph, about: dict[str, Any]) -> Any:
             )
     except Exception as error:  # the exporter has many
         cause = error.__cause__ or error
-        said = " ".join(str(cause).split())[:300]
         raise ValueError(
             f"PyTorch's exporter cannot write {type(graph.policy).__name__} with {about['memory']['kind']} and "
-            f"{type(graph.policy.features_extractor).__name__} as ONNX: {said}; export the policy's file instead"
+            f"{type(graph.policy.features_extractor).__name__} as ONNX: "
+            f"{said(cause, 300)}; export the policy's file instead"
         ) from error
 
 

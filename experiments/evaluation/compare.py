@@ -20,8 +20,9 @@ from expirespan.experiments.evaluation.stats import Interval, interquartile_inte
 from expirespan.experiments.run_folder.evaluations import fault_of_score
 from expirespan.experiments.run_folder.run import Run
 from expirespan.experiments.settings import FixedWindowSettings, texts
-from expirespan.experiments.settings.config_file import shown, to_dict
+from expirespan.experiments.settings.config_file import to_dict
 from expirespan.experiments.settings.errors import UserError
+from expirespan.quoting import said, shown
 
 WINDOW = FixedWindowSettings.name
 ASIDE = (
@@ -173,7 +174,7 @@ def _read_file(path: Path) -> RunResult:
         return RunResult(str(path), label, memory, task, [file["trained_steps"]], [file["agent"]])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
-            f"{path} is no evaluation ({type(error).__name__}: {error}): expected what `expirespan evaluate RUN "
+            f"{path} is no evaluation ({said(error)}): expected what `expirespan evaluate RUN "
             "--output FILE.json` writes"
         ) from None
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from expirespan.experiments.settings import texts
-from expirespan.experiments.settings.config_file import shown
 from expirespan.experiments.terminal.text import warn
+from expirespan.quoting import shown
 
 _warned: set[tuple[str, int]] = set()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import reprlib
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
@@ -15,10 +14,9 @@ import yaml
 from expirespan.experiments.settings import KINDS, Config, Kinds, texts
 from expirespan.experiments.settings.checks import check_settings
 from expirespan.experiments.settings.errors import UserError, unknown
+from expirespan.quoting import shown
 
 C = TypeVar("C")
-_SHORT = reprlib.Repr()
-_SHORT.maxstring = _SHORT.maxother = 80
 
 
 def to_dict(part: Any) -> dict[str, Any]:
@@ -80,11 +78,6 @@ def read_config(path: Path) -> Config:
 def read_settings(path: Path, kind: type[C], kinds: Kinds) -> C:
     """The settings of class ``kind`` in a file."""
     return parse_yaml(texts.read_text(path, texts.MOST_SETTINGS), str(path), kind, kinds)
-
-
-def shown(value: Any) -> str:
-    """A value in a message: of a large one its beginning."""
-    return _SHORT.repr(value)
 
 
 def _read(kind: Any, value: Any, where: str, kinds: Kinds) -> Any:
