@@ -2,7 +2,8 @@
 damaged files.
 
 ``python tests/reliability.py`` prints the table of docs/reliability.md; ``--write`` puts it there, ``--every N`` tries
-every N-th case. ``--json FILE`` keeps the counts; ``--before FILE`` says with those of which other code to compare.
+every N-th case, ``--only WORDS`` the rows with these words. ``--json FILE`` keeps the counts; ``--before FILE`` has
+those of other code.
 """
 
 from __future__ import annotations
@@ -65,6 +66,8 @@ LABELS = {
 PAGE = ROOT / "docs" / "reliability.md"
 BEFORE = ROOT / "tests" / "experiments" / "reliability" / "before.json"
 """Counts of commit b77b7d2."""
+NOW = ROOT / "docs" / "results" / "reliability.json"
+"""Counts in the table. Those of rows that are not tried stay."""
 BEGIN, END = "<!-- tries -->", "<!-- end of tries -->"
 Counts = dict[str, tuple[int, dict[str, int]]]
 """Tries and faults of each row, those by what was wrong."""
@@ -130,6 +133,12 @@ def table(now: dict[str, Any], before: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def lines(counts: Counts) -> str:
+    """JSON with a row in each line."""
+    rows = [f"  {json.dumps(title)}: {json.dumps(row)}" for title, row in counts.items()]
+    return "{\n" + ",\n".join(rows) + "\n}\n"
+
+
 def quick_pictures() -> None:
     """Leave out pictures, which take most of the time of such short runs."""
 
@@ -154,11 +163,13 @@ def main() -> int:
     quick_pictures()
     now = count(given.every, given.only) | count_files(given.every, given.only)
     if given.json:
-        given.json.write_text(json.dumps(now, indent=2) + "\n")
-    text = table(now, json.loads(given.before.read_text(encoding="utf-8")))
-    print(text)
+        given.json.write_text(lines(now))
+    before = json.loads(given.before.read_text(encoding="utf-8"))
+    print(table(now, before))
     if given.write:
-        page = PAGE.read_text(encoding="utf-8")
+        kept = json.loads(NOW.read_text(encoding="utf-8")) | now
+        NOW.write_text(lines(kept))
+        text, page = table(kept, before), PAGE.read_text(encoding="utf-8")
         head, _, rest = page.partition(BEGIN)
         PAGE.write_text(f"{head}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
     return int(any(wrong for _, wrong in now.values()))

@@ -19,8 +19,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from expirespan.experiments.bench.options import AttentionOptions as Options
-from expirespan.experiments.bench.peak_memory import peak_bytes
 from expirespan.experiments.settings.errors import UserError
+from expirespan.experiments.training.process_memory import peak_bytes
 from expirespan.memory.attention import Inputs, Sight, attend, in_triton, native
 from expirespan.memory.rules.rule import FAR, LONGEST
 

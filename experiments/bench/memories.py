@@ -24,8 +24,8 @@ from tqdm import tqdm
 from expirespan.experiments.bench.costs import Cost, draw, middle, table
 from expirespan.experiments.bench.options import MEASURED
 from expirespan.experiments.bench.options import MemoriesOptions as Options
-from expirespan.experiments.bench.peak_memory import KEPT, RETURNED, choose_malloc, peak_bytes
 from expirespan.experiments.settings.errors import UserError, unknown
+from expirespan.experiments.training.process_memory import KEPT, RETURNED, choose_malloc, peak_bytes
 from expirespan.memory import (
     AdaptiveSpan,
     Compressive,

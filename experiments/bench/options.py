@@ -104,6 +104,22 @@ class EnvsOptions:
 
 
 @dataclass(frozen=True)
+class GrowthOptions:
+    """How long to train."""
+
+    steps: Count = 2_000_000
+    """Environment steps of each training."""
+    num_envs: Count = 64
+    """Environments side by side."""
+    jobs: Count = 1
+    """Trainings side by side."""
+    bounded: bool = True
+    """Give freed memory back as `expirespan train` does; otherwise as the system's malloc does by itself."""
+    output: Path | None = None
+    """JSON file for the numbers."""
+
+
+@dataclass(frozen=True)
 class LearningOptions:
     """What to train."""
 
@@ -226,6 +242,7 @@ OPTIONS: dict[str, Any] = {
     "attention": AttentionOptions,
     "deployment": DeploymentOptions,
     "envs": EnvsOptions,
+    "growth": GrowthOptions,
     "learning": LearningOptions,
     "memories": MemoriesOptions,
     "own": OwnOptions,

@@ -11,7 +11,7 @@ import torch
 
 from expirespan.experiments.bench.costs import Cost, middle, table
 from expirespan.experiments.bench.memories import Options, aged, build, measure
-from expirespan.experiments.bench.peak_memory import peak_bytes
+from expirespan.experiments.training.process_memory import peak_bytes
 from expirespan.experiments.cli import main
 from expirespan.memory import ExpireSpan, TransformerMemory, TransformerState
 

@@ -41,7 +41,7 @@ def agent_config(runs: Path) -> Config:
         eval_env=CorridorSettings(3, 3),
         memory=ExpireSpanSettings(width=8, layers=1, heads=1, max_span=16, ramp=2),
         algorithm=PPOSettings(n_steps=8, batch_size=16, n_epochs=1),
-        evaluation=EvaluationSettings(every=16, episodes=2, num_envs=2),
+        evaluation=EvaluationSettings(every=16, episodes=2, num_envs=2, step_limit=6),
         checkpoints=1,
         runs=str(runs),
         wandb="off",
