@@ -38,6 +38,7 @@ class Watched(PolicyPlayer):
         self.seen: list[tuple[int, int, float]] = []
 
     def act(self, observations: Any, starts: Flags, playing: Flags, masks: Flags | None = None) -> Any:
+        """As `PolicyPlayer`."""
         actions, alive = super().act(observations, starts, playing, masks)
         self.steps += 1
         self.progress.update()

@@ -11,10 +11,28 @@ from expirespan.experiments.cli import main
 from expirespan.experiments.episodes.trace import EpisodeTrace
 from expirespan.experiments.recipes import RECIPES
 
-SMALL = (
-    "--num-envs 4 --total-timesteps 64 --algorithm.n-steps 16 --evaluation.every 64 --evaluation.episodes 2 "
-    "--evaluation.num-envs 2 --evaluation.step-limit 12 --wandb off --no-tensorboard --no-progress --device cpu"
-).split()
+SMALL = [
+    "--num-envs",
+    "4",
+    "--total-timesteps",
+    "64",
+    "--algorithm.n-steps",
+    "16",
+    "--evaluation.every",
+    "64",
+    "--evaluation.episodes",
+    "2",
+    "--evaluation.num-envs",
+    "2",
+    "--evaluation.step-limit",
+    "12",
+    "--wandb",
+    "off",
+    "--no-tensorboard",
+    "--no-progress",
+    "--device",
+    "cpu",
+]
 OF_PPO = ["--algorithm.batch-size", "32"]
 
 
