@@ -11,52 +11,25 @@ from expirespan.experiments.cli import main
 from expirespan.experiments.episodes.trace import EpisodeTrace
 from expirespan.experiments.recipes import RECIPES
 
-SMALL = [
-    "--num-envs",
-    "4",
-    "--total-timesteps",
-    "64",
-    "--algorithm.n-steps",
-    "16",
-    "--evaluation.every",
-    "64",
-    "--evaluation.episodes",
-    "2",
-    "--evaluation.num-envs",
-    "2",
-    "--evaluation.step-limit",
-    "12",
-    "--wandb",
-    "off",
-    "--no-tensorboard",
-    "--no-progress",
-    "--device",
-    "cpu",
-]
-OF_PPO = ["--algorithm.batch-size", "32"]
+SMALL = {
+    "num-envs": 4, "total-timesteps": 64, "algorithm.n-steps": 16, "evaluation.every": 64, "evaluation.episodes": 2,
+    "evaluation.num-envs": 2, "evaluation.step-limit": 12, "wandb": "off", "device": "cpu",
+}  # fmt: skip
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_whole_way(name: str, tmp_path: Path) -> None:
-    own = ["--env.id", "CartPole-v1"] if name == "own" else []
-    ppo = [] if RECIPES[name].config.algorithm.name == "a2c" else OF_PPO
-    width = [] if name.startswith("instruction") else ["--memory.width", "16"]
-    assert main(["train", name, *own, *SMALL, *ppo, *width, "--runs", str(tmp_path / "runs")]) == 0
+    given: dict[str, object] = SMALL | {"runs": tmp_path / "runs"}
+    if RECIPES[name].config.algorithm.name == "ppo":
+        given["algorithm.batch-size"] = 32
+    if name == "own":
+        given["env.id"] = "CartPole-v1"
+    options = [part for key, value in given.items() for part in (f"--{key}", str(value))]
+    assert main(["train", name, *options, "--no-tensorboard", "--no-progress"]) == 0
     (run,) = (tmp_path / "runs" / name).iterdir()
     assert main(["train", "--resume", str(run), "--total-timesteps", "128"]) == 0
-    asked = [
-        "--episodes",
-        "2",
-        "--num-envs",
-        "2",
-        "--step-limit",
-        "12",
-        "--checkpoint",
-        "last",
-        "--device",
-        "cpu",
-    ]
+    asked = ["--episodes=2", "--num-envs=2", "--step-limit=12", "--checkpoint=last", "--device=cpu"]
     assert main(["evaluate", str(run), *asked]) == 0
     (recorded,) = run.glob("traces/evaluation.npz")
     trace = EpisodeTrace.load(recorded)
