@@ -5,7 +5,7 @@ Constructors and settings are annotated with these types, and check by them (`ra
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from expirespan.ranges import Range
 
@@ -18,6 +18,9 @@ Layers = Annotated[int, Range(1, 256)]
 Heads = Annotated[int, Range(1, 2**14)]
 Positions = Annotated[int, Range(1, 2**16, unit="steps")]
 OutputScale = Annotated[float, Range(0, 1e6, above=True)]
+Stretch = Literal["all", "long"]
+Stretch = Literal["all", "long"]
+"""Which spans grow when max span is raised after training."""
 MaxSpan = Annotated[float, Range(0, EXACT, above=True, unit="steps")]
 Ramp = Annotated[float, Range(1e-12, EXACT, unit="steps", remedy="near 0 is a hard cut")]
 InitFraction = Annotated[float, Range(0, 1, above=True, below=True)]
