@@ -31,8 +31,8 @@ from tests.experiments.files.tries import attempts  # noqa: E402
 from tests.experiments.reliability.forks import in_a_fork  # noqa: E402
 from tests.experiments.reliability.rows import ROWS  # noqa: E402
 
-FEW = 12
-"""Cases of a row that is tried as a whole."""
+FEW, SHORT = 12, 16
+"""Cases of a row that is tried as a whole, unless so few of all are wanted, or fewer."""
 DAMAGES = 12
 """Random damages of each sort to a file; others are not random, and as many as the file has parts."""
 LABELS = {
@@ -83,7 +83,7 @@ def count(every: int, only: str = "") -> Counts:
         if only not in title:
             continue
         cases, wrong = list(tries()), Counter[str]()
-        chosen = cases[:: every if len(cases) > FEW else 1]
+        chosen = cases[:: every if len(cases) > FEW or every >= SHORT else 1]
         begun = time.monotonic()
         for case, one in chosen:
             with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
