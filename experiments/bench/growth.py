@@ -24,8 +24,7 @@ from expirespan.experiments.settings import (
     PPOSettings,
     TargetSettings,
 )
-from expirespan.experiments.training import session
-from expirespan.experiments.training.process_memory import resident_bytes
+from expirespan.experiments.training.process_memory import BOUNDED, resident_bytes
 from expirespan.experiments.training.train import train
 
 POINTS = 40
@@ -96,7 +95,7 @@ def _trained(agent: str, options: Options) -> Row:
 
     MemoryPPO.train = measured  # type: ignore[method-assign]  # this process does nothing else
     if not options.bounded:
-        session.choose_malloc = lambda malloc: None
+        BOUNDED.clear()
     with tempfile.TemporaryDirectory() as runs:
         train(config_of(agent, options, runs))
     parts = sorted(found)
