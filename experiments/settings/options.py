@@ -15,6 +15,7 @@ import tyro
 from expirespan.experiments.settings import KINDS, Config, Kinds, choose, settings
 from expirespan.experiments.settings.checks import check_settings
 from expirespan.experiments.settings.errors import UserError, unknown
+from expirespan.experiments.settings.help_texts import registry
 
 T = TypeVar("T")
 
@@ -39,6 +40,7 @@ def parse(default: T, args: Sequence[str], prog: str, description: str) -> T:
                 prog=prog,
                 description=description,
                 return_unknown_args=True,
+                registry=registry,
             )
     except SystemExit as end:
         if end.code in (0, None):
