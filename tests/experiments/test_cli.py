@@ -56,7 +56,7 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
         ("train corridor --seed three", ["--seed", "'three'", "INT"]),
         ("train corridor --total-timesteps 1.5", ["--total-timesteps", "'1.5'", "whole number"]),
         ("train corridor --wandb maybe", ["'maybe'", "offline"]),
-        ("train corridor --env.max-length 2", ["max_length=2", "at least 3"]),
+        ("train corridor --env.max-length 2", ["max_length=2", ">= 3"]),
         ("train corridor --memory.max-span -5", ["max_span", "-5"]),
         ("train --resume nowhere", ["'nowhere'", "config.yaml"]),
         ("train --resume", ["--resume needs a path"]),
