@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from expirespan.experiments.cli import main
 from expirespan.experiments.recipes import RECIPES
 from expirespan.experiments.sequence.recipes import RECIPES as SEQUENCES
 from expirespan.parameters import Ramp, Rate, TargetKL, Width
@@ -34,14 +36,11 @@ def numbers(part: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize("columns", [80, 120])
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_number_says_what_it_accepts(
-    command: str, columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COLUMNS", str(columns))
-    with pytest.raises(SystemExit):
-        main([*command.split(), "--help"])
-    lines = capsys.readouterr().out.splitlines()
-    boxes = [line for line in lines if line.startswith(("│", "╭"))]
+def test_every_number_says_what_it_accepts(command: str, columns: int) -> None:
+    env = os.environ | {"COLUMNS": str(columns), "PYTHONIOENCODING": "utf-8"}
+    line = [sys.executable, "-m", "expirespan", *command.split(), "--help"]
+    output = subprocess.run(line, capture_output=True, encoding="utf-8", env=env, check=True).stdout
+    boxes = [line for line in output.splitlines() if line.startswith(("│", "╭"))]
     assert {len(line) for line in boxes} == {columns}
     text = " ".join(" ".join(boxes).replace("│", " ").split())
     options = dict(re.findall(r"(--[a-z][\w.-]*) (.*?\(default: [^)]*\))", text))
