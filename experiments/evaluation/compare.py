@@ -178,7 +178,7 @@ def _read_file(path: Path) -> RunResult:
 def _fault(file: Any) -> str:
     """What is wrong with the content of a file; nothing if it is as it was written."""
     if not isinstance(file, dict):
-        return f"expected values by name, not {type(file).__name__}"
+        return f"{shown(file)}, expected values by name"
     if missing := [name for name in ("env", "settings", "trained_steps", "agent") if name not in file]:
         return f"it has no {missing[0]}"
     if not isinstance(file["env"], str) or not file["env"]:

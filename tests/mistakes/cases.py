@@ -36,8 +36,6 @@ PAIRS: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
     ("FindInstructionVector", {"lines": "light"}, ("lines",)),
     ("FindInstruction", {"token_length": 5}, ("token_length",)),
     ("ChoiceExtractor", {"choices": 9, "words": 9}, ("choices",)),
-    ("MemoryPPO", {"n_steps": 8, "batch_size": 3}, ("batch_size", "n_steps")),
-    ("MemoryPPO", {"n_steps": 8, "batch_size": 4096}, ("batch_size",)),
     ("MemoryPPO", {"policy_kwargs": {"memory": "expirespan"}}, ("expirespan",)),
     ("MemoryPPO", {"policy_kwargs": {"memory_kwargs": {"max_spam": 9}}}, ("max_spam",)),
     ("MemoryA2C", {"policy_kwargs": {"memory_kwargs": {"ramp": -1}}}, ("ramp",)),
