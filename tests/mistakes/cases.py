@@ -96,10 +96,10 @@ def cases() -> Iterator[Case]:
         names = (setting, setting.replace("_", "-"))
         choice = {part: {"name": name, key: None}} if part else {key: None}
         for value in wrong_values(kind, allowed, optional):
-            if isinstance(value, (int, float, str, list, dict, type(None))):
+            if isinstance(value, (int, float, str, list, dict, type(None))) and (value, kind) != ("1", float):
                 (choice[part] if part else choice)[key] = value
                 yield Case("settings in YAML", "yaml", yaml.safe_dump(choice), names)
-            if isinstance(value, (int, float, str, complex)) and value != "1":
+            if isinstance(value, (int, float, str, complex)) and value not in ("1", 2.0):  # 2.0 steps are 2
                 flags = [f"--{part.replace('_', '-')}", name] if part else []
                 yield Case("command line", "train", ["corridor", *flags, f"--{names[1]}={value}"], names)
     for content in [*FILES, *changed()]:

@@ -34,7 +34,9 @@ def tried(python: str, chosen: list[Case]) -> tuple[Answers, float]:
         given, found = Path(folder, "cases"), Path(folder, "answers")
         given.write_bytes(pickle.dumps([tuple(case) for case in chosen]))
         began = time.monotonic()
-        subprocess.run([python, HERE / "trying.py", given, found], cwd=folder, check=True)
+        subprocess.run(
+            [python, HERE / "trying.py", given, found], cwd=folder, check=True, stdout=subprocess.DEVNULL
+        )
         return json.loads(found.read_text(encoding="utf-8")), time.monotonic() - began
 
 
