@@ -16,7 +16,7 @@ from expirespan.experiments.settings import CorridorSettings, Count, Env
 from expirespan.experiments.settings.errors import UserError, unknown
 from expirespan.experiments.settings.options import parse, split_paths, with_default
 from expirespan.experiments.terminal.text import facts, fitted, show_table
-from expirespan.parameters import MaxSpan, Number, NumEnvs, Seed, Threads
+from expirespan.parameters import MaxSpan, Number, NumEnvs, Seed, Stretch, Threads
 
 USAGE, STOPPED = 2, 130
 
@@ -40,7 +40,10 @@ class EvaluateOptions:
     checkpoint: str = "best"
     """best, last, or the path of a checkpoint file."""
     max_span: MaxSpan | None = None
-    """Longest span to use instead of the trained one: what is kept is kept longer in proportion."""
+    """Longest span to use instead of the trained one."""
+    stretch: Stretch = "all"
+    """With max-span, the spans that it lengthens: all in proportion, or only the long ones, so that what the agent
+    soon deletes is deleted as soon as before."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
     threads: Threads = 1
@@ -96,7 +99,11 @@ def evaluate_command(args: Sequence[str]) -> int:
     torch.set_num_threads(options.threads)
     agent = load_agent(config, run.find_checkpoint(options.checkpoint), device=options.device)
     if options.max_span is not None:
-        override_max_span(agent, options.max_span)
+        override_max_span(agent, options.max_span, options.stretch)
+    elif options.stretch != "all":
+        raise UserError(
+            f"stretch={options.stretch}: expected --max-span N with it, the longest span to stretch to"
+        )
     set_random_seed(options.seed)
     result = evaluate(
         agent,

@@ -18,6 +18,8 @@ Layers = Annotated[int, Range(1, 256)]
 Heads = Annotated[int, Range(1, 2**14)]
 Positions = Annotated[int, Range(1, 2**16, unit="steps")]
 OutputScale = Annotated[float, Range(0, 1e6, above=True)]
+Stretch = Literal["all", "long"]
+"""Which spans grow when max span is raised after training."""
 MaxSpan = Annotated[float, Range(0, EXACT, above=True, unit="steps")]
 Ramp = Annotated[float, Range(1e-12, EXACT, unit="steps", remedy="near 0 is a hard cut")]
 InitFraction = Annotated[float, Range(0, 1, above=True, below=True)]
