@@ -21,7 +21,9 @@ from expirespan.agents.export.deployed import DeployedPolicy
 from expirespan.agents.export.graph import PolicyGraph
 from expirespan.agents.export.metadata import BATCH, KEY, describe
 from expirespan.agents.export.operators import translations
+from expirespan.parameters import Capacity
 from expirespan.quoting import said
+from expirespan.ranges import check_values
 
 OPSET = 18
 """Version of ONNX's operators (2022): the one that PyTorch's exporter writes without conversion."""
@@ -33,7 +35,7 @@ ROWS = 2
 def export_onnx(
     source: DeployedPolicy | Any,
     path: str | pathlib.Path,
-    capacity: int | None = None,
+    capacity: Capacity | None = None,
     action_masks: bool = False,
 ) -> dict[str, Any]:
     """Write one step of a policy as a graph, and return its description (`metadata.describe`).
@@ -45,6 +47,7 @@ def export_onnx(
         ModuleNotFoundError: packages of the extra ``onnx`` are missing.
         ValueError: there is no graph for this policy, or ``capacity`` does not suit it.
     """
+    check_values({"capacity": Capacity | None}, {"capacity": capacity})
     if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
         raise ModuleNotFoundError(
             f"writing ONNX files needs {' and '.join(missing)}: pip install 'expirespan[onnx]'"
