@@ -143,7 +143,8 @@ def _misread(said: str, default: Any, args: Sequence[str]) -> str:
         return ""
     flag, part, hint = found[1], default, None
     for name in flag.removeprefix("--").replace("-", "_").split("."):
-        hint, part = hints_of(type(part)).get(name), getattr(part, name, None)
+        kind: Any = type(part)
+        hint, part = hints_of(kind).get(name), getattr(part, name, None)
     given = next((list(args[i:]) for i, arg in enumerate(args) if arg.partition("=")[0] == flag), [flag])
     value = given[0].partition("=")[2] or " ".join(takewhile(lambda arg: not arg.startswith("--"), given[1:]))
     words = accepted(hint)
