@@ -141,11 +141,13 @@ def _read(path: Path) -> list[RunResult]:
 
 
 def _read_run(run: Run) -> RunResult:
-    config, evaluations = run.config, run.evaluations()
+    config, evaluations, later = run.config, run.evaluations(), run.folder / "evaluation.json"
+    if not evaluations and later.is_file():
+        return replace(_read_file(later), label=config.recipe)
     if not evaluations:
         raise UserError(
             f"{run.folder} has no evaluation yet: train it for longer (--resume), evaluate more often "
-            "(--evaluation.every), or leave it out"
+            "(--evaluation.every), score it with `expirespan evaluate`, or leave it out"
         )
     settings = {name: value for name, value in to_dict(config).items() if name not in (*ASIDE, "recipe")}
     return RunResult(
