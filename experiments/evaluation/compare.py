@@ -26,7 +26,7 @@ from expirespan.experiments.settings.errors import UserError
 WINDOW = FixedWindowSettings.name
 ASIDE = (
     "seed", "total_timesteps", "evaluation", "target", "checkpoints", "device", "threads", "runs", "wandb", "wandb_run",
-    "tensorboard", "progress",
+    "tensorboard", "loggers", "progress",
 )  # fmt: skip
 """Settings in which runs of one group may differ: none that says what is learned, on what, or how."""
 

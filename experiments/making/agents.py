@@ -37,7 +37,6 @@ from expirespan.experiments.settings import (
     Config,
     ConstantPenaltySettings,
     Env,
-    ExpireSpanSettings,
     Lesson,
     NoLessonSettings,
     Penalty,
@@ -86,7 +85,7 @@ def make_agent(config: Config, env: SB3VecEnv) -> Agent:
 
 def _check_lesson(config: Config) -> None:
     """Raise UserError if there is a lesson in forgetting for a memory that has no spans to learn."""
-    if isinstance(config.forgetting, NoLessonSettings) or config.memory.name == ExpireSpanSettings.name:
+    if isinstance(config.forgetting, NoLessonSettings) or getattr(config.memory, "learns_spans", False):
         return
     off = ["--forgetting none"]
     if config.penalty != ConstantPenaltySettings():
