@@ -30,7 +30,7 @@ def scheme(found: Any) -> str:
     """The tag's version at a tag; between tags, and in a clone without any, a development version of the next one."""
     if found.exact:
         return str(found.tag)
-    return f"{next_release(max(found.tag, last_release()))}.dev{found.distance or 0}"
+    return f"{next_release(max(Version(str(found.tag)), last_release()))}.dev{found.distance or 0}"
 
 
 def absolute(text: str, address: str, ref: str) -> str:
@@ -39,14 +39,23 @@ def absolute(text: str, address: str, ref: str) -> str:
     return re.sub(r"((?<!!)\[[^\]]*\]\()(?!https?://|#)([^)]+)", rf"\1{address}/blob/{ref}/\2", text)
 
 
+def version_here() -> str:
+    """The version by git; of an unpacked sdist the one that it states; of a bare copy that of the next release."""
+    try:
+        return str(get_version(str(ROOT), version_scheme=scheme))
+    except LookupError:
+        return f"{next_release(last_release())}.dev0"
+
+
 if __name__ == "__main__":
-    version = get_version(
-        str(ROOT), version_scheme=scheme, fallback_version=f"{next_release(last_release())}.dev0"
-    )
-    address = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Source"]
+    version = version_here()
+    address = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"][
+        "Source"
+    ]
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     setup(
         version=version,
         long_description=absolute(readme, address, "main" if ".dev" in version else f"v{version}"),
         long_description_content_type="text/markdown",
+        options={"bdist_wheel": {"py_limited_api": "cp311"}},  # what is compiled fits every later Python
     )
