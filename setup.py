@@ -36,7 +36,7 @@ def scheme(found: Any) -> str:
 def absolute(text: str, address: str, ref: str) -> str:
     """Markdown with links to files of the tree made links to ``address``, at the branch or tag ``ref``."""
     text = re.sub(r"(!\[[^\]]*\]\()(?!https?://|#)([^)]+)", rf"\1{address}/raw/{ref}/\2", text)
-    return re.sub(r"((?<!!)\[[^\]]*\]\()(?!https?://|#)([^)]+)", rf"\1{address}/blob/{ref}/\2", text)
+    return re.sub(r"(\]\()(?!https?://|#)([^)]+)", rf"\1{address}/blob/{ref}/\2", text)
 
 
 def version_here() -> str:
