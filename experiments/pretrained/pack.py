@@ -9,6 +9,7 @@ from typing import Any
 
 from expirespan.agents import Card, CardScore, DeployedPolicy
 from expirespan.experiments.evaluation.evaluate import Score, evaluate
+from expirespan.experiments.evaluation.stats import Interval
 from expirespan.experiments.making.agents import load_agent, load_policy
 from expirespan.experiments.making.checked import checked
 from expirespan.experiments.recipes import RECIPES
@@ -71,16 +72,17 @@ def measure(policy: Path, env: Env, episodes: int) -> CardScore:
 
 def card_score(env: Env, reached: Score, seed: int = SEED) -> CardScore:
     """What a card says of a score."""
-    mean = reached.mean_return
+    mean, interval = reached.mean_return, reached.interval
+    spread = reached.return_interval or Interval(mean, mean)
     return CardScore(
         env=env.gym_id,
         parameters=env.parameters,
         episodes=reached.episodes,
         seed=seed,
         success=reached.success,
-        success_interval=None if reached.interval is None else tuple(reached.interval),
+        success_interval=None if interval is None else (interval.low, interval.high),
         mean_return=mean,
-        return_interval=(mean, mean) if reached.return_interval is None else tuple(reached.return_interval),
+        return_interval=(spread.low, spread.high),
         alive_at_end=tuple(reached.alive_at_end) if reached.alive_at_end else None,
     )
 
