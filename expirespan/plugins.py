@@ -5,8 +5,10 @@ A package is imported when its thing is asked for by name, and not before. So a 
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint, EntryPoints
 
 MEMORIES = "expirespan.memories"
 """Group of entry points that name a `Rule` or a `Memory`."""
@@ -16,6 +18,13 @@ ENVIRONMENTS = "expirespan.environments"
 """Group of entry points that name a module which registers ids with Gymnasium; the name is the ids' namespace."""
 LOGGERS = "expirespan.loggers"
 """Group of entry points that name a class of writers of logs."""
+
+
+def entry_points(**chosen: str) -> EntryPoints:
+    """Those of all installed packages, by ``group`` and ``name``."""
+    from importlib import metadata  # 10 ms, that no other command has to wait for
+
+    return metadata.entry_points(**chosen)
 
 
 class PluginError(ValueError):

@@ -97,15 +97,16 @@ def _train_help() -> str:
 
 def _added() -> list[str]:
     """Lines of help on what installed packages add; they are not imported."""
+    found = plugins.entry_points()
     added = {
-        f"{option}{name}{rest}": plugins.package_of(entry)
+        f"{option}{entry.name}{rest}": plugins.package_of(entry)
         for option, group, rest in (
             ("", plugins.RECIPES, ""),
             ("--memory ", plugins.MEMORIES, ""),
             ("--env.id ", plugins.ENVIRONMENTS, "/..."),
             ("--loggers ", plugins.LOGGERS, ""),
         )
-        for name, entry in sorted(plugins.plugins(group).items())
+        for entry in sorted(found.select(group=group), key=lambda entry: entry.name)
     }
     lines = [f"  {name:<26}of the package {package}" for name, package in added.items()]
     return ["", "added by installed packages:", *lines] if lines else []
