@@ -78,7 +78,7 @@ class MemoryActorCriticPolicy(SB3Calls):
         *args: Any,
         memory: str = "expire_span",
         memory_kwargs: dict[str, Any] | None = None,
-        predictor_lr: float = 1.0,
+        predictor_lr: Multiple = 1.0,
         **kwargs: Any,
     ) -> None:
         self.memory_name = memory

@@ -9,6 +9,7 @@ from pathlib import Path
 from expirespan.experiments.settings.errors import UserError
 from expirespan.experiments.settings.options import parse
 from expirespan.experiments.terminal.text import facts, fitted, show_table
+from expirespan.parameters import Number
 
 HELP = """Without a run: list the trained agents that come with the package. With one: write its policy and a card
 (training command, commit, seed, scores with intervals, licence) as NAME.zip and NAME.json. Commands that take a run
@@ -29,7 +30,7 @@ class PretrainedOptions:
     """Licence of the weights, as an SPDX identifier."""
     summary: str = ""
     """What the agent has learned; by default the summary of its recipe."""
-    episodes: int = 1000
+    episodes: Number = 1000
     """Fresh episodes for the score on the card."""
 
 

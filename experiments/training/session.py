@@ -29,6 +29,7 @@ from expirespan.experiments.tracking.log_files import CSVWriter, TensorBoardWrit
 from expirespan.experiments.tracking.loggers import OpenLogger, find_loggers
 from expirespan.experiments.tracking.wandb_writer import WandbWriter
 from expirespan.experiments.training.interrupt import StopOnSignal
+from expirespan.experiments.training.process_memory import BOUNDED, choose_malloc
 
 
 class SessionSettings(RunSettings, Protocol):
@@ -144,6 +145,7 @@ def session(
             the message names the last checkpoint, and the traceback is in ``error.txt`` in the run's folder.
     """
     plugged = find_loggers(config.loggers)
+    choose_malloc(BOUNDED)
     with ExitStack() as stack:
         run = resume or Run.create(config)
         if resume is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,11 +39,11 @@ class Opened:
 
 
 @contextmanager
-def opened(path: Path, width: int = 1280, height: int = 900, ready: str = READY) -> Iterator[Opened]:
-    """The page in the file, in a window of that many pixels, once the expression ``ready`` is true.
+def launched() -> Iterator[Any]:
+    """A browser. Only one can run in a thread at a time.
 
     Raises:
-        UserError: there is no browser, or playwright is not installed.
+        UserError: there is none, or playwright is not installed.
     """
     try:
         from playwright.sync_api import sync_playwright
@@ -54,7 +54,25 @@ def opened(path: Path, width: int = 1280, height: int = 900, ready: str = READY)
             executable_path=find_chromium(), args=["--no-sandbox", "--disable-gpu"]
         )
         try:
-            context = browser.new_context(viewport={"width": width, "height": height}, offline=True)
+            yield browser
+        finally:
+            browser.close()
+
+
+@contextmanager
+def opened(
+    path: Path, width: int = 1280, height: int = 900, ready: str = READY, browser: Any = None
+) -> Iterator[Opened]:
+    """The page in the file, in a window of that many pixels, once the expression ``ready`` is true.
+
+    ``browser``: one that is `launched`, which stays; by default a new one.
+
+    Raises:
+        UserError: there is no browser, or playwright is not installed.
+    """
+    with nullcontext(browser) if browser is not None else launched() as used:
+        context = used.new_context(viewport={"width": width, "height": height}, offline=True)
+        try:
             result = Opened(context.new_page())
             page = result.page
             page.on(
@@ -67,4 +85,4 @@ def opened(path: Path, width: int = 1280, height: int = 900, ready: str = READY)
             page.wait_for_function(ready, timeout=60_000)
             yield result
         finally:
-            browser.close()
+            context.close()

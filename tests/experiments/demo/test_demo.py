@@ -32,7 +32,7 @@ def test_what_a_newcomer_sees(capsys: pytest.CaptureFixture[str], tmp_path: Path
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ("--length 2", ["length=2", "at least 3"]),
+        ("--length 2", ["length=2", ">= 3"]),
         ("--length long", ["'long'"]),
         ("--lenth 5", ["--lenth", "did you mean --length"]),
         ("--output file", ["file", "--output FOLDER"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,16 @@ import pytest
 from expirespan.experiments.episodes.trace import EpisodeTrace
 from expirespan.experiments.episodes.verdict import decisive, verdict
 from expirespan.experiments.viewer import viewer_page
-from expirespan.experiments.viewer.browser import Opened, opened
+from expirespan.experiments.viewer.browser import Opened, launched, opened
 
 pytestmark = pytest.mark.usefixtures("chromium")
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Any]:
+    """One for all tests of this file; each page has a context of its own."""
+    with launched() as found:
+        yield found
 
 
 def part(tab: Any, name: str, pane: int = 0) -> Any:
@@ -53,12 +61,14 @@ def clean(page: Opened) -> None:
     assert [url for url in page.requests if not url.startswith(("file:", "blob:null/", "data:"))] == []
 
 
-def test_it_opens_at_the_decisive_step_with_its_memory_on_screen(random_trace: Any, write: Any) -> None:
+def test_it_opens_at_the_decisive_step_with_its_memory_on_screen(
+    random_trace: Any, write: Any, browser: Any
+) -> None:
     """Without a click: the verdict, the step, the memory, and what the step does without it."""
     trace = random_trace(260, what_if=True)
     use = decisive(trace)
     assert use is not None
-    with opened(write(viewer_page([trace], "episode"))) as page:
+    with opened(write(viewer_page([trace], "episode")), browser=browser) as page:
         tab = page.page
         assert part(tab, "verdict").text_content() == verdict(trace)
         assert time_of(tab) == use.step
@@ -74,9 +84,9 @@ def test_it_opens_at_the_decisive_step_with_its_memory_on_screen(random_trace: A
         clean(page)
 
 
-def test_strip_keys_and_figures_follow_the_trace(random_trace: Any, write: Any) -> None:
+def test_strip_keys_and_figures_follow_the_trace(random_trace: Any, write: Any, browser: Any) -> None:
     trace = random_trace(260)
-    with opened(write(viewer_page([trace], "episode"))) as page:
+    with opened(write(viewer_page([trace], "episode")), browser=browser) as page:
         tab = page.page
         tab.keyboard.press("Home")
         assert cards(tab) == alive(trace, 0) == [0]
@@ -117,9 +127,9 @@ def test_strip_keys_and_figures_follow_the_trace(random_trace: Any, write: Any) 
         clean(page)
 
 
-def test_the_figures_lie_above_each_other(random_trace: Any, write: Any) -> None:
+def test_the_figures_lie_above_each_other(random_trace: Any, write: Any, browser: Any) -> None:
     """All time axes begin and end at the same x, and the mark of the step is where the axes say it is."""
-    with opened(write(viewer_page([random_trace(260, what_if=True)], "episode"))) as page:
+    with opened(write(viewer_page([random_trace(260, what_if=True)], "episode")), browser=browser) as page:
         tab = page.page
         tab.locator("#slider").fill("130")
         frames = tab.evaluate(
@@ -135,9 +145,9 @@ def test_the_figures_lie_above_each_other(random_trace: Any, write: Any) -> None
         assert mark == pytest.approx(left + (right - left) * 130.5 / 260, abs=1)
 
 
-def test_clicks_select_a_memory_and_go_to_a_step(random_trace: Any, write: Any) -> None:
+def test_clicks_select_a_memory_and_go_to_a_step(random_trace: Any, write: Any, browser: Any) -> None:
     trace = random_trace(120)
-    with opened(write(viewer_page([trace], "episode"))) as page:
+    with opened(write(viewer_page([trace], "episode")), browser=browser) as page:
         tab = page.page
         tab.locator("#slider").fill("80")
         i = alive(trace, 80)[0]
@@ -161,12 +171,12 @@ def test_clicks_select_a_memory_and_go_to_a_step(random_trace: Any, write: Any) 
         clean(page)
 
 
-def test_what_if_figures_are_those_of_the_trace(random_trace: Any, write: Any) -> None:
+def test_what_if_figures_are_those_of_the_trace(random_trace: Any, write: Any, browser: Any) -> None:
     trace = random_trace(60, what_if=True, about={"env": "x", "ramp": 1, "actions": ["left", "right", "go"]})
     t = 50
     j = int(trace.shift[t].argmax())
     memory = int(trace.removed[t, j])
-    with opened(write(viewer_page([trace], "episode"))) as page:
+    with opened(write(viewer_page([trace], "episode")), browser=browser) as page:
         tab = page.page
         tab.locator("#slider").fill(str(t))
         part(tab, "order").select_option("shift")
@@ -203,9 +213,11 @@ def test_what_if_figures_are_those_of_the_trace(random_trace: Any, write: Any) -
         clean(page)
 
 
-def test_without_what_if_and_cues_nothing_of_them_is_shown(random_trace: Any, write: Any) -> None:
+def test_without_what_if_and_cues_nothing_of_them_is_shown(
+    random_trace: Any, write: Any, browser: Any
+) -> None:
     trace = random_trace(40, cue=np.zeros(40, bool))
-    with opened(write(viewer_page([trace], "episode"))) as page:
+    with opened(write(viewer_page([trace], "episode")), browser=browser) as page:
         tab = page.page
         for name in ("key-shift", "key-cue", "key-cues", "shifting", "heads", "thin"):
             assert not part(tab, name).is_visible(), name
@@ -213,9 +225,9 @@ def test_without_what_if_and_cues_nothing_of_them_is_shown(random_trace: Any, wr
         clean(page)
 
 
-def test_for_those_who_use_keys_or_hear_the_page(random_trace: Any, write: Any) -> None:
+def test_for_those_who_use_keys_or_hear_the_page(random_trace: Any, write: Any, browser: Any) -> None:
     trace = random_trace(60, what_if=True, words=np.array([f"thing {t}" for t in range(60)]))
-    with opened(write(viewer_page([trace], "episode"))) as page:
+    with opened(write(viewer_page([trace], "episode")), browser=browser) as page:
         tab = page.page
         for landmark in ("banner", "navigation", "main", "contentinfo"):
             assert tab.get_by_role(landmark).count() == 1
@@ -253,8 +265,8 @@ def test_for_those_who_use_keys_or_hear_the_page(random_trace: Any, write: Any) 
         clean(page)
 
 
-def test_play_and_pause(random_trace: Any, write: Any) -> None:
-    with opened(write(viewer_page([random_trace(30, L=1)], "episode"))) as page:
+def test_play_and_pause(random_trace: Any, write: Any, browser: Any) -> None:
+    with opened(write(viewer_page([random_trace(30, L=1)], "episode")), browser=browser) as page:
         tab = page.page
         tab.locator("#speed").select_option(value="100")
         tab.locator("h1").click()
@@ -267,12 +279,12 @@ def test_play_and_pause(random_trace: Any, write: Any) -> None:
 EVIL = "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'> </script> ${1} {{ 7 * 7 }}"
 
 
-def test_text_stays_text(random_trace: Any, write: Any) -> None:
+def test_text_stays_text(random_trace: Any, write: Any, browser: Any) -> None:
     text = np.array([f"line {t}: {EVIL}" for t in range(12)])
     trace = random_trace(12, what_if=True, text=text, words=text)
     about = trace.about | {"env": EVIL, "actions": [EVIL] * 3}
     title = f"{EVIL} THE-EPISODES-OF-THE-PAGE"
-    with opened(write(viewer_page([replace(trace, about=about)], title))) as page:
+    with opened(write(viewer_page([replace(trace, about=about)], title)), browser=browser) as page:
         tab = page.page
         tab.keyboard.press("Home")
         assert part(tab, "frame").locator(".text").text_content() == f"line 0: {EVIL}"
@@ -290,7 +302,7 @@ def test_text_stays_text(random_trace: Any, write: Any) -> None:
         clean(page)
 
 
-def test_every_kind_of_observation_and_memory(random_trace: Any, write: Any) -> None:
+def test_every_kind_of_observation_and_memory(random_trace: Any, write: Any, browser: Any) -> None:
     """Pictures, vectors, no spans, one step; chosen one after the other; also on a telephone."""
     red, blue = np.zeros((2, 8, 8, 3), np.uint8)
     red[..., 0], blue[..., 2] = 255, 255
@@ -299,7 +311,7 @@ def test_every_kind_of_observation_and_memory(random_trace: Any, write: Any) -> 
     )
     traces = [pictures, random_trace(50, L=12, what_if=True), random_trace(9, L=0, k=0), random_trace(1)]
     for width in (1280, 390):
-        with opened(write(viewer_page(traces, "several")), width) as page:
+        with opened(write(viewer_page(traces, "several")), width, browser=browser) as page:
             tab = page.page
             for which, trace in enumerate(traces):
                 tab.locator("#episode").select_option(value=str(which))
@@ -321,14 +333,14 @@ def test_every_kind_of_observation_and_memory(random_trace: Any, write: Any) -> 
             clean(page)
 
 
-def test_pictures_are_those_of_the_trace(random_trace: Any, write: Any, tmp_path: Path) -> None:
+def test_pictures_are_those_of_the_trace(random_trace: Any, write: Any, tmp_path: Path, browser: Any) -> None:
     """Of 300 colours, more than fit on a sheet, the one of the step is what the screen shows."""
     from PIL import Image
 
     colours = np.random.default_rng(0).integers(0, 256, (300, 3), dtype=np.uint8)
     frames = np.broadcast_to(colours[:, None, None], (300, 8, 8, 3)).copy()
     trace = random_trace(300, L=1, frames=frames, frame=np.arange(300, dtype=np.int32))
-    with opened(write(viewer_page([trace], "colours"))) as page:
+    with opened(write(viewer_page([trace], "colours")), browser=browser) as page:
         for t in (0, 17, 255, 256, 299):
             page.page.locator("#slider").fill(str(t))
             page.page.wait_for_timeout(100)
@@ -338,10 +350,10 @@ def test_pictures_are_those_of_the_trace(random_trace: Any, write: Any, tmp_path
         clean(page)
 
 
-def test_ten_thousand_steps_are_drawn(random_trace: Any, write: Any) -> None:
+def test_ten_thousand_steps_are_drawn(random_trace: Any, write: Any, browser: Any) -> None:
     """The overview is shrunk by maxima, so that no long span is lost, and the window is exact."""
     trace = random_trace(10_000, L=1, k=2)
-    with opened(write(viewer_page([trace], "long"))) as page:
+    with opened(write(viewer_page([trace], "long")), browser=browser) as page:
         tab = page.page
         image = np.asarray(data(tab, "overview0", "image")["image"][0])
         np.testing.assert_array_equal(image, trace.span.reshape(2000, 5).max(1))
@@ -359,7 +371,7 @@ def test_ten_thousand_steps_are_drawn(random_trace: Any, write: Any) -> None:
 
 
 def test_a_long_episode_is_thinned_and_the_page_says_so(
-    random_trace: Any, write: Any, monkeypatch: pytest.MonkeyPatch
+    random_trace: Any, write: Any, monkeypatch: pytest.MonkeyPatch, browser: Any
 ) -> None:
     """Between stored steps the attention of the last one stored is shown."""
     from expirespan.experiments.viewer import summary
@@ -371,7 +383,7 @@ def test_a_long_episode_is_thinned_and_the_page_says_so(
     assert every > 1 and len(kept) < 400
     use = decisive(trace)
     assert use is not None and use.step in kept and 399 in kept
-    with opened(write(viewer_page([trace], "long"))) as page:
+    with opened(write(viewer_page([trace], "long")), browser=browser) as page:
         tab = page.page
         assert f"every {every}th step" in part(tab, "thin").text_content()
         assert time_of(tab) == use.step
