@@ -5,7 +5,7 @@ A package is imported when its thing is asked for by name, and not before. So a 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint, EntryPoints
@@ -24,7 +24,10 @@ def entry_points(**chosen: str) -> EntryPoints:
     """Those of all installed packages, by ``group`` and ``name``."""
     from importlib import metadata  # 10 ms, that no other command has to wait for
 
-    return metadata.entry_points(**chosen)
+    found: EntryPoints = cast(Any, metadata.entry_points)(
+        **chosen
+    )  # in 3.11 its type depends on the arguments
+    return found
 
 
 class PluginError(ValueError):
