@@ -1,0 +1,294 @@
+"""Runner by Ray Tune: its workers host the trials' processes, its ASHA decides which trials are not worth going on.
+
+Every trial reports all evaluations of its run in order, those of earlier drivers first, so that nothing of Tune needs to
+be restored: what has become of a trial is in its run and in the plan. A worker hosts a trial's process as `LocalEngine`
+does. When the worker or the driver dies the process goes on, and whoever comes next finds it by its lock.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent anywhere
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",  # the sweep shows the progress
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # the sweep has its own, which also hears SIGTERM
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_WARN_SLOW_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "3600",
+}
+for _name, _value in QUIET.items():
+    os.environ.setdefault(_name, _value)
+
+import ray  # noqa: E402
+from ray import tune  # noqa: E402
+from ray.tune import Callback, Stopper  # noqa: E402
+from ray.tune.schedulers import ASHAScheduler, FIFOScheduler  # noqa: E402
+
+from expirespan.experiments.settings.errors import UserError  # noqa: E402
+from expirespan.experiments.sweep.engine import Ended, Signal  # noqa: E402
+from expirespan.experiments.sweep.engines import EngineOptions, Told, jobs_of  # noqa: E402
+from expirespan.experiments.sweep.grid import Trial  # noqa: E402
+from expirespan.experiments.sweep.local import LocalEngine  # noqa: E402
+from expirespan.experiments.sweep.plan import Entry, Plan  # noqa: E402
+from expirespan.experiments.sweep.trial_run import checkpoint_of, find_run, is_done, job_of  # noqa: E402
+from expirespan.experiments.training.target import rank  # noqa: E402
+
+PAUSE = 0.2
+"""Seconds between two looks of a worker at its trial."""
+GRACE = 60.0
+"""Seconds that a process has to save and end when its trial is stopped."""
+FACTOR = 3
+"""Of the trials that have come so far, ASHA lets the best third go on: after a ninth of all steps and after a third."""
+STEP, SCORE, NAME = "step", "score", "name"
+
+
+@dataclass(frozen=True)
+class Hosted:
+    """What a worker must know: the trial, its sweep's folder, seen from ``directory``, and whether it is ``over``."""
+
+    trial: Trial
+    sweep: Path
+    directory: Path
+    over: bool
+
+
+class HostedTrial(tune.Trainable):
+    """A worker of Ray: hosts the process of one trial, and reports each evaluation of its run.
+
+    The score is the run's own target's: success, or the mean return, as far as the target asks for it.
+    """
+
+    def setup(self, config: dict[str, Any], hosted: dict[str, Hosted]) -> None:
+        """Find the process if it still runs, or start it, unless there is nothing left to do."""
+        mine = hosted[config[NAME]]
+        if not mine.directory.is_dir():
+            raise RuntimeError(f"{mine.directory} is not on this machine: all machines must see it")
+        os.chdir(mine.directory)
+        self.trial, self.sweep, self.replay = mine.trial, mine.sweep, mine.over
+        self.reported: dict[str, Any] = {STEP: 0, SCORE: float("-inf")}
+        self.count = 0
+        self.engine = LocalEngine()
+        self.job = job_of(self.trial, self.sweep)
+        if not self.replay and not is_done(self.trial):
+            self._start()
+
+    def step(self) -> dict[str, Any]:
+        """Wait for the next evaluation, or for the end."""
+        while True:
+            ended = None if self.replay else self.engine.poll(self.job)
+            over = self.replay or is_done(self.trial)
+            run = find_run(self.trial)
+            found = run.evaluations() if run else []
+            if len(found) > self.count:
+                entry = found[self.count]
+                self.count += 1
+                self.reported = {STEP: entry["step"], SCORE: rank(entry, self.trial.config.target)[0]}
+                return dict(self.reported)
+            if over and (self.replay or ended is not None):
+                return self.reported | {"done": True}
+            if ended is not None and ended.code is None:  # an earlier worker's, and nobody knows why it ended
+                self._start()
+            elif ended is not None:
+                raise RuntimeError(f"exit code {ended.code}")
+            time.sleep(PAUSE)
+
+    def cleanup(self) -> None:
+        """Stop the process, so that it saves a checkpoint, and wait for its end."""
+        self.engine.stop(self.job)
+        until = time.monotonic() + GRACE
+        while self.engine.find(self.job) and time.monotonic() < until:
+            time.sleep(PAUSE)
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Nothing: the run has its own."""
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Nothing: the run has its own."""
+
+    def _start(self) -> None:
+        self.job = job_of(self.trial, self.sweep)
+        if not self.engine.find(self.job):
+            self.engine.submit(self.job)
+
+
+class TuneRunner:
+    """Runs a plan's trials in Ray, on this machine or on a cluster that runs.
+
+    Tune tries a trial that fails again, as often as asked; trials whose attempts a new checkpoint has renewed are run
+    in a further round. Trials of an earlier driver take part in pruning by the evaluations that they have.
+    """
+
+    def __init__(self, plan: Plan, options: EngineOptions, told: Told) -> None:
+        self.plan, self.options, self.told = plan, options, told
+
+    def run(self, signal: Signal) -> None:
+        """See `Runner`."""
+        self._take_stock()
+        with self._connected():
+            while not signal.requested and self.plan.count("waiting"):
+                self._round(signal)
+
+    def _take_stock(self) -> None:
+        for entry in self.plan.entries:
+            if is_done(entry.trial):
+                entry.status = "done"
+            elif entry.status != "pruned" or not self.options.prune:
+                entry.status, entry.failures = "waiting", 0
+        self.plan.save()
+
+    @contextmanager
+    def _connected(self) -> Iterator[None]:
+        """Within it Ray runs, with as many cores as the trials need at a time."""
+        threads = max((entry.trial.config.threads for entry in self.plan.entries), default=1)
+        here = {"num_cpus": jobs_of(self.plan, self.options) * threads, "include_dashboard": False}
+        try:
+            ray.init(
+                address=self.options.address or "local",
+                logging_level=logging.ERROR,
+                log_to_driver=False,
+                **({} if self.options.address else here),
+            )
+        except Exception as error:  # ray has no type for it
+            where = self.options.address or "on this machine"
+            raise UserError(
+                f"Ray cannot be used {where} ({type(error).__name__}: {' '.join(str(error).split())[:300]}); check that "
+                "`ray status` works there, with the same versions of Ray and Python"
+            ) from None
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+    def _round(self, signal: Signal) -> None:
+        pruned = self.plan.having("pruned", "done") if self.options.prune else []
+        entries = {entry.trial.name: entry for entry in [*pruned, *self.plan.having("waiting")]}
+        configs = [entry.trial.config for entry in entries.values()]
+        folder = (self.plan.folder / "tune").absolute()
+        shutil.rmtree(folder, ignore_errors=True)
+        scheduler = _asha(configs[0].total_timesteps) if self.options.prune else FIFOScheduler()
+        told = _Told(self.plan, entries, self.told, self.options, signal)
+        hosted = {
+            name: Hosted(entry.trial, self.plan.folder, Path.cwd(), entry.status in ("pruned", "done"))
+            for name, entry in entries.items()
+        }
+        resources = {"cpu": max(config.threads for config in configs), "gpu": self.options.gpus}
+        tuner = tune.Tuner(
+            tune.with_resources(tune.with_parameters(HostedTrial, hosted=hosted), resources),
+            param_space={NAME: tune.grid_search(list(hosted))},
+            tune_config=tune.TuneConfig(
+                scheduler=scheduler,
+                max_concurrent_trials=self.options.jobs or None,
+                trial_name_creator=lambda trial: trial.config[NAME],
+                trial_dirname_creator=lambda trial: trial.trial_id,
+            ),
+            run_config=tune.RunConfig(
+                name="tune",
+                storage_path=str(self.plan.folder.absolute()),
+                stop=_Asked(signal),
+                failure_config=tune.FailureConfig(max_failures=self.options.retries),
+                callbacks=[told],
+                verbose=0,
+            ),
+        )
+        try:
+            tuner.fit()
+        finally:
+            told.settle()
+
+
+class _Asked(Stopper):
+    """Stops all trials when somebody asks for it."""
+
+    def __init__(self, signal: Signal) -> None:
+        self._signal = signal
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self._signal.requested
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune keeps a copy, from which nothing is restored
+
+
+class _Told(Callback):
+    """Notes in the plan what Tune says of the trials."""
+
+    def __init__(
+        self, plan: Plan, entries: dict[str, Entry], told: Told, options: EngineOptions, signal: Signal
+    ) -> None:
+        self._plan, self._entries, self._told = plan, entries, told
+        self._options, self._signal = options, signal
+        self._ended: dict[str, Ended] = {}
+        self._pruned: set[str] = set()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune keeps a copy, from which nothing is restored
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        self._told.watch()
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        entry = self._of(trial)
+        if entry.status not in ("done", "pruned"):
+            step = checkpoint_of(entry.trial)[1]
+            self._plan.begin(entry, step)
+            self._told.say(entry, f"goes on after {step:,} steps" if step else "begins")
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._told.say(self._of(trial), "failed; it is tried again")
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._ended[self._of(trial).trial.name] = Ended(1)
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        entry = self._of(trial)
+        if entry.status == "running":
+            if is_done(entry.trial):
+                self._told.say(entry, self._plan.end(entry, Ended(0), False, 0))
+            elif not self._signal.requested:
+                self._pruned.add(entry.trial.name)
+
+    def settle(self) -> None:
+        """When all is over: what has become of the trials that did not say so."""
+        engine = LocalEngine()
+        for entry in self._plan.having("running"):
+            until = time.monotonic() + GRACE
+            while engine.find(self._plan.job(entry)) and time.monotonic() < until:
+                time.sleep(PAUSE)
+            name = entry.trial.name
+            if name in self._pruned and not is_done(entry.trial):
+                entry.status, step = "pruned", checkpoint_of(entry.trial)[1]
+                self._plan.save()
+                self._told.say(entry, f"pruned after {step:,} steps")
+                continue
+            ended = self._ended.get(name, Ended(None))
+            if said := self._plan.end(entry, ended, self._signal.requested, self._options.retries):
+                self._told.say(entry, said)
+        self._told.watch()
+
+    def _of(self, trial: Any) -> Entry:
+        return self._entries[trial.config[NAME]]
+
+
+def _asha(steps: int) -> ASHAScheduler:
+    """Prunes after a ninth and a third of the steps, and never at the end: a run that has come so far is completed."""
+    return ASHAScheduler(
+        time_attr=STEP,
+        metric=SCORE,
+        mode="max",
+        grace_period=max(1, steps // FACTOR**2),
+        max_t=max(2, steps - 1),
+        reduction_factor=FACTOR,
+        stop_last_trials=False,
+    )

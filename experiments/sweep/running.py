@@ -1,0 +1,82 @@
+"""Runs a plan's trials by the engine that was asked for, shows their progress, and says how to go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from expirespan.experiments.making.registered import check_arguments, spec_of
+from expirespan.experiments.run_folder.names import check_name, check_path
+from expirespan.experiments.settings.errors import UserError
+from expirespan.experiments.sweep.display import Display
+from expirespan.experiments.sweep.driver import no_more
+from expirespan.experiments.sweep.engines import EngineOptions, Told, jobs_of, make_runner
+from expirespan.experiments.sweep.grid import Trial
+from expirespan.experiments.sweep.plan import Plan
+from expirespan.experiments.terminal.text import fitted
+from expirespan.experiments.training.interrupt import StopOnSignal
+
+STOPPED = 130
+
+
+def run(plan: Plan, options: EngineOptions, more: Callable[[], list[Trial]] = no_more) -> None:
+    """Until every trial is done, pruned or has failed, or somebody asks to stop."""
+    display = Display(plan)
+    runner = make_runner(plan, options, Told(display.update, display.say), more)
+    count = f"{len(plan.entries)} trials, " if more is no_more else ""
+    print(fitted(f"{count}{jobs_of(plan, options)} at a time, in {plan.folder}"), flush=True)
+    try:
+        with StopOnSignal() as signal, display.showing():
+            runner.run(signal)
+    finally:
+        if plan.count("waiting", "running", "stopped", "failed"):
+            done, command = plan.count("done", "pruned"), plan.again(options.words())
+            print(f"{done} of {len(plan.entries)} trials are done; to go on: {command}")
+
+
+def print_failed(plan: Plan) -> None:
+    """Say which trials have failed, and the last lines of their output."""
+    for entry in plan.having("failed"):
+        lines = "\n".join(f"  {line}" for line in entry.error.splitlines())
+        print(
+            f"failed: {entry.trial.title}; its output is in {plan.folder}/trials/{entry.trial.name}.log\n{lines}"
+        )
+
+
+def exit_code(plan: Plan) -> int:
+    """0 if every trial is done, 1 if one has failed, 130 if they were stopped."""
+    return STOPPED if plan.count("stopped", "waiting") else int(plan.count("failed") > 0)
+
+
+def folder_of(name: str, runs: str) -> Path:
+    """The folder of a sweep.
+
+    Raises:
+        UserError: no folder can have that name.
+    """
+    check_name("name", name)
+    check_path("runs", runs)
+    return Path(runs) / name
+
+
+def make_folder(folder: Path) -> None:
+    """Make a sweep's folder, if it does not exist.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {folder}: {error.strerror or error}; choose a folder you may write to with --runs FOLDER"
+        ) from None
+
+
+def check_environments(found: list[Trial]) -> None:
+    """Raise UserError if an environment's package is missing, or its constructor does not take an argument."""
+    import expirespan.envs  # noqa: F401  (registers the environments)
+
+    environments = {repr(env): env for trial in found for env in (trial.config.env, trial.config.eval_env)}
+    for env in environments.values():
+        check_arguments(spec_of(env), env.parameters)
