@@ -211,6 +211,13 @@ def sweep_command(args: Sequence[str]) -> int:
     return sweep_command(args)
 
 
+def suite_command(args: Sequence[str]) -> int:
+    """``expirespan suite``."""
+    from expirespan.experiments.suite.command import suite_command
+
+    return suite_command(args)
+
+
 def sequence_command(args: Sequence[str]) -> int:
     """``expirespan sequence``."""
     from expirespan.experiments.sequence.command import sequence_command
@@ -242,6 +249,7 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "bench": (bench_command, "measure speed and size"),
     "reproduce": (reproduce_command, "run the documented experiments again and compare"),
     "sweep": (sweep_command, "train recipes over seeds and settings, several at a time"),
+    "suite": (suite_command, "compare memories on several tasks over seeds: one table, one picture"),
     "sequence": (sequence_command, "train on a sequence task: copy, collision, charlm"),
 }
 """What ``expirespan`` can do, by name."""

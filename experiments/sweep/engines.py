@@ -8,11 +8,10 @@ import shlex
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from expirespan.experiments.settings.config_file import to_dict
 from expirespan.experiments.settings.errors import UserError, unknown
-from expirespan.experiments.sweep.engine import Runner
 from expirespan.experiments.sweep.grid import Trial
 from expirespan.experiments.sweep.plan import Entry, Plan
 
@@ -133,26 +132,6 @@ def need(package: Package, what: str) -> None:
         raise UserError(
             f"{what} needs {name}, which cannot be imported ({error}): pip install 'expirespan[{package.extra}]'"
         ) from None
-
-
-def make_runner(plan: Plan, options: EngineOptions, told: Told, more: Callable[[], list[Trial]]) -> Runner:
-    """What runs a plan's trials; ``more`` as of `Driver`."""
-    if options.engine == "ray":
-        from expirespan.experiments.sweep.ray_tune import TuneRunner
-
-        return TuneRunner(plan, options, told)
-    from expirespan.experiments.sweep.driver import Driver
-
-    engine: Any
-    if options.engine == "submitit":
-        from expirespan.experiments.sweep.slurm import SubmititEngine
-
-        engine = SubmititEngine(plan.folder, options.slurm, options.gpus)
-    else:
-        from expirespan.experiments.sweep.local import LocalEngine
-
-        engine = LocalEngine()
-    return Driver(plan, engine, jobs_of(plan, options), options.retries, told.watch, told.say, more)
 
 
 def jobs_of(plan: Plan, options: EngineOptions) -> int:

@@ -1,8 +1,8 @@
 """Runner by Ray Tune: its workers host the trials' processes, its ASHA decides which trials are not worth going on.
 
-Every trial reports all evaluations of its run in order, those of earlier drivers first, so that nothing of Tune needs to
-be restored: what has become of a trial is in its run and in the plan. A worker hosts a trial's process as `LocalEngine`
-does. When the worker or the driver dies the process goes on, and whoever comes next finds it by its lock.
+Every trial reports all evaluations of its run in order, those of earlier drivers first, so that nothing of Tune needs
+to be restored: what has become of a trial is in its run and in the plan. A worker hosts a trial's process as
+`LocalEngine` does. When the worker or the driver dies the process goes on, and whoever comes next finds it by its lock.
 """
 
 from __future__ import annotations
@@ -160,8 +160,8 @@ class TuneRunner:
         except Exception as error:  # ray has no type for it
             where = self.options.address or "on this machine"
             raise UserError(
-                f"Ray cannot be used {where} ({type(error).__name__}: {' '.join(str(error).split())[:300]}); check that "
-                "`ray status` works there, with the same versions of Ray and Python"
+                f"Ray cannot be used {where} ({type(error).__name__}: {' '.join(str(error).split())[:300]}); check "
+                "that `ray status` works there, with the same versions of Ray and Python"
             ) from None
         try:
             yield

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from expirespan.experiments.making.registered import check_arguments, spec_of
 from expirespan.experiments.run_folder.names import check_name, check_path
 from expirespan.experiments.settings.errors import UserError
 from expirespan.experiments.sweep.display import Display
-from expirespan.experiments.sweep.driver import no_more
-from expirespan.experiments.sweep.engines import EngineOptions, Told, jobs_of, make_runner
+from expirespan.experiments.sweep.driver import Driver, no_more
+from expirespan.experiments.sweep.engine import Runner
+from expirespan.experiments.sweep.engines import EngineOptions, Told, jobs_of
 from expirespan.experiments.sweep.grid import Trial
 from expirespan.experiments.sweep.plan import Plan
 from expirespan.experiments.terminal.text import fitted
@@ -32,6 +34,24 @@ def run(plan: Plan, options: EngineOptions, more: Callable[[], list[Trial]] = no
         if plan.count("waiting", "running", "stopped", "failed"):
             done, command = plan.count("done", "pruned"), plan.again(options.words())
             print(f"{done} of {len(plan.entries)} trials are done; to go on: {command}")
+
+
+def make_runner(plan: Plan, options: EngineOptions, told: Told, more: Callable[[], list[Trial]]) -> Runner:
+    """What runs a plan's trials; ``more`` as of `Driver`."""
+    if options.engine == "ray":
+        from expirespan.experiments.sweep.ray_tune import TuneRunner
+
+        return TuneRunner(plan, options, told)
+    engine: Any
+    if options.engine == "submitit":
+        from expirespan.experiments.sweep.slurm import SubmititEngine
+
+        engine = SubmititEngine(plan.folder, options.slurm, options.gpus)
+    else:
+        from expirespan.experiments.sweep.local import LocalEngine
+
+        engine = LocalEngine()
+    return Driver(plan, engine, jobs_of(plan, options), options.retries, told.watch, told.say, more)
 
 
 def print_failed(plan: Plan) -> None:

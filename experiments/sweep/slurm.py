@@ -1,8 +1,8 @@
 """Engine for Slurm by submitit: a job of the cluster hosts each trial's process, as `LocalEngine` runs it there.
 
 Where there is no Slurm, submitit's own executor for one machine takes its place, so that the same path can be tried.
-Whether a job still runs is known by the scheduler, and on one machine by the lock of the trial's process. A job is asked
-to stop by a file beside the lock, which every machine sees.
+Whether a job still runs is known by the scheduler, and on one machine by the lock of the trial's process. A job is
+asked to stop by a file beside the lock, which every machine sees.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Host:
 
 
 class SubmititEngine:
-    """``folder``: of the sweep. ``parameters``: of the jobs. ``cluster``: slurm, local or debug; None for what is there.
+    """``folder``: of the sweep. ``parameters``: of the jobs. ``cluster``: slurm, local or debug; None: what is there.
 
     Raises:
         UserError: the parameters do not fit.
