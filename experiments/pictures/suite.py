@@ -44,7 +44,7 @@ def draw_suite(lines: list[Line], title: str) -> Figure:
         _against_memory(panels[2], one, style)
     panels[0].set_xlabel(f"environment steps of training, in {name}")
     panels[1].set_xlabel("minutes of training, evaluations included")
-    panels[2].set_xlabel("memories alive per layer; recurrent memories at the right")
+    panels[2].set_xlabel("memories alive per layer\n(without separate memories: at the right)")
     panels[0].set_ylabel("normalised score, interquartile mean")
     for axes in panels:
         axes.axhline(0, color=PALE, linewidth=1, zorder=0)
@@ -55,7 +55,10 @@ def draw_suite(lines: list[Line], title: str) -> Figure:
     low = min(np.min(one.score.value if one.score.low is None else one.score.low) for one in lines)
     high = max(np.max(one.score.value if one.score.high is None else one.score.high) for one in lines)
     panels[0].set_ylim(min(-0.05, low - 0.05), max(1.05, high + 0.05))
-    _scale_of_memory(panels[2])
+    if alive := [one.alive for one in lines if one.alive is not None]:
+        _scale_of_memory(panels[2], float(np.min(alive)), float(np.max(alive)))
+    else:
+        panels[2].set_xticks([])
     for text, height in (("chance", 0), ("best possible", 1)):
         panels[0].annotate(text, (0, height), (3, 3), textcoords="offset points", fontsize=8, color=GREY)
     figure.suptitle(title, fontsize=9, x=0.01, ha="left", color=GREY, wrap=True)
@@ -93,9 +96,10 @@ def _against_memory(axes: Axes, one: Line, style: dict[str, object]) -> None:
     axes.errorbar(one.alive[-1:], end, bars, **marks)  # type: ignore[arg-type]
 
 
-def _scale_of_memory(axes: Axes) -> None:
+def _scale_of_memory(axes: Axes, least: float, most: float) -> None:
+    """Powers of two, an octave to either side."""
     axes.set_xscale("log", base=2)
-    axes.margins(x=0.15)
+    axes.set_xlim(least / 2, most * 2)
     axes.xaxis.set_major_locator(LogLocator(2, numticks=10))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.4g}"))

@@ -21,6 +21,7 @@ QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent anywhere
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_AIR_NEW_OUTPUT": "0",  # the sweep shows the progress
+    "RAY_worker_niceness": "0",  # Ray's 15 and the trials' own 10 would leave them nothing on a busy machine
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # the sweep has its own, which also hears SIGTERM
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_WARN_SLOW_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "3600",

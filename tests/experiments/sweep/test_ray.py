@@ -31,15 +31,28 @@ pytestmark = [
 CLI = "import sys; from expirespan.experiments.cli import main; sys.exit(main())"
 TINY = shlex.split(
     "--num-envs 4 --total-timesteps 640 --algorithm.n-steps 16 --algorithm.batch-size 32 --evaluation.every 128 "
-    "--evaluation.episodes 8 --evaluation.num-envs 4 --memory.width 16 --env.max-length 4 --evaluation.no-what-if "
-    "--wandb off --no-tensorboard"
+    "--evaluation.episodes 8 --evaluation.num-envs 4 --memory.width 16 --env.min-length 3 --env.max-length 4 "
+    "--evaluation.no-what-if --wandb off --no-tensorboard"
 )
 TRIALS = ("corridor-0", "corridor-1")
 PATIENCE = 900
 
 
-def sweep(folder: Path, *options: str, more: list[str] = TINY) -> subprocess.Popen[bytes]:
-    args = ["sweep", "corridor", "--seeds", "0:2", "--name", "s", "--jobs", "2", *options, "--", *more]
+def sweep(
+    folder: Path, *options: str, recipe: str = "corridor", more: list[str] = TINY
+) -> subprocess.Popen[bytes]:
+    args = [
+        "sweep",
+        recipe,
+        *(() if "--seeds" in options else ("--seeds", "0:2")),
+        "--name",
+        "s",
+        "--jobs",
+        "2",
+        *options,
+        "--",
+        *more,
+    ]
     with (folder / "out").open("ab") as out:
         return subprocess.Popen(
             [sys.executable, "-c", CLI, *args], cwd=folder, stdout=out, stderr=subprocess.STDOUT
@@ -101,7 +114,8 @@ def test_killed_at_random_it_ends_in_the_same_table(
     running = sweep(tmp_path, "--engine", "ray", "--retries", "9")
     killed = []
     for _ in range(4):
-        wait_for(lambda: running.poll() is not None or any(process(tmp_path, trial) for trial in TRIALS))
+        now = running
+        wait_for(lambda now=now: now.poll() is not None or any(process(tmp_path, one) for one in TRIALS))
         time.sleep(drawn.uniform(0.5, 8))
         whom = drawn.choice(["driver", "worker", *TRIALS])
         hosts = workers(tmp_path.name)
@@ -138,24 +152,42 @@ def test_ctrl_c_saves_and_another_engine_goes_on(whole: Path, tmp_path: Path) ->
 
 
 def test_pruned_trials_are_runs_that_can_go_on(tmp_path: Path) -> None:
-    """Without steps in the corridor nobody succeeds: those that ASHA prunes, tied with the best, are let go on."""
-    over = ("--over", "algorithm.learning-rate", "1e-3", "1e-30", "1e-31", "1e-32")
-    more = [*TINY, "--env.max-length", "3", "--total-timesteps", "23040", "--evaluation.every", "1280",
-            "--evaluation.episodes", "64", "--num-envs", "16", "--algorithm.batch-size", "128"]  # fmt: skip
-    args = ("--engine", "ray", "--prune", *over, "--seeds", "0")
-    assert sweep(tmp_path, *args, more=more).wait(PATIENCE) == 0, (tmp_path / "out").read_text()
-    trials = json.loads((tmp_path / "runs" / "s" / "plan.json").read_text())["trials"]
-    statuses = [trial["status"] for trial in trials]
-    assert set(statuses) <= {"done", "pruned"} and "done" in statuses
-    runs = sorted((tmp_path / "runs" / "s").glob("algorithm*/corridor/*"))
-    last = [json.loads((run / "evaluations.jsonl").read_text().splitlines()[-1])["step"] for run in runs]
-    for folder, step in zip(runs, last, strict=True):
-        trial = next(
-            trial for trial in trials if f"={trial['overrides']['algorithm.learning-rate']}/" in str(folder)
-        )
-        assert (step >= 23040) == (trial["status"] == "done"), "a run that was not pruned is complete"
-    again = sweep(tmp_path, *args, more=more)
-    assert again.wait(PATIENCE) == 0
-    assert json.loads((tmp_path / "runs" / "s" / "plan.json").read_text())["trials"] == trials, (
-        "nothing is left"
+    """In the T-maze an agent that stands before a wall pays for each step: fewer steps are a better score."""
+    args = (
+        "--engine",
+        "ray",
+        "--prune",
+        "--over",
+        "evaluation.step-limit",
+        "1",
+        "2",
+        "90",
+        "91",
+        "--seeds",
+        "0",
     )
+    more = [*TINY, *shlex.split("--evaluation.every 64 --target.success None --target.mean-return 2.5")]
+    assert sweep(tmp_path, *args, recipe="tmaze", more=more).wait(PATIENCE) == 0, (
+        tmp_path / "out"
+    ).read_text()
+    found = plan(tmp_path)
+    assert [found[limit] for limit in ("1", "2", "90", "91")] == ["done", "done", "pruned", "pruned"], found
+    for limit, status in found.items():
+        [run] = (tmp_path / "runs" / "s" / f"evaluation.step-limit={limit}" / "tmaze").iterdir()
+        last = json.loads((run / "evaluations.jsonl").read_text().splitlines()[-1])["step"]
+        assert (last >= 640) == (status == "done"), "a run that was not pruned is complete"
+        assert list(run.glob("checkpoints/step-*.zip"))
+    table = (tmp_path / "runs" / "s" / "sweep.md").read_text()
+    assert "| 0 of 1, 1 pruned |" in table
+    assert sweep(tmp_path, *args, recipe="tmaze", more=more).wait(PATIENCE) == 0
+    assert plan(tmp_path) == found, "nothing is left to do"
+    rest = [word for word in args if word != "--prune"]
+    assert sweep(tmp_path, *rest, recipe="tmaze", more=more).wait(PATIENCE) == 0
+    assert set(plan(tmp_path).values()) == {"done"}, "without pruning the same runs are trained to their end"
+    assert len(list((tmp_path / "runs" / "s").glob("evaluation*/tmaze/*"))) == 4
+
+
+def plan(folder: Path) -> dict[str, str]:
+    """Status of each trial by its limit of steps."""
+    trials = json.loads((folder / "runs" / "s" / "plan.json").read_text())["trials"]
+    return {trial["overrides"]["evaluation.step-limit"]: trial["status"] for trial in trials}
