@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from expirespan.experiments.run_folder.lock import locked
 from expirespan.experiments.settings import CountOrNone
@@ -14,10 +15,12 @@ from expirespan.experiments.suite.grid import SuiteGrid, chosen_tasks, find_suit
 from expirespan.experiments.suite.memories import NAMES, USUAL
 from expirespan.experiments.suite.references import reference
 from expirespan.experiments.suite.tasks import SUITES
-from expirespan.experiments.sweep.engines import EngineOptions
 from expirespan.experiments.sweep.grid import read_seeds
-from expirespan.experiments.sweep.plan import Plan, check_folder
+from expirespan.experiments.sweep.options import EngineOptions
 from expirespan.experiments.terminal.text import show_table
+
+if TYPE_CHECKING:
+    from expirespan.experiments.sweep.plan import Plan
 
 USAGE = 2
 ABOUT = (
@@ -65,6 +68,7 @@ def suite_command(args: Sequence[str]) -> int:
     )
 
     from expirespan.experiments.sweep.engines import check_engine
+    from expirespan.experiments.sweep.plan import Plan, check_folder
     from expirespan.experiments.sweep.running import check_environments, folder_of, make_folder
 
     if options.prune:

@@ -77,8 +77,8 @@ def measure(task: Task, progress: bool = False) -> dict[str, Any]:
 
 
 def scored(task: Task, evaluation: dict[str, Any]) -> float:
-    """The score of an evaluation: success rate or mean return."""
-    return float(evaluation[task.measure])
+    """The score of an evaluation: success rate or mean return; 0 where no episode ended within the limit of steps."""
+    return float(evaluation[task.measure] or 0.0)
 
 
 def main(names: Sequence[str]) -> int:

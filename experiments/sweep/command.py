@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from expirespan.experiments.run_folder.lock import locked
 from expirespan.experiments.settings.errors import UserError
 from expirespan.experiments.settings.options import parse, split_paths
-from expirespan.experiments.sweep.engines import EngineOptions
 from expirespan.experiments.sweep.grid import Grid, read_seeds, split_over, trials
-from expirespan.experiments.sweep.plan import Plan, check_folder
+from expirespan.experiments.sweep.options import EngineOptions, Package
 from expirespan.experiments.terminal.text import show_table
 
 if TYPE_CHECKING:
+    from expirespan.experiments.sweep.plan import Plan
     from expirespan.experiments.sweep.search import Search
 
 USAGE = 2
@@ -57,7 +57,8 @@ def sweep_command(args: Sequence[str]) -> int:
         )
     grid = Grid(tuple(recipes), read_seeds(options.seeds), over, tuple(args[end + 1 :]), options.search)
 
-    from expirespan.experiments.sweep.engines import Package, check_engine, check_prunable, need
+    from expirespan.experiments.sweep.engines import check_engine, check_prunable, need
+    from expirespan.experiments.sweep.plan import Plan, check_folder
     from expirespan.experiments.sweep.running import check_environments, folder_of, make_folder
 
     folder = folder_of(options.name, options.runs)
@@ -78,6 +79,7 @@ def sweep_command(args: Sequence[str]) -> int:
 
 
 def _search(grid: Grid, folder: Path, options: SweepOptions) -> int:
+    from expirespan.experiments.sweep.plan import check_folder
     from expirespan.experiments.sweep.running import check_environments, make_folder
     from expirespan.experiments.sweep.search import Search, check_search
 

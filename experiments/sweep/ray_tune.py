@@ -36,9 +36,10 @@ from ray.tune.schedulers import ASHAScheduler, FIFOScheduler  # noqa: E402
 
 from expirespan.experiments.settings.errors import UserError  # noqa: E402
 from expirespan.experiments.sweep.engine import Ended, Signal  # noqa: E402
-from expirespan.experiments.sweep.engines import EngineOptions, Told, jobs_of  # noqa: E402
+from expirespan.experiments.sweep.engines import Told, jobs_of  # noqa: E402
 from expirespan.experiments.sweep.grid import Trial  # noqa: E402
 from expirespan.experiments.sweep.local import LocalEngine  # noqa: E402
+from expirespan.experiments.sweep.options import EngineOptions  # noqa: E402
 from expirespan.experiments.sweep.plan import Entry, Plan  # noqa: E402
 from expirespan.experiments.sweep.trial_run import checkpoint_of, find_run, is_done, job_of  # noqa: E402
 from expirespan.experiments.training.target import rank  # noqa: E402
@@ -202,6 +203,10 @@ class TuneRunner:
         )
         try:
             tuner.fit()
+        except KeyboardInterrupt:  # at once
+            for entry in self.plan.having("running"):
+                LocalEngine().stop(self.plan.job(entry))
+            raise
         finally:
             told.settle()
 
@@ -274,6 +279,8 @@ class _Told(Callback):
                 self._told.say(entry, f"pruned after {step:,} steps")
                 continue
             ended = self._ended.get(name, Ended(None))
+            if ended.code:  # Tune has tried as often as it may
+                entry.failures = self._options.retries
             if said := self._plan.end(entry, ended, self._signal.requested, self._options.retries):
                 self._told.say(entry, said)
         self._told.watch()

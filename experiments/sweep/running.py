@@ -12,8 +12,9 @@ from expirespan.experiments.settings.errors import UserError
 from expirespan.experiments.sweep.display import Display
 from expirespan.experiments.sweep.driver import Driver, no_more
 from expirespan.experiments.sweep.engine import Runner
-from expirespan.experiments.sweep.engines import EngineOptions, Told, jobs_of
+from expirespan.experiments.sweep.engines import Told, jobs_of
 from expirespan.experiments.sweep.grid import Trial
+from expirespan.experiments.sweep.options import EngineOptions
 from expirespan.experiments.sweep.plan import Plan
 from expirespan.experiments.terminal.text import fitted
 from expirespan.experiments.training.interrupt import StopOnSignal

@@ -13,8 +13,9 @@ import pytest
 from expirespan.experiments.cli import main
 from expirespan.experiments.settings.errors import UserError
 from expirespan.experiments.sweep import engines
-from expirespan.experiments.sweep.engines import EngineOptions, check_engine, check_prunable
+from expirespan.experiments.sweep.engines import check_engine, check_prunable
 from expirespan.experiments.sweep.grid import Grid, trials
+from expirespan.experiments.sweep.options import EngineOptions
 
 WRONG = {
     "--engine cloud": "unknown engine 'cloud': expected one of local, ray, submitit",
