@@ -67,9 +67,13 @@ def suite_command(args: Sequence[str]) -> int:
         tuple(args[end + 1 :]),
     )
 
-    from expirespan.experiments.sweep.engines import check_engine
     from expirespan.experiments.sweep.plan import Plan, check_folder
-    from expirespan.experiments.sweep.running import check_environments, folder_of, make_folder
+    from expirespan.experiments.sweep.running import (
+        check_engine,
+        check_environments,
+        folder_of,
+        make_folder,
+    )
 
     if options.prune:
         raise UserError("--prune would give the memories of a suite unequal budgets; leave it out")

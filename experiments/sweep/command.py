@@ -57,9 +57,15 @@ def sweep_command(args: Sequence[str]) -> int:
         )
     grid = Grid(tuple(recipes), read_seeds(options.seeds), over, tuple(args[end + 1 :]), options.search)
 
-    from expirespan.experiments.sweep.engines import check_engine, check_prunable, need
     from expirespan.experiments.sweep.plan import Plan, check_folder
-    from expirespan.experiments.sweep.running import check_environments, folder_of, make_folder
+    from expirespan.experiments.sweep.running import (
+        check_engine,
+        check_environments,
+        check_prunable,
+        folder_of,
+        make_folder,
+        need,
+    )
 
     folder = folder_of(options.name, options.runs)
     check_engine(options)

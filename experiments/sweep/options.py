@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from dataclasses import dataclass, fields
 from typing import NamedTuple
@@ -55,3 +56,15 @@ class EngineOptions:
                     *([] if value is True else value if isinstance(value, tuple) else [str(value)]),
                 ]
         return f" {shlex.join(found)}" if found else ""
+
+
+def jobs_of(trials: int, options: EngineOptions) -> int:
+    """Trials at a time, of so many."""
+    if options.jobs:
+        return options.jobs
+    return max(1, trials) if options.engine == "submitit" or options.address else cores()
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

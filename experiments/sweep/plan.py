@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self, get_args
+from typing import Any, Literal, NamedTuple, Protocol, Self, get_args
 
 from expirespan.experiments.run_folder.files import write_text
 from expirespan.experiments.run_folder.names import check_name
@@ -148,6 +149,13 @@ class Plan:
             said = f"failed with {how}{then}; all of its output is in {log}\n{entry.error}"
         self.save()
         return said
+
+
+class Told(NamedTuple):
+    """Whom a runner keeps informed: ``watch`` after every look, ``say`` when something happens to a trial."""
+
+    watch: Callable[[], None]
+    say: Callable[[Entry, str], None]
 
 
 def check_folder(folder: Path, asked: Asked) -> None:

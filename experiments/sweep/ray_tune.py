@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,18 +35,13 @@ from ray.tune.schedulers import ASHAScheduler, FIFOScheduler  # noqa: E402
 
 from expirespan.experiments.settings.errors import UserError  # noqa: E402
 from expirespan.experiments.sweep.engine import Ended, Signal  # noqa: E402
-from expirespan.experiments.sweep.engines import Told, jobs_of  # noqa: E402
 from expirespan.experiments.sweep.grid import Trial  # noqa: E402
+from expirespan.experiments.sweep.hosting import Hosting, wait_until_gone  # noqa: E402
 from expirespan.experiments.sweep.local import LocalEngine  # noqa: E402
-from expirespan.experiments.sweep.options import EngineOptions  # noqa: E402
-from expirespan.experiments.sweep.plan import Entry, Plan  # noqa: E402
-from expirespan.experiments.sweep.trial_run import checkpoint_of, find_run, is_done, job_of  # noqa: E402
-from expirespan.experiments.training.target import rank  # noqa: E402
+from expirespan.experiments.sweep.options import EngineOptions, jobs_of  # noqa: E402
+from expirespan.experiments.sweep.plan import Entry, Plan, Told  # noqa: E402
+from expirespan.experiments.sweep.trial_run import checkpoint_of, is_done  # noqa: E402
 
-PAUSE = 0.2
-"""Seconds between two looks of a worker at its trial."""
-GRACE = 60.0
-"""Seconds that a process has to save and end when its trial is stopped."""
 FACTOR = 3
 """Of the trials that have come so far, ASHA lets the best third go on: after a ninth of all steps and after a third."""
 STEP, SCORE, NAME = "step", "score", "name"
@@ -64,62 +58,34 @@ class Hosted:
 
 
 class HostedTrial(tune.Trainable):
-    """A worker of Ray: hosts the process of one trial, and reports each evaluation of its run.
-
-    The score is the run's own target's: success, or the mean return, as far as the target asks for it.
-    """
+    """A worker of Ray: hosts the process of one trial, and reports each evaluation of its run."""
 
     def setup(self, config: dict[str, Any], hosted: dict[str, Hosted]) -> None:
-        """Find the process if it still runs, or start it, unless there is nothing left to do."""
+        """Find the trial's process, or start it."""
         mine = hosted[config[NAME]]
         if not mine.directory.is_dir():
             raise RuntimeError(f"{mine.directory} is not on this machine: all machines must see it")
         os.chdir(mine.directory)
-        self.trial, self.sweep, self.replay = mine.trial, mine.sweep, mine.over
+        self.hosting = Hosting(mine.trial, mine.sweep, mine.over)
         self.reported: dict[str, Any] = {STEP: 0, SCORE: float("-inf")}
-        self.count = 0
-        self.engine = LocalEngine()
-        self.job = job_of(self.trial, self.sweep)
-        if not self.replay and not is_done(self.trial):
-            self._start()
 
     def step(self) -> dict[str, Any]:
         """Wait for the next evaluation, or for the end."""
-        while True:
-            ended = None if self.replay else self.engine.poll(self.job)
-            over = self.replay or is_done(self.trial)
-            run = find_run(self.trial)
-            found = run.evaluations() if run else []
-            if len(found) > self.count:
-                entry = found[self.count]
-                self.count += 1
-                self.reported = {STEP: entry["step"], SCORE: rank(entry, self.trial.config.target)[0]}
-                return dict(self.reported)
-            if over and (self.replay or ended is not None):
-                return self.reported | {"done": True}
-            if ended is not None and ended.code is None:  # an earlier worker's, and nobody knows why it ended
-                self._start()
-            elif ended is not None:
-                raise RuntimeError(f"exit code {ended.code}")
-            time.sleep(PAUSE)
+        found = self.hosting.next()
+        if found is None:
+            return self.reported | {"done": True}
+        self.reported = dict(zip((STEP, SCORE), found, strict=True))
+        return dict(self.reported)
 
     def cleanup(self) -> None:
-        """Stop the process, so that it saves a checkpoint, and wait for its end."""
-        self.engine.stop(self.job)
-        until = time.monotonic() + GRACE
-        while self.engine.find(self.job) and time.monotonic() < until:
-            time.sleep(PAUSE)
+        """Stop the process."""
+        self.hosting.stop()
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: the run has its own."""
 
     def load_checkpoint(self, checkpoint: Any) -> None:
         """Nothing: the run has its own."""
-
-    def _start(self) -> None:
-        self.job = job_of(self.trial, self.sweep)
-        if not self.engine.find(self.job):
-            self.engine.submit(self.job)
 
 
 class TuneRunner:
@@ -151,7 +117,10 @@ class TuneRunner:
     def _connected(self) -> Iterator[None]:
         """Within it Ray runs, with as many cores as the trials need at a time."""
         threads = max((entry.trial.config.threads for entry in self.plan.entries), default=1)
-        here = {"num_cpus": jobs_of(self.plan, self.options) * threads, "include_dashboard": False}
+        here = {
+            "num_cpus": jobs_of(len(self.plan.entries), self.options) * threads,
+            "include_dashboard": False,
+        }
         try:
             ray.init(
                 address=self.options.address or "local",
@@ -269,9 +238,7 @@ class _Told(Callback):
         """When all is over: what has become of the trials that did not say so."""
         engine = LocalEngine()
         for entry in self._plan.having("running"):
-            until = time.monotonic() + GRACE
-            while engine.find(self._plan.job(entry)) and time.monotonic() < until:
-                time.sleep(PAUSE)
+            wait_until_gone(engine, entry.trial, self._plan.folder)
             name = entry.trial.name
             if name in self._pruned and not is_done(entry.trial):
                 entry.status, step = "pruned", checkpoint_of(entry.trial)[1]

@@ -1,25 +1,29 @@
-"""Runs a plan's trials by the engine that was asked for, shows their progress, and says how to go on."""
+"""Checks what was asked for, runs a plan's trials by the engine, shows their progress, and says how to go on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
+import socket
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from expirespan.experiments.making.registered import check_arguments, spec_of
 from expirespan.experiments.run_folder.names import check_name, check_path
-from expirespan.experiments.settings.errors import UserError
+from expirespan.experiments.settings.config_file import to_dict
+from expirespan.experiments.settings.errors import UserError, unknown
 from expirespan.experiments.sweep.display import Display
 from expirespan.experiments.sweep.driver import Driver, no_more
 from expirespan.experiments.sweep.engine import Runner
-from expirespan.experiments.sweep.engines import Told, jobs_of
 from expirespan.experiments.sweep.grid import Trial
-from expirespan.experiments.sweep.options import EngineOptions
-from expirespan.experiments.sweep.plan import Plan
+from expirespan.experiments.sweep.options import ENGINES, EngineOptions, Package, jobs_of
+from expirespan.experiments.sweep.plan import Plan, Told
 from expirespan.experiments.terminal.text import fitted
 from expirespan.experiments.training.interrupt import StopOnSignal
 
 STOPPED = 130
+PATIENCE = 5.0
+"""Seconds in which an address must answer."""
 
 
 def run(plan: Plan, options: EngineOptions, more: Callable[[], list[Trial]] = no_more) -> None:
@@ -27,7 +31,7 @@ def run(plan: Plan, options: EngineOptions, more: Callable[[], list[Trial]] = no
     display = Display(plan)
     runner = make_runner(plan, options, Told(display.update, display.say), more)
     count = f"{len(plan.entries)} trials, " if more is no_more else ""
-    print(fitted(f"{count}{jobs_of(plan, options)} at a time, in {plan.folder}"), flush=True)
+    print(fitted(f"{count}{jobs_of(len(plan.entries), options)} at a time, in {plan.folder}"), flush=True)
     try:
         with StopOnSignal() as signal, display.showing():
             runner.run(signal)
@@ -52,7 +56,9 @@ def make_runner(plan: Plan, options: EngineOptions, told: Told, more: Callable[[
         from expirespan.experiments.sweep.local import LocalEngine
 
         engine = LocalEngine()
-    return Driver(plan, engine, jobs_of(plan, options), options.retries, told.watch, told.say, more)
+    return Driver(
+        plan, engine, jobs_of(len(plan.entries), options), options.retries, told.watch, told.say, more
+    )
 
 
 def print_failed(plan: Plan) -> None:
@@ -101,3 +107,74 @@ def check_environments(found: list[Trial]) -> None:
     environments = {repr(env): env for trial in found for env in (trial.config.env, trial.config.eval_env)}
     for env in environments.values():
         check_arguments(spec_of(env), env.parameters)
+
+
+def check_engine(options: EngineOptions) -> None:
+    """Raise UserError if the options do not fit, a package is missing, or an address does not answer."""
+    engine = options.engine
+    if engine not in ENGINES:
+        raise unknown("engine", engine, ENGINES)
+    for name, given, takes in (
+        ("address", options.address, ("ray",)),
+        ("prune", options.prune, ("ray",)),
+        ("gpus", options.gpus, ("ray", "submitit")),
+        ("slurm", options.slurm, ("submitit",)),
+    ):
+        if given and engine not in takes:
+            raise UserError(f"--{name} is for --engine {' or '.join(takes)}, and this one is {engine}")
+    if options.jobs < 0 or options.retries < 0 or options.gpus < 0:
+        raise UserError(
+            f"jobs={options.jobs}, retries={options.retries}, gpus={options.gpus}: expected at least 0 of each"
+        )
+    if package := ENGINES[engine]:
+        need(package, f"--engine {engine}")
+    if options.address:
+        _check_address(options.address)
+    if engine == "submitit":
+        from expirespan.experiments.sweep.slurm import read_parameters
+
+        read_parameters(options.slurm, options.gpus)
+
+
+def check_prunable(trials: Sequence[Trial]) -> None:
+    """Raise UserError unless all trials can be compared while they run: one task, one budget, one target."""
+    kinds = {
+        str(
+            [
+                to_dict(config.eval_env),
+                config.total_timesteps,
+                config.target.success,
+                config.target.mean_return,
+            ]
+        )
+        for config in (trial.config for trial in trials)
+    }
+    if len(kinds) > 1:
+        raise UserError(
+            "--prune stops trials that do worse than others after as many steps, and these differ in evaluation "
+            "environment, total-timesteps or target: sweep over other settings, or leave --prune out"
+        )
+
+
+def need(package: Package, what: str) -> None:
+    """Raise UserError if a package cannot be imported that something needs."""
+    try:
+        importlib.import_module(package.module)
+    except ImportError as error:
+        name = package.module.partition(".")[0]
+        raise UserError(
+            f"{what} needs {name}, which cannot be imported ({error}): pip install 'expirespan[{package.extra}]'"
+        ) from None
+
+
+def _check_address(address: str) -> None:
+    host, colon, port = address.rpartition(":")
+    if not (colon and host and port.isdecimal() and 0 < int(port) < 65536):
+        raise UserError(f"address={address!r}: expected HOST:PORT, as `ray start --head` prints it")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), PATIENCE).close()
+    except OSError as error:
+        raise UserError(
+            f"address={address}: nothing answers there ({error}); start the cluster with `ray start --head`, or leave "
+            "--address out to run on this machine"
+        ) from None

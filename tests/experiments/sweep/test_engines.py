@@ -12,10 +12,10 @@ import pytest
 
 from expirespan.experiments.cli import main
 from expirespan.experiments.settings.errors import UserError
-from expirespan.experiments.sweep import engines
-from expirespan.experiments.sweep.engines import check_engine, check_prunable
+from expirespan.experiments.sweep import running
 from expirespan.experiments.sweep.grid import Grid, trials
 from expirespan.experiments.sweep.options import EngineOptions
+from expirespan.experiments.sweep.running import check_engine, check_prunable
 
 WRONG = {
     "--engine cloud": "unknown engine 'cloud': expected one of local, ray, submitit",
@@ -78,7 +78,7 @@ def test_a_missing_package_names_its_extra(
 @pytest.fixture
 def with_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     """As where ray is installed, for what is checked before it is used."""
-    monkeypatch.setattr(engines, "need", lambda package, what: None)
+    monkeypatch.setattr(running, "need", lambda package, what: None)
 
 
 @pytest.fixture
