@@ -116,6 +116,7 @@ class TuneRunner:
     @contextmanager
     def _connected(self) -> Iterator[None]:
         """Within it Ray runs, with as many cores as the trials need at a time."""
+        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what fails is in the trial's own output
         threads = max((entry.trial.config.threads for entry in self.plan.entries), default=1)
         here = {
             "num_cpus": jobs_of(len(self.plan.entries), self.options) * threads,
