@@ -13,6 +13,7 @@ from expirespan.experiments.settings.options import parse, split_paths
 from expirespan.experiments.sweep.grid import Grid, read_seeds, split_over, trials
 from expirespan.experiments.sweep.options import EngineOptions, Package
 from expirespan.experiments.terminal.text import show_table
+from expirespan.parameters import Searched
 
 if TYPE_CHECKING:
     from expirespan.experiments.sweep.plan import Plan
@@ -37,7 +38,7 @@ class SweepOptions(EngineOptions):
     """Name of the sweep and of its folder under runs; needed."""
     seeds: tuple[str, ...] = ("0",)
     """Seeds: 0:5 is 0 to 4, 0 3 7 are those three."""
-    search: int = 0
+    search: Searched = 0
     """Settings to try, chosen by the scores of those before; 0 for every combination."""
 
 

@@ -7,6 +7,8 @@ import shlex
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
+from expirespan.parameters import GPUs, Jobs, Retries
+
 
 class Package(NamedTuple):
     """What pip installs: the module, and the extra of this package that brings it."""
@@ -29,16 +31,16 @@ class EngineOptions:
 
     engine: str = "local"
     """What runs the trials: local, processes on this machine; ray, Ray Tune; submitit, jobs of Slurm."""
-    jobs: int = 0
+    jobs: Jobs = 0
     """Trials at a time, one thread each unless --threads follows the --; 0 for as many as there are cores, on a
     cluster for as many as it takes."""
-    retries: int = 1
+    retries: Retries = 1
     """Further attempts of a trial that fails, each from its last checkpoint."""
     address: str = ""
     """With --engine ray: HOST:PORT of a cluster that runs; without it Ray starts on this machine."""
     prune: bool = False
     """With --engine ray: stop trials early that do worse than others after as many steps (ASHA)."""
-    gpus: float = 0.0
+    gpus: GPUs = 0.0
     """With --engine ray or submitit: GPUs of each trial; Ray takes fractions."""
     slurm: tuple[str, ...] = ()
     """With --engine submitit: parameters of the jobs, such as partition=gpu timeout_min=600 mem_gb=8."""

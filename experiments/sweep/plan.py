@@ -16,6 +16,7 @@ from expirespan.experiments.settings.errors import UserError
 from expirespan.experiments.sweep.engine import Ended, Job
 from expirespan.experiments.sweep.grid import Trial
 from expirespan.experiments.sweep.trial_run import checkpoint_of, is_done, job_of, last_lines
+from expirespan.quoting import said, shown
 
 Status = Literal["waiting", "running", "done", "pruned", "failed", "stopped"]
 FILE, VERSION = "plan.json", 1
@@ -130,13 +131,13 @@ class Plan:
         checkpoint renews them. Empty for the process of an earlier driver, of which nobody knows why it ended.
         """
         step = checkpoint_of(entry.trial)[1]
-        said = ""
+        words = ""
         if is_done(entry.trial):
             entry.status, entry.failures, entry.error = "done", 0, ""
-            said = "done"
+            words = "done"
         elif asked:
             entry.status = "stopped"
-            said = f"stopped after {step:,} steps"
+            words = f"stopped after {step:,} steps"
         elif ended.code is None:
             entry.status = "waiting"
         else:
@@ -146,9 +147,9 @@ class Plan:
             entry.error = last_lines(log) if ended.code > 0 else f"ended by {how}"
             entry.status = "failed" if entry.failures > retries else "waiting"
             then = "" if entry.status == "failed" else "; it is tried again"
-            said = f"failed with {how}{then}; all of its output is in {log}\n{entry.error}"
+            words = f"failed with {how}{then}; all of its output is in {log}\n{entry.error}"
         self.save()
-        return said
+        return words
 
 
 class Told(NamedTuple):
@@ -189,12 +190,11 @@ def read_plan(folder: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads((folder / FILE).read_text(encoding="utf-8"))
         if found["version"] != VERSION:
-            raise ValueError(f"version {found['version']}, expected {VERSION}")
+            raise ValueError(f"version {shown(found['version'])}, expected {VERSION}")
         if not all(entry["status"] in get_args(Status) for entry in found["trials"]) or not found["sweep"]:
             raise ValueError("a status that is none")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"{folder / FILE} is no plan of a sweep ({type(error).__name__}: {error}): restore it, or choose "
-            "another --name"
+            f"{folder / FILE} is no plan of a sweep ({said(error)}): restore it, or choose another --name"
         ) from None
     return found

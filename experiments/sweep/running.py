@@ -122,10 +122,6 @@ def check_engine(options: EngineOptions) -> None:
     ):
         if given and engine not in takes:
             raise UserError(f"--{name} is for --engine {' or '.join(takes)}, and this one is {engine}")
-    if options.jobs < 0 or options.retries < 0 or options.gpus < 0:
-        raise UserError(
-            f"jobs={options.jobs}, retries={options.retries}, gpus={options.gpus}: expected at least 0 of each"
-        )
     if package := ENGINES[engine]:
         need(package, f"--engine {engine}")
     if options.address:

@@ -60,7 +60,7 @@ def check_search(grid: Grid, folder: Path, engine: str) -> list[Trial]:
     check_grid(grid)
     if engine == "ray":
         raise UserError("--search chooses by finished trials: use --engine local or submitit")
-    if grid.search < 0 or not grid.over or len(grid.recipes) > 1:
+    if not grid.over or len(grid.recipes) > 1:
         raise UserError(
             f"search={grid.search}: expected how many settings to try, one recipe, and where to search, such as --over "
             "memory.ramp 4:64"

@@ -28,7 +28,7 @@ def after_two_steps(kind: type[torch.optim.Optimizer]) -> torch.optim.Optimizer:
 def test_every_tensor_has_its_shape_and_is_finite(kind: type[torch.optim.Optimizer]) -> None:
     optimizer = after_two_steps(kind)
     check_optimizer(optimizer)
-    for parameter, kept in optimizer.state.items():
+    for _, kept in optimizer.state.items():
         for name, value in list(kept.items()):
             if not isinstance(value, torch.Tensor):
                 continue

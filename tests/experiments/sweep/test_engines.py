@@ -27,7 +27,7 @@ WRONG = {
     "--retries -1": "retries=-1",
     "--engine ray": "--engine ray needs ray, which cannot be imported",
     "--search 4": "search=4: expected how many settings to try, one recipe, and where to search",
-    "--search -4 --over memory.ramp 4:8": "search=-4: expected how many",
+    "--search -4 --over memory.ramp 4:8": "search=-4",
     "--search 4 --over memory.ramp 8:4": "--over memory.ramp 8:4: expected LOW:HIGH with LOW below HIGH",
     "--search 4 --over memory.ramb 4:8": "unknown option '--memory.ramb'",
     "--search 4 --over memory.ramp=-4:8": "expected a setting and its values",
