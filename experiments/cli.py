@@ -289,13 +289,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _help() -> str:
-    rows = [f"  {name:<10}{summary}" for name, (_, summary) in COMMANDS.items()]
-    return "\n".join(
-        [
-            "usage: expirespan COMMAND ...",
-            "",
-            *rows,
-            "",
-            "expirespan COMMAND --help says more; expirespan --version.",
-        ]
-    )
+    rows = "\n".join(f"  {name:<10}{summary}" for name, (_, summary) in COMMANDS.items())
+    more = "expirespan COMMAND --help says more; expirespan --version."
+    return f"usage: expirespan COMMAND ...\n\n{rows}\n\n{more}"

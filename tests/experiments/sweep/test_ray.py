@@ -117,17 +117,14 @@ def test_killed_at_random_it_ends_in_the_same_table(
         now = running
         wait_for(lambda now=now: now.poll() is not None or any(process(tmp_path, one) for one in TRIALS))
         time.sleep(drawn.uniform(0.5, 8))
-        whom = drawn.choice(["driver", "worker", *TRIALS])
-        hosts = workers(tmp_path.name)
+        living = {one: found for one in TRIALS if (found := process(tmp_path, one)) is not None}
+        living |= {f"worker {i}": found for i, found in enumerate(sorted(workers(tmp_path.name)))}
+        living |= {"driver": running.pid} if running.poll() is None else {}
+        whom = drawn.choice(sorted(living) or ["nobody"])
+        if whom in living:
+            os.kill(living[whom], signal.SIGKILL)
         if whom == "driver":
-            running.kill()
             running.wait()
-        elif whom == "worker" and hosts:
-            os.kill(drawn.choice(hosts), signal.SIGKILL)
-        elif (found := process(tmp_path, whom)) is not None:
-            os.kill(found, signal.SIGKILL)
-        else:
-            whom = "nobody"
         killed.append(whom)
         if running.poll() is not None:
             running = sweep(tmp_path, "--engine", "ray", "--retries", "9")
