@@ -56,4 +56,5 @@ def options_of(memory: str, config: Config) -> tuple[str, ...]:
     reach = getattr(config.memory, "max_span", ExpireSpanSettings().max_span)
     kind = FixedWindowSettings.name if memory == KEEP_ALL else memory
     unpriced = () if kind == ExpireSpanSettings.name else UNPRICED
-    return ("--memory", kind, *REACH.get(memory, lambda _: ())(int(reach)), *unpriced)
+    given = REACH[memory](int(reach)) if memory in REACH else ()
+    return ("--memory", kind, *given, *unpriced)

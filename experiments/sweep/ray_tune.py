@@ -57,7 +57,7 @@ class Hosted:
     over: bool
 
 
-class HostedTrial(tune.Trainable):
+class HostedTrial(tune.Trainable):  # type: ignore[misc, unused-ignore]  # Ray may not be installed
     """A worker of Ray: hosts the process of one trial, and reports each evaluation of its run."""
 
     def setup(self, config: dict[str, Any], hosted: dict[str, Hosted]) -> None:
@@ -181,7 +181,7 @@ class TuneRunner:
             told.settle()
 
 
-class _Asked(Stopper):
+class _Asked(Stopper):  # type: ignore[misc, unused-ignore]
     """Stops all trials when somebody asks for it."""
 
     def __init__(self, signal: Signal) -> None:
@@ -197,7 +197,7 @@ class _Asked(Stopper):
         return {}  # Tune keeps a copy, from which nothing is restored
 
 
-class _Told(Callback):
+class _Told(Callback):  # type: ignore[misc, unused-ignore]
     """Notes in the plan what Tune says of the trials."""
 
     def __init__(
