@@ -66,6 +66,7 @@ FLOORS = (  # of experiments, lowest first: a folder imports only from floors be
     {"viewer"},
     {"training", "bench/peers"},
     {"sequence", "reproduce", "sweep", "bench", "demo", "export", "pretrained"},
+    {"suite"},
     {""},  # the command
 )
 for _i, _floor in enumerate(FLOORS):
@@ -103,7 +104,10 @@ ONE_FILE = {
     "onnxscript": "agents/export/operators.py",
     "triton": "memory/attention/triton_kernels.py",
     "wandb": "experiments/tracking/wandb_writer.py experiments/tracking/wandb_files.py",
+    "optuna": "experiments/sweep/search.py",
+    "ray": "experiments/sweep/ray_tune.py",
     "rl_zoo3": "agents/zoo.py",
+    "submitit": "experiments/sweep/slurm.py",
     "bokeh": "experiments/viewer/figures.py",
     "playwright": "experiments/viewer/browser.py",
 }
