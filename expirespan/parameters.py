@@ -19,7 +19,6 @@ Heads = Annotated[int, Range(1, 2**14)]
 Positions = Annotated[int, Range(1, 2**16, unit="steps")]
 OutputScale = Annotated[float, Range(0, 1e6, above=True)]
 Stretch = Literal["all", "long"]
-Stretch = Literal["all", "long"]
 """Which spans grow when max span is raised after training."""
 MaxSpan = Annotated[float, Range(0, EXACT, above=True, unit="steps")]
 Ramp = Annotated[float, Range(1e-12, EXACT, unit="steps", remedy="near 0 is a hard cut")]
