@@ -161,7 +161,7 @@ class MemoryPPO(MemoryOnPolicyAlgorithm):
         return float(schedule(self._current_progress_remaining))
 
     def policy_loss(self, log_prob: th.Tensor, batch: SegmentBatch, advantages: th.Tensor) -> PolicyLoss:
-        """Clipped surrogate, a scalar: mean over the steps (n, T); the ratio is 1 on the first minibatch after a rollout."""
+        """Clipped surrogate (scalar): mean over steps (n, T); the ratio is 1 on the first minibatch of a rollout."""
         clip = self._clip(self.clip_range)
         log_ratio = log_prob - batch.old_log_prob
         ratio = log_ratio.exp()
@@ -177,7 +177,7 @@ class MemoryPPO(MemoryOnPolicyAlgorithm):
         return PolicyLoss(loss, logs)
 
     def value_loss(self, values: th.Tensor, batch: SegmentBatch) -> th.Tensor:
-        """Mean squared error of ``values`` (n, T), a scalar; they are clipped around the old ones if ``clip_range_vf`` is set."""
+        """Mean squared error (scalar) of values (n, T), clipped around the old ones if ``clip_range_vf`` is set."""
         if self.clip_range_vf is not None:
             clip = self._clip(self.clip_range_vf)
             values = batch.old_values + (values - batch.old_values).clamp(-clip, clip)

@@ -166,7 +166,7 @@ class Memory(nn.Module, Generic[StateT], ABC):
         return state
 
     def check_input(self, x: Tensor, state: StateT, episode_start: Tensor, axes: int) -> None:
-        """Check that shapes fit each other: (B, D) and (B,) for a step, of 2 ``axes``, (B, T, D) and (B, T) for an unroll, of 3.
+        """Check that shapes fit: (B, D) and (B,) for a step, of 2 ``axes``; (B, T, D) and (B, T) for an unroll.
 
         Raises:
             ValueError: they do not.

@@ -132,7 +132,7 @@ class TransformerState(MemoryState):
         return self.slots.nbytes
 
     def map(self, fn: Callable[[Tensor], Tensor]) -> Self:
-        """Apply ``fn`` to every tensor (B, ...); what acting had computed of them is computed again at the next step."""
+        """Apply ``fn`` to every tensor (B, ...); what acting had computed of them is computed again."""
         return type(self)(fn(self.time_B), self.spans.map(fn), self.slots.map(fn))
 
     def __getitem__(self, envs: Tensor | Sequence[int] | slice) -> Self:

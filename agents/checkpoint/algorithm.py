@@ -206,7 +206,8 @@ class CheckpointedAlgorithm(MovingAlgorithm):
         if missing := [name for name in SPACES if name not in data]:
             raise ValueError(f"it was saved without {' and '.join(missing)}; pass them in custom_objects")
         if env is not None:
-            env = cls._wrap_env(env, data.get("verbose", 0))
+            given: Any = env
+            env = cls._wrap_env(given, data.get("verbose", 0))
             check_env(env, data, resume or not force_reset)
             data["n_envs"] = env.num_envs
             if force_reset:

@@ -83,7 +83,7 @@ def source(env: VecEnv) -> Callable[[Sequence[dict[str, Any]]], Masks | None]:
 
 
 def vector_action_masks(envs: VectorEnv[Any, Any, Any], infos: Mapping[str, Any]) -> Masks | None:
-    """Masks (N, W) of Gymnasium's vector environments, given the infos of the last reset or step; None if they have none.
+    """Masks (N, W) of Gymnasium's vector environments, given infos of the last reset or step; None if they have none.
 
     Raises:
         ValueError: they have another shape, are no booleans, or forbid every action.

@@ -25,12 +25,13 @@ _OUTSIDE = re.compile(r"(?:@import\s+[\"']?|url\(\s*[\"']?)(?:https?:)?//[^)\"'\
 
 
 class Page(HTMLParser):
-    """Links, what is loaded, and anchors of a page; ``text`` is that of its paragraphs."""
+    """Links, what is loaded (by elements, by styles), and anchors of a page."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
         self.links: list[str] = []
         self.loads: list[str] = []
+        self.styles: list[str] = []
         self.anchors: set[str] = set()
         self.feed(html)
 
@@ -47,7 +48,7 @@ class Page(HTMLParser):
         if tag in LOADS and LOADS[tag] in given:
             self.loads.append(given[LOADS[tag]])
         self.loads += [part.split()[0] for part in given.get("srcset", "").split(",") if part.strip()]
-        self.loads += [found[0] for found in _OUTSIDE.finditer(given.get("style", ""))]
+        self.styles += [found[0] for found in _OUTSIDE.finditer(given.get("style", ""))]
 
 
 @cache
@@ -60,16 +61,15 @@ def faults(site: Path) -> Iterator[str]:
     """One sentence for each link that leads nowhere, and for each thing that another host would have to give."""
     for path in sorted(site.rglob("*.html")):
         page, name = read(path), path.relative_to(site)
-        for url in page.loads:
-            if urlsplit(url).netloc or _OUTSIDE.match(url):
-                yield f"{name} loads {url} from another host"
+        for url in [*page.styles, *(url for url in page.loads if urlsplit(url).netloc)]:
+            yield f"{name} loads {url} from another host"
         if name.name == "404.html":
             continue  # a server shows it in place of any page, so that its links begin at the root
         for url in page.links + page.loads:
             if wrong := _dead(site, path, url):
                 yield f"{name} links to {url}: {wrong}"
         if found := re.search(r"<p>[^<]*\n(?:- |\d+\. |\|)", path.read_text(encoding="utf-8")):
-            yield f"{name} shows a list or table as text: {found[0][-60:]!r}"
+            yield f"{name} shows a list or table as text: {found[0][-60:]}"
     for path in sorted(site.rglob("*.css")):
         for found in _OUTSIDE.finditer(path.read_text(encoding="utf-8")):
             yield f"{path.relative_to(site)} loads {found[0]} from another host"
@@ -92,9 +92,10 @@ def _dead(site: Path, path: Path, url: str) -> str:
 
 
 def summary(site: Path) -> str:
-    """How many pages, files and bytes."""
+    """How many pages, files and bytes, in words."""
     files = [path for path in site.rglob("*") if path.is_file()]
     pages = [path for path in files if path.suffix == ".html"]
     own = [path for path in pages if path.relative_to(site).parts[0] not in ("source", "viewers")]
     size = sum(path.stat().st_size for path in files)
-    return f"{len(own)} pages, {len(pages) - len(own)} of sources and the viewer, {size / 1e6:.1f} MB in {len(files)} files"
+    others = f"{len(pages) - len(own)} of sources and the viewer"
+    return f"{len(own)} pages, {others}, {size / 1e6:.1f} MB in {len(files)} files"

@@ -32,7 +32,7 @@ def make() -> dict[str, str | bytes]:
 
 
 def executed(path: Path) -> Any:
-    """The notebook after all of its cells have run, now or in an earlier build since which neither it nor the code changed.
+    """The notebook after all cells have run: now, or in an earlier build if neither it nor the code changed since.
 
     Raises:
         CellExecutionError: a cell raised.

@@ -34,8 +34,8 @@ class Compressive(Rule):
     ``factor``: c, from 1 to ``window``. ``compression``: "conv" (learned; it begins as the mean), "mean" or "max".
 
     Raises:
-        ValueError: an argument is outside of its range, ``factor`` exceeds ``window``, or memories would be read at ages
-            beyond 2**24 steps.
+        ValueError: an argument is outside of its range, ``factor`` exceeds ``window``, or memories would be read at
+            ages beyond 2**24 steps.
     """
 
     @checked

@@ -35,10 +35,10 @@ def expiration(logit: Tensor, max_span: float, stabilizer: float = 1.0) -> Tenso
 
 
 def stretched(span: Tensor, ramp: float, factor: float) -> Tensor:
-    """Spans in steps (any shape) of which the long ones are ``factor`` f >= 1 times as long: e up to R, e f from 4 R on.
+    """Spans (any shape, in steps), the long ones ``factor`` f >= 1 times as long: e up to R, e f from 4 R on.
 
-    Between them the exponent of f grows with the logarithm of e: e f^clamp(log_4(e / R), 0, 1), which grows with e. Not in the
-    paper.
+    Between them the exponent of f grows with the logarithm of e: e f^clamp(log_4(e / R), 0, 1), which grows with e.
+    Not in the paper.
     """
     if factor == 1:
         return span

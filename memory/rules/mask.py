@@ -18,7 +18,7 @@ TINY = 1e-30
 
 
 def soft_mask(remaining: Tensor, ramp: float) -> Tensor:
-    """Mask m in [0, 1] of ``remaining`` steps (any shape): 1 while the span lasts, then falling to 0 over ``ramp`` steps."""
+    """Mask m in [0, 1] of ``remaining`` steps (any shape): 1 within the span, then falling to 0 over ``ramp``."""
     return (1 + remaining / ramp).clamp(0, 1)
 
 
@@ -69,5 +69,5 @@ def taught_mask(span: Tensor, age: Tensor, ramp: float) -> Tensor:
 
 
 def is_expired(remaining: Tensor, ramp: float) -> Tensor:
-    """True where the mask of ``remaining`` steps (any shape) is 0 now and at every later step: deletion changes nothing."""
+    """True where the mask of ``remaining`` steps (any shape) is 0 for good: such a memory can be deleted."""
     return remaining <= -ramp

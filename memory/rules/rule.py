@@ -169,7 +169,7 @@ class Rule(nn.Module, ABC):
         return span_BK
 
     def first_age(self, span: Tensor) -> Tensor:
-        """Age, in steps and of the shape of ``span``, at which a memory can first be read: 0 for states, more for summaries."""
+        """First age in steps, of the shape of ``span``, at which a memory is read: 0 for states, more for summaries."""
         return torch.zeros_like(span)
 
     def reconstruction(

@@ -134,8 +134,7 @@ def raised_by(item: Any) -> Iterator[str]:
         tree = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(target))))
         for node in ast.walk(tree):
             if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
-                if (error := ast.unparse(node.exc.func)) not in QUIET:
-                    yield error
+                yield from {ast.unparse(node.exc.func)} - QUIET
             called = node.func if isinstance(node, ast.Call) else node
             if isinstance(called, ast.Name) and called.id in CHECKS:
                 yield "ValueError"
