@@ -8,6 +8,7 @@ import html
 import os
 import re
 import tempfile
+import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -105,4 +106,5 @@ def _output(output: Any, stem: str, files: dict[str, str | bytes]) -> str:
 
 def _text(text: str) -> str:
     lines = [line.rsplit("\r")[-1] for line in re.sub(r"\x1b\[[\d;]*m", "", text).splitlines()]
-    return "```text\n" + "\n".join(lines) + "\n```" if text.strip() else ""
+    short = [part for line in lines for part in textwrap.wrap(line, 100, drop_whitespace=False) or [""]]
+    return "```text\n" + "\n".join(short) + "\n```" if text.strip() else ""
