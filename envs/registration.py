@@ -9,6 +9,8 @@ from typing import Any
 import gymnasium as gym
 
 from expirespan.envs.borrowed.scalar import register_borrowed
+from expirespan.parameters import Deviation, Score
+from expirespan.ranges import check_fields
 
 __all__ = ["ENVIRONMENTS", "Environment", "register_environments"]
 
@@ -26,16 +28,22 @@ class Environment:
         quick: constructor parameters that give short episodes, for tests.
         quick_optimum: the optimum with those; None for the same.
         deviation: standard deviation of the oracle's return between episodes, without ``quick``.
+
+    Raises:
+        ValueError: a field does not fit its annotation.
     """
 
     id: str
     entry_point: str
     vector_entry_point: str
-    optimum: float
+    optimum: Score
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     quick: Mapping[str, Any] = field(default_factory=dict)
-    quick_optimum: float | None = None
-    deviation: float = 0.0
+    quick_optimum: Score | None = None
+    deviation: Deviation = 0.0
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 def _tmaze(name: str, corridors: int = 3, **kwargs: Any) -> Environment:

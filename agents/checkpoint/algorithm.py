@@ -27,6 +27,7 @@ from expirespan.agents.checkpoint.spaces import SPACES, check_env
 from expirespan.agents.checkpoint.statistics import Statistics, set_statistics
 from expirespan.agents.checkpoint.weights import WeightsError, check_weights, with_shared_extractors
 from expirespan.memory import MemoryState
+from expirespan.quoting import said
 
 DERIVED = (
     "lr_schedule",
@@ -176,8 +177,7 @@ class CheckpointedAlgorithm(MovingAlgorithm):
             if resume:
                 go_to(agent, _position(content, env, given))
         except Exception as error:  # what a damaged value leads to, the classes it is given to decide
-            reason = " ".join(str(error).split())
-            raise ValueError(f"{named(source)} cannot be loaded as {cls.__name__}: {reason}") from error
+            raise ValueError(f"{named(source)} cannot be loaded as {cls.__name__}: {said(error)}") from error
         if not (force_reset or resume) and agent._last_obs is not None and "_memory_state" not in data:
             warnings.warn(
                 f"{named(source)} was saved without the agent's memory of the episodes under way, so with "

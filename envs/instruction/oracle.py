@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from expirespan.envs.instruction.lines import grammar_lines
 from expirespan.envs.instruction.rules import TOKEN_LENGTH
+from expirespan.parameters import NumEnvs
+from expirespan.ranges import checked
 
 __all__ = ["FindInstructionOracle"]
 
@@ -18,9 +20,13 @@ class FindInstructionOracle:
 
     It knows our grammar: an instruction to this agent has "you to", then a verb (or "forget"), "the", an object of two
     words, "to the" and a recipient.
+
+    Raises:
+        ValueError: ``num_envs`` is no number of environments.
     """
 
-    def __init__(self, num_envs: int) -> None:
+    @checked
+    def __init__(self, num_envs: NumEnvs) -> None:
         ids = grammar_lines(TOKEN_LENGTH).ids
         self._you, self._to, self._your = ids["you"], ids["to"], ids["your"]
         self._turn, self._forget = ids["turn"], ids["forget"]

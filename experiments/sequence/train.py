@@ -27,6 +27,7 @@ from expirespan.experiments.tracking.log_files import STEP
 from expirespan.experiments.training.session import Session, is_complete, session
 from expirespan.memory import Rule
 from expirespan.parameters import Stretch
+from expirespan.quoting import said
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def _train(config: SequenceConfig, resume: Run | None) -> SequenceResult:
             if not _out_of_memory(error):
                 raise
             raise MemoryError(
-                f"out of memory at update {trainer.update_number} ({' '.join(str(error).split())[:200]}); lower "
+                f"out of memory at update {trainer.update_number} ({said(error, 200)}); lower "
                 "--rows, --block or the memory's reach"
             ) from error
     run, step = run_session.run, trainer.num_timesteps

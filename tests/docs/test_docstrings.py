@@ -104,6 +104,8 @@ def test_it_says_the_units(package: str, name: str, item: Any, text: str) -> Non
     target = item.__init__ if inspect.isclass(item) else item
     if "__init__" not in vars(item) and inspect.isclass(item):
         return
+    for card in re.findall(r"on the card of `(\w+)`", text):
+        text += getattr(import_module(f"expirespan.{package}"), card).__doc__
     for key, hint in hints_of(target).items():
         for one in (hint, *get_args(hint)):
             units = (

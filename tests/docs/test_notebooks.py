@@ -29,7 +29,7 @@ def test_notebooks_run(path: Path) -> None:
     assert all(name.removeprefix("tutorial/") in page and len(data) > 1000 for name, data in files.items())
     printed = "".join(output.get("text", "") for cell in code for output in cell.outputs)
     expected = {
-        "see-what-is-kept": r"The agent keeps 9 of 61 observations.*a shift of [1-9]\d*\.",
+        "see-what-is-kept": r"The agent keeps 9 of 61 observations: the red ball.*a shift of [1-9]\d*\.",
         "a-rule-in-30-lines": r"acting and learning: \d\.\de-1\d.*right answers: (0\.9|1\.0)",
         "compare-memories": r"Expire-Span +(0\.[89]|1\.0).*window of 4 +0\.[345].*GRU +(0\.[89]|1\.0)",
     }
