@@ -106,5 +106,5 @@ def _output(output: Any, stem: str, files: dict[str, str | bytes]) -> str:
 
 def _text(text: str) -> str:
     lines = [line.rsplit("\r")[-1] for line in re.sub(r"\x1b\[[\d;]*m", "", text).splitlines()]
-    short = [part for line in lines for part in textwrap.wrap(line, 100, drop_whitespace=False) or [""]]
+    short = [part for line in lines for part in textwrap.wrap(line, 88, drop_whitespace=False) or [""]]
     return "```text\n" + "\n".join(short) + "\n```" if text.strip() else ""
