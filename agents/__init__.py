@@ -19,6 +19,8 @@ from expirespan.agents.forgetting.penalty import (
 )
 from expirespan.agents.forgetting.plateau import PlateauPenalty
 from expirespan.agents.ppo import MemoryPPO
+from expirespan.agents.pretrained.card import Card, CardScore
+from expirespan.agents.pretrained.shelf import load_card, load_pretrained, pretrained_names
 from expirespan.agents.sb3.choices import ChoiceExtractor, MemoryChoicePolicy
 from expirespan.agents.sb3.evaluation import MemoryEvalCallback, evaluate_policy
 from expirespan.agents.sb3.vec_env import SB3VecEnv
@@ -26,6 +28,8 @@ from expirespan.agents.zoo import register_zoo
 
 __all__ = [
     "AdaptivePenalty",
+    "Card",
+    "CardScore",
     "ChoiceExtractor",
     "ConstantPenalty",
     "DeployedPolicy",
@@ -49,6 +53,9 @@ __all__ = [
     "evaluate_policy",
     "export_onnx",
     "is_small_image",
+    "load_card",
+    "load_pretrained",
+    "pretrained_names",
     "probabilities",
     "register_zoo",
     "rescaled",

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import tyro
 
 from expirespan.experiments.bench import bench_command
+from expirespan.experiments.pretrained.command import pretrained_command
 from expirespan.experiments.settings import CorridorSettings, Count, Env
 from expirespan.experiments.settings.errors import UserError, unknown
 from expirespan.experiments.settings.options import parse, split_paths, with_default
@@ -243,6 +244,7 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
         "show recorded episodes as one HTML page: what is kept, how long, and why; of two agents side by side",
     ),
     "export": (export_command, "write a trained policy as a file to act with: for PyTorch or ONNX"),
+    "pretrained": (pretrained_command, "list the trained agents of the package; make another of a run"),
     "bench": (bench_command, "measure speed and size"),
     "reproduce": (reproduce_command, "run the documented experiments again and compare"),
     "sweep": (sweep_command, "train recipes over seeds and settings, several at a time"),
@@ -281,7 +283,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _help() -> str:
-    rows = [f"  {name:<10}{summary}" for name, (_, summary) in COMMANDS.items()]
+    rows = [f"  {name:<12}{summary}" for name, (_, summary) in COMMANDS.items()]
     return "\n".join(
         [
             "usage: expirespan COMMAND ...",

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable, Collection
 from typing import Any
 
+from expirespan import plugins
 from expirespan.memory.core import Memory
 from expirespan.memory.recurrent import GRUMemory, LSTMMemory
 from expirespan.memory.rules.adaptive_span import AdaptiveSpan
@@ -15,6 +16,7 @@ from expirespan.memory.rules.expire_span import ExpireSpan
 from expirespan.memory.rules.fixed_window import FixedWindow
 from expirespan.memory.rules.rule import Rule
 from expirespan.memory.transformer import TransformerMemory
+from expirespan.plugins import check_plugin, load_plugin
 
 MEMORIES: dict[str, type[Rule] | type[Memory[Any]]] = {
     "expire_span": ExpireSpan,
@@ -24,7 +26,26 @@ MEMORIES: dict[str, type[Rule] | type[Memory[Any]]] = {
     "lstm": LSTMMemory,
     "gru": GRUMemory,
 }
-"""A rule stands for a `TransformerMemory` under that rule."""
+"""A rule stands for a `TransformerMemory` under that rule. Those of plugins come in when they are first asked for."""
+
+
+def memory_class(name: str) -> type[Rule] | type[Memory[Any]]:
+    """The rule or memory of that name, of this package or of a plugin (`expirespan.plugins`).
+
+    Raises:
+        ValueError: there is none of that name, or its plugin cannot be used.
+    """
+    if name not in MEMORIES:
+        found = load_plugin(plugins.MEMORIES, name)
+        if found is None:
+            known = [*MEMORIES, *plugins.plugins(plugins.MEMORIES)]
+            raise ValueError(
+                f"unknown memory {name!r}; choose one of {', '.join(known)}{nearest([name], known)}"
+            )
+        fits = isinstance(found, type) and issubclass(found, (Rule, Memory))
+        check_plugin(plugins.MEMORIES, name, fits, "a subclass of expirespan.memory.Rule or Memory")
+        MEMORIES[name] = found
+    return MEMORIES[name]
 
 
 def _arguments(fn: Callable[..., Any]) -> set[str]:
@@ -37,11 +58,7 @@ def known_arguments(name: str) -> set[str]:
     Raises:
         ValueError: there is no memory of that name.
     """
-    if name not in MEMORIES:
-        raise ValueError(
-            f"unknown memory {name!r}; choose one of {', '.join(MEMORIES)}{nearest([name], MEMORIES)}"
-        )
-    kind = MEMORIES[name]
+    kind = memory_class(name)
     return _arguments(kind) | (_arguments(TransformerMemory) if issubclass(kind, Rule) else set())
 
 
@@ -64,11 +81,12 @@ def check_names(what: str, given: Collection[Any], known: Collection[str]) -> No
 def make_memory(name: str, **kwargs: Any) -> Memory[Any]:
     """Build a registered memory, e.g. ``make_memory("expire_span", width=64, max_span=256, ramp=16)``.
 
-    Arguments of the rule and of `TransformerMemory` may be mixed; each goes where its name belongs.
+    ``name`` may be that of an installed plugin. Arguments of the rule and of `TransformerMemory` may be mixed; each
+    goes where its name belongs.
     Raises ValueError for an unknown name, TypeError for an argument that neither takes or that is missing.
     """
     check_names(f"memory {name!r}", kwargs, known_arguments(name))
-    kind = MEMORIES[name]
+    kind = memory_class(name)
     if not issubclass(kind, Rule):
         return kind(**kwargs)
     rule = kind(**{key: kwargs.pop(key) for key in _arguments(kind) & set(kwargs)})

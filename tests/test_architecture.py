@@ -25,6 +25,7 @@ BELOW = {  # folder: the folders that its own files may import
     "agents/export": {"agents/base", "agents/checkpoint", "agents/core", "memory", "memory/rules"},
     "agents/features": {"memory", "memory/rules"},
     "agents/forgetting": {"agents/base", "agents/core", "memory", "memory/rules"},
+    "agents/pretrained": {"agents/export"},
     "agents/sb3": {
         "agents/base",
         "agents/checkpoint",
@@ -41,6 +42,7 @@ BELOW = {  # folder: the folders that its own files may import
             "agents/export",
             "agents/features",
             "agents/forgetting",
+            "agents/pretrained",
             "agents/sb3",
         ),
         "memory",
@@ -63,7 +65,7 @@ FLOORS = (  # of experiments, lowest first: a folder imports only from floors be
     {"pictures"},
     {"viewer"},
     {"training", "bench/peers"},
-    {"sequence", "reproduce", "sweep", "bench", "demo", "export"},
+    {"sequence", "reproduce", "sweep", "bench", "demo", "export", "pretrained"},
     {""},  # the command
 )
 for _i, _floor in enumerate(FLOORS):
@@ -74,6 +76,7 @@ for _i, _floor in enumerate(FLOORS):
             "agents/checkpoint",
             "agents/export",
             "agents/forgetting",
+            "agents/pretrained",
             "envs",
             "memory",
             "memory/rules",

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
 import subprocess
 import sys
 import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 
 from expirespan.experiments import RECIPES
 
@@ -25,6 +31,26 @@ FOLDERS = {
     if top.is_dir() and top.name not in NOT_PACKAGES and not top.name.startswith(".")
     for folder in {file.parent for file in top.rglob("*.py")}
 }
+
+
+def setup_py() -> Any:
+    """setup.py, without the build tools that it is for."""
+    spec = importlib.util.spec_from_file_location("expirespan_setup", ROOT / "setup.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    missing = [name for name in ("setuptools", "setuptools_scm") if name not in sys.modules]
+    for name in missing:
+        sys.modules[name] = ModuleType(name)
+        sys.modules[name].__dict__.update(setup=None, get_version=None)
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        for name in missing:
+            del sys.modules[name]
+    return module
+
+
+SETUP = setup_py()
 DEPENDENCIES = [
     *PROJECT["dependencies"],
     *(d for extra in PROJECT["optional-dependencies"].values() for d in extra),
@@ -53,11 +79,57 @@ def test_every_top_level_package_is_typed() -> None:
     assert [name for name in FOLDERS if "/" not in name and not (ROOT / name / "py.typed").is_file()] == []
 
 
-def test_the_version_is_in_the_changelog() -> None:
-    version = re.escape(PROJECT["version"])
-    assert re.search(
-        rf"^## {version} \(\d{{4}}-\d\d-\d\d\)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE
+CHANGELOG = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+RELEASES = re.findall(r"^## \[(\d+\.\d+\.\d+)\] - \d{4}-\d\d-\d\d$", CHANGELOG, re.MULTILINE)
+
+
+def test_the_changelog_is_one_of_keep_a_changelog() -> None:
+    """Headings are of its kinds, what is not released comes first, and releases are in order."""
+    assert re.findall(r"^## (.*)$", CHANGELOG, re.MULTILINE)[0] == "[Unreleased]"
+    assert len(RELEASES) == len(re.findall(r"^## ", CHANGELOG, re.MULTILINE)) - 1 >= 1
+    assert sorted(map(Version, RELEASES), reverse=True) == list(map(Version, RELEASES))
+    kinds = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+    assert set(re.findall(r"^### (.*)$", CHANGELOG, re.MULTILINE)) <= kinds
+
+
+def test_the_version_follows_tags_and_the_changelog() -> None:
+    tagged = SimpleNamespace(exact=True, tag=Version("3.1.4"), distance=0)
+    between = SimpleNamespace(exact=False, tag=Version("3.1.4"), distance=7)
+    tagless = SimpleNamespace(exact=False, tag=Version("0.0"), distance=1)  # a shallow clone, as CI makes it
+    assert [SETUP.scheme(tagged), SETUP.scheme(between)] == ["3.1.4", "3.2.0.dev7"]
+    assert Version(SETUP.scheme(tagless)) > Version(RELEASES[0])
+    assert str(SETUP.last_release()) == RELEASES[0]
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert f"## [{cited['version']}] - {cited['date-released']}\n" in CHANGELOG
+    assert cited["version"] == RELEASES[0] and cited["license"] == PROJECT["license"]
+
+
+def test_the_readme_has_no_relative_links_on_pypi() -> None:
+    address = PROJECT["urls"]["Source"]
+    text = "[a](docs/a.md#b) ![p](docs/p.png) [c](https://c.org) [d](#d) [![p](q.png)](r.md)"
+    assert SETUP.absolute(text, "https://x.org", "v1") == (
+        "[a](https://x.org/blob/v1/docs/a.md#b) ![p](https://x.org/raw/v1/docs/p.png) [c](https://c.org) [d](#d) "
+        "[![p](https://x.org/raw/v1/q.png)](https://x.org/blob/v1/r.md)"
     )
+    readme = SETUP.absolute((ROOT / "README.md").read_text(encoding="utf-8"), address, "main")
+    links = re.findall(r"\]\(([^)]+)\)", readme)
+    assert len(links) > 20 and all(link.startswith(("https://", "#")) for link in links)
+
+
+def test_the_conda_recipe_asks_for_the_same() -> None:
+    recipe = yaml.safe_load((ROOT / "recipe" / "recipe.yaml").read_text(encoding="utf-8"))
+    names = {"matplotlib-base": "matplotlib", "pytorch": "torch"}
+    asked = dict(line.partition(" ")[::2] for line in recipe["requirements"]["run"])
+    assert asked.pop("python") == PROJECT["requires-python"]
+    wanted = {normal(d): Requirement(d).specifier for d in PROJECT["dependencies"]}
+    assert {normal(names.get(name, name)): SpecifierSet(bounds) for name, bounds in asked.items()} == wanted
+    assert (
+        recipe["context"]["version"] == RELEASES[0]
+        and recipe["about"]["homepage"] == PROJECT["urls"]["Source"]
+    )
+    assert {line for line in recipe["requirements"]["host"] if "setuptools" in line} == {
+        line.replace(">=", " >=") for line in PYPROJECT["build-system"]["requires"]
+    }
 
 
 @pytest.mark.parametrize("dependency", DEPENDENCIES)

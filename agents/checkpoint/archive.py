@@ -167,6 +167,15 @@ def damage(source: Source) -> str:
     return (wrong and f"{named(source)} is damaged: the checksum of {wrong!r} inside is wrong") or ""
 
 
+def section_names(source: Source) -> set[str]:
+    """Names of a file's sections, by its ``data`` alone; none for what cannot be read."""
+    try:
+        with opened(source) as file:
+            return set(read_data(member(file, "data", MOST_DATA)))
+    except Exception:  # whoever loads it learns what is wrong
+        return set()
+
+
 class _ForeignError(ValueError):
     """A file of another kind or version; the message continues the file's name."""
 

@@ -34,7 +34,6 @@ from expirespan.agents.core.steps import (
     unchecked,
 )
 from expirespan.memory import (
-    MEMORIES,
     MemoryOutput,
     MemoryState,
     Rule,
@@ -42,6 +41,7 @@ from expirespan.memory import (
     TransformerState,
     make_memory,
 )
+from expirespan.memory.registry import memory_class
 from expirespan.parameters import Multiple
 from expirespan.ranges import check_values
 
@@ -98,7 +98,7 @@ class MemoryActorCriticPolicy(SB3Calls):
     def _build_mlp_extractor(self) -> None:
         """Create encoder, memory and heads (called by SB3's ``_build``)."""
         defaults = DEFAULTS.get(self.memory_name, {})
-        if issubclass(MEMORIES.get(self.memory_name, object), Rule):
+        if issubclass(memory_class(self.memory_name), Rule):
             defaults = defaults | {"output_scale": OUTPUT_SCALE}
         given = {"width": 64} | defaults | self.memory_kwargs
         try:

@@ -12,7 +12,7 @@ import torch as th
 from gymnasium import spaces
 
 from expirespan.agents.base.checks import check_observation
-from expirespan.agents.checkpoint.archive import read, write
+from expirespan.agents.checkpoint.archive import read, section_names, write
 from expirespan.agents.checkpoint.files import Source, named, origin, replacing
 from expirespan.agents.checkpoint.statistics import hidden_statistics, statistics_of
 from expirespan.agents.core.policies import MemoryActorCriticPolicy
@@ -132,3 +132,8 @@ class DeployedPolicy:
         return cls(
             policy, None if normalization is None else Normalization(**normalization), own.get("about")
         )
+
+
+def is_policy(path: Source) -> bool:
+    """Whether a file holds a policy that `DeployedPolicy.save` wrote, and no agent; False for what cannot be read."""
+    return SECTION in section_names(path)

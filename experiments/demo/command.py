@@ -14,6 +14,7 @@ from expirespan.parameters import CorridorLength, Seed
 
 HELP = """Play one corridor with an agent that comes with the package, say what it keeps at the end, and write a picture
 and a page of it. The agent was trained on corridors of 3 to 200 cells."""
+AGENT = "corridor"
 
 
 @dataclass(frozen=True)
@@ -41,10 +42,11 @@ def demo_command(args: Sequence[str]) -> int:
         ) from None
     import torch
 
-    from expirespan.experiments.demo.shipped import about, load
+    from expirespan.agents import load_card
     from expirespan.experiments.episodes.kept import kept_sentence
     from expirespan.experiments.episodes.record import record_episode
     from expirespan.experiments.episodes.showing import image_of
+    from expirespan.experiments.making.agents import pretrained_agent
     from expirespan.experiments.pictures.retention import draw_retention
     from expirespan.experiments.run_folder.files import write_text
     from expirespan.experiments.viewer.command import show
@@ -52,14 +54,12 @@ def demo_command(args: Sequence[str]) -> int:
 
     env = CorridorSettings(options.length, options.length)
     torch.set_num_threads(1)  # more would only wait for each other
-    made = about()
-    trained = f"seed {made['seed']}, {made['steps']:,} steps of training"
+    card = load_card(AGENT)
+    recipe, trained = card.settings["recipe"], f"seed {card.seed}, {card.steps:,} steps of training"
     print(
-        fitted(
-            f"An agent of the recipe {made['recipe']} ({trained}) plays a corridor of {options.length:,} cells."
-        )
+        fitted(f"An agent of the recipe {recipe} ({trained}) plays a corridor of {options.length:,} cells.")
     )
-    trace = record_episode(load(), env, options.seed, made["recipe"])
+    trace = record_episode(pretrained_agent(AGENT), env, options.seed, recipe)
     print(fitted(f"It ends in {trace.outcome}. {kept_sentence(trace)}"))
     picture = draw_retention(trace, options.output / "retention.png", image_of(env))
     page = options.output / "viewer.html"

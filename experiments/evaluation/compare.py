@@ -27,7 +27,7 @@ from expirespan.quoting import said, shown
 WINDOW = FixedWindowSettings.name
 ASIDE = (
     "seed", "total_timesteps", "evaluation", "target", "checkpoints", "device", "threads", "runs", "wandb", "wandb_run",
-    "tensorboard", "progress",
+    "tensorboard", "loggers", "progress",
 )  # fmt: skip
 """Settings in which runs of one group may differ: none that says what is learned, on what, or how."""
 
@@ -142,11 +142,13 @@ def _read(path: Path) -> list[RunResult]:
 
 
 def _read_run(run: Run) -> RunResult:
-    config, evaluations = run.config, run.evaluations()
+    config, evaluations, later = run.config, run.evaluations(), run.folder / "evaluation.json"
+    if not evaluations and later.is_file():
+        return replace(_read_file(later), label=config.recipe)
     if not evaluations:
         raise UserError(
             f"{run.folder} has no evaluation yet: train it for longer (--resume), evaluate more often "
-            "(--evaluation.every), or leave it out"
+            "(--evaluation.every), score it with `expirespan evaluate`, or leave it out"
         )
     settings = {name: value for name, value in to_dict(config).items() if name not in (*ASIDE, "recipe")}
     return RunResult(

@@ -16,6 +16,7 @@ from stable_baselines3.common.utils import LinearSchedule
 from expirespan.agents import (
     AdaptivePenalty,
     ConstantPenalty,
+    DeployedPolicy,
     Forgetting,
     MemoryA2C,
     MemoryActorCriticPolicy,
@@ -26,6 +27,8 @@ from expirespan.agents import (
     StandardizedExtractor,
     WarmupPenalty,
 )
+from expirespan.agents.export.deployed import is_policy
+from expirespan.agents.pretrained.shelf import policy_file
 from expirespan.experiments.making.checked import checked
 from expirespan.experiments.making.envs import random_observations
 from expirespan.experiments.settings import (
@@ -34,7 +37,6 @@ from expirespan.experiments.settings import (
     Config,
     ConstantPenaltySettings,
     Env,
-    ExpireSpanSettings,
     Lesson,
     NoLessonSettings,
     Penalty,
@@ -83,7 +85,7 @@ def make_agent(config: Config, env: SB3VecEnv) -> Agent:
 
 def _check_lesson(config: Config) -> None:
     """Raise UserError if there is a lesson in forgetting for a memory that has no spans to learn."""
-    if isinstance(config.forgetting, NoLessonSettings) or config.memory.name == ExpireSpanSettings.name:
+    if isinstance(config.forgetting, NoLessonSettings) or getattr(config.memory, "learns_spans", False):
         return
     off = ["--forgetting none"]
     if config.penalty != ConstantPenaltySettings():
@@ -122,9 +124,18 @@ def load_agent(
 ) -> Agent:
     """The agent in a checkpoint of a run with these settings; ``resume``: with ``env`` where the run stood.
 
+    A policy's file gives an agent that acts and does not learn (`load_policy`).
+
     Raises:
         UserError: the file cannot be read.
     """
+    if is_policy(checkpoint):
+        if resume:
+            raise UserError(
+                f"{checkpoint} is a policy alone, which cannot go on learning; begin a new run with its weights: "
+                "expirespan train RECIPE --trained-agent RUN"
+            )
+        return load_policy(checkpoint, check_device(device or config.device))
     kind = MemoryA2C if isinstance(config.algorithm, A2CSettings) else MemoryPPO
     try:
         return kind.load(checkpoint, env=env, device=check_device(device or config.device), resume=resume)
@@ -132,21 +143,36 @@ def load_agent(
         raise UserError(f"cannot load the checkpoint {checkpoint}: {error}") from error
 
 
-def load_policy(file: Path, steps: int = 0) -> Agent:
-    """An agent that acts by the policy in a file and learns nothing, trained for so many environment steps.
+def load_policy(file: Path, device: str = "cpu") -> Agent:
+    """An agent that acts by the policy in a file, as `DeployedPolicy.save` writes it, and learns nothing.
 
     Raises:
-        UserError: the file cannot be read.
+        UserError: the file cannot be read, or it normalises observations, which an agent does not.
     """
     try:
-        policy = MemoryActorCriticPolicy.load(file, device="cpu")
+        deployed = DeployedPolicy.load(file, device)
     except (OSError, ValueError) as error:
         raise UserError(f"cannot load the policy {file}: {error}") from error
+    if deployed.normalization is not None:
+        raise UserError(
+            f"{file} normalises observations with statistics of VecNormalize, which commands do not apply: "
+            "act with it in Python, by DeployedPolicy.load"
+        )
     no_env: Any = None
-    agent = MemoryPPO(MemoryActorCriticPolicy, no_env, device="cpu", _init_setup_model=False)
-    agent.policy, agent.num_timesteps = policy, steps
-    agent.observation_space, agent.action_space = policy.observation_space, policy.action_space
+    agent = MemoryPPO(MemoryActorCriticPolicy, no_env, device=device, _init_setup_model=False)
+    agent.policy, agent.num_timesteps = deployed.policy, int(deployed.about.get("steps", 0))
+    agent.observation_space, agent.action_space = deployed.observation_space, deployed.action_space
     return agent
+
+
+def pretrained_agent(name: str) -> Agent:
+    """A trained agent by its name, as `load_pretrained` takes it; it acts on the CPU and learns nothing.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    with checked("pretrained"):
+        return load_policy(policy_file(name))
 
 
 def memory_policy(agent: Agent) -> MemoryActorCriticPolicy:

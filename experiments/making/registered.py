@@ -15,6 +15,7 @@ from gymnasium.envs.registration import EnvSpec, load_env_creator
 
 from expirespan.experiments.settings import Env
 from expirespan.experiments.settings.errors import UserError, unknown
+from expirespan.plugins import ENVIRONMENTS, PluginError, load_plugin
 
 MODULES = (
     (r"MiniGrid-|BabyAI-", "minigrid", "minigrid"),
@@ -50,10 +51,11 @@ def spec_of(env: Env) -> EnvSpec:
 
 def registered(gym_id: str, imports: tuple[str, ...] = ()) -> str:
     """An id as Gymnasium has it. Imported are ``imports``, of ``module:id`` the module, which registers it, and the
-    modules in `MODULES`: those that are installed, or in the working directory.
+    modules in `MODULES`: those that are installed, or in the working directory. For ``NAME/...`` the plugin called
+    ``NAME`` is imported.
 
     Raises:
-        UserError: a module cannot be imported.
+        UserError: a module or plugin cannot be imported.
     """
     if not gym_id:
         raise UserError(
@@ -69,6 +71,10 @@ def registered(gym_id: str, imports: tuple[str, ...] = ()) -> str:
         for begin, known, package in MODULES:
             if re.match(begin, name):
                 import_module(known, f"environment {gym_id}", f"its package: pip install {package}")
+        try:
+            load_plugin(ENVIRONMENTS, name.partition("/")[0])
+        except PluginError as error:
+            raise UserError(f"environment {gym_id}: {error}") from error
     return name
 
 

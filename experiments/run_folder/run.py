@@ -13,6 +13,7 @@ from expirespan.experiments.run_folder.checkpoints import damage_of, newest_whol
 from expirespan.experiments.run_folder.evaluations import read_evaluations
 from expirespan.experiments.run_folder.files import atomically, remove_abandoned, sync, write_text
 from expirespan.experiments.run_folder.names import check_name, check_path, quoted
+from expirespan.experiments.run_folder.pretrained import is_pretrained, pretrained_folder
 from expirespan.experiments.run_folder.provenance import provenance
 from expirespan.experiments.settings import Config, texts
 from expirespan.experiments.settings.config_file import read_config, to_yaml
@@ -81,19 +82,19 @@ class Run:
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
-        """An existing run; of a folder of runs, the newest.
+        """An existing run; of a folder of runs, the newest; of ``pretrained:NAME`` that of a trained agent.
 
         Raises:
             UserError: there is no run.
         """
-        folder = Path(path)
+        folder = pretrained_folder(str(path)) if is_pretrained(path) else Path(path)
         inner = sorted(file.parent for file in folder.glob(f"*/{_CONFIG}")) if folder.is_dir() else []
         if not (folder / _CONFIG).is_file() and inner:
             folder = inner[-1]
         if not (folder / _CONFIG).is_file():
             raise UserError(
                 f"{str(path)!r} is no run: expected a folder with a {_CONFIG}, such as "
-                "runs/corridor/20261120-120000-0, or a folder of such"
+                "runs/corridor/20261120-120000-0, a folder of such, or pretrained:NAME"
             )
         run = cls(folder)
         run._make_folders()

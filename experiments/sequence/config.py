@@ -129,6 +129,8 @@ class SequenceConfig:
     """How W&B files the run."""
     tensorboard: bool = True
     """Write TensorBoard files."""
+    loggers: tuple[str, ...] = ()
+    """Writers of logs that installed plugins add, by name."""
     progress: bool = True
     """Show a progress bar."""
 

@@ -179,6 +179,8 @@ class Config:
     """How W&B files the run."""
     tensorboard: bool = True
     """Write TensorBoard files."""
+    loggers: tuple[str, ...] = ()
+    """Writers of logs that installed plugins add, by name."""
     progress: bool = True
     """Show a progress bar."""
 

@@ -14,6 +14,7 @@ import yaml
 from expirespan.experiments.settings import KINDS, Config, Kinds, texts
 from expirespan.experiments.settings.checks import check_settings
 from expirespan.experiments.settings.errors import UserError, unknown
+from expirespan.experiments.settings.plugged import kinds_of
 from expirespan.quoting import shown
 from expirespan.ranges import accepted
 
@@ -123,7 +124,9 @@ def _read_part(where: str, value: Any, kinds: Kinds) -> Any:
     if not isinstance(value, dict) or "name" not in value:
         names = ", ".join(kinds[where])
         raise UserError(f"{where}={shown(value)}: expected settings with a 'name', one of {names}")
-    if not isinstance(value["name"], str) or value["name"] not in kinds[where]:
+    if not isinstance(value["name"], str) or value["name"] not in kinds_of(
+        where, kinds[where], value["name"]
+    ):
         raise unknown(where, value["name"], kinds[where])
     given = {key: item for key, item in value.items() if key != "name" and key not in _obsolete(where, value)}
     return _read_fields(kinds[where][value["name"]], given, where, kinds)

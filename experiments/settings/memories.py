@@ -24,7 +24,11 @@ from expirespan.parameters import (
 
 
 @dataclass(frozen=True)
-class _Transformer:
+class TransformerSettings:
+    """What Transformers have under any rule."""
+
+    learns_spans: ClassVar[bool] = False
+    """Whether spans are learned, so that a lesson in forgetting can shorten them."""
     width: Width = 64
     """Size of states."""
     layers: Layers = 2
@@ -45,10 +49,11 @@ class _Transformer:
 
 
 @dataclass(frozen=True)
-class ExpireSpanSettings(_Transformer):
+class ExpireSpanSettings(TransformerSettings):
     """Every memory predicts how long it is kept."""
 
     name: ClassVar[str] = "expire_span"
+    learns_spans: ClassVar[bool] = True
     max_span: MaxSpan = 256
     """Longest span, in steps."""
     ramp: Ramp = 16
@@ -64,7 +69,7 @@ class ExpireSpanSettings(_Transformer):
 
 
 @dataclass(frozen=True)
-class FixedWindowSettings(_Transformer):
+class FixedWindowSettings(TransformerSettings):
     """Transformer-XL: the last states, whatever they hold."""
 
     name: ClassVar[str] = "fixed_window"
@@ -73,7 +78,7 @@ class FixedWindowSettings(_Transformer):
 
 
 @dataclass(frozen=True)
-class AdaptiveSpanSettings(_Transformer):
+class AdaptiveSpanSettings(TransformerSettings):
     """Every attention head learns how far back it reads."""
 
     name: ClassVar[str] = "adaptive_span"
@@ -86,7 +91,7 @@ class AdaptiveSpanSettings(_Transformer):
 
 
 @dataclass(frozen=True)
-class CompressiveSettings(_Transformer):
+class CompressiveSettings(TransformerSettings):
     """What leaves the window is compressed and read for longer."""
 
     name: ClassVar[str] = "compressive"

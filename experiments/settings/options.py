@@ -6,6 +6,7 @@ import contextlib
 import difflib
 import io
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from itertools import takewhile
@@ -17,6 +18,7 @@ from expirespan.experiments.settings import KINDS, Config, Kinds, choose, settin
 from expirespan.experiments.settings.checks import check_settings
 from expirespan.experiments.settings.errors import UserError, unknown
 from expirespan.experiments.settings.help_texts import registry
+from expirespan.experiments.settings.plugged import kinds_of
 from expirespan.ranges import accepted, hints_of
 
 T = TypeVar("T")
@@ -34,7 +36,8 @@ def parse(default: T, args: Sequence[str], prog: str, description: str) -> T:
     """
     message = io.StringIO()
     try:
-        with contextlib.redirect_stderr(message):
+        with contextlib.redirect_stderr(message), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*does not match any type in Union")  # a plugin's settings
             found, rest = tyro.cli(
                 tyro.conf.AvoidSubcommands[type(default)],  # type: ignore[misc]
                 default=default,
@@ -99,7 +102,7 @@ def choose_kinds(config: T, args: list[str], kinds: Kinds) -> tuple[T, list[str]
     if "env" in chosen:
         chosen.setdefault("eval_env", chosen["env"])
     for part, name in chosen.items():
-        if name not in kinds[part]:
+        if name not in kinds_of(part, kinds[part], name):
             raise unknown(part.replace("_", "-"), name, kinds[part], _instead(part, name))
         if name != getattr(config, part).name:
             changed: Any = {part: choose(kinds[part][name], getattr(config, part))}

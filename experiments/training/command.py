@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+from expirespan import plugins
 from expirespan.experiments.recipes import RECIPES, find_recipe
 from expirespan.experiments.run_folder.names import quoted
 from expirespan.experiments.run_folder.run import Run
@@ -87,7 +88,25 @@ def _train_help() -> str:
     for name, recipe in RECIPES.items():
         text = f"{recipe.summary}; expected: {recipe.expected}"
         lines += textwrap.wrap(text, 100, initial_indent=f"  {name:<22}", subsequent_indent=" " * 24)
+    lines += _added()
     example = (
         "expirespan train corridor --seed 3 --total-timesteps 1e6 --env.max-length 50 --memory.max-span 128"
     )
     return "\n".join([*lines, "", PARTS, "", f"example: {example}"])
+
+
+def _added() -> list[str]:
+    """Lines of help on what installed packages add; they are not imported."""
+    found = plugins.entry_points()
+    added = {
+        f"{option}{entry.name}{rest}": plugins.package_of(entry)
+        for option, group, rest in (
+            ("", plugins.RECIPES, ""),
+            ("--memory ", plugins.MEMORIES, ""),
+            ("--env.id ", plugins.ENVIRONMENTS, "/..."),
+            ("--loggers ", plugins.LOGGERS, ""),
+        )
+        for entry in sorted(found.select(group=group), key=lambda entry: entry.name)
+    }
+    lines = [f"  {name:<26}of the package {package}" for name, package in added.items()]
+    return ["", "added by installed packages:", *lines] if lines else []

@@ -26,6 +26,7 @@ ASIDE = (
     "runs",
     "wandb",
     "tensorboard",
+    "loggers",
     "progress",
 )
 """Settings that do not change how many steps a recipe usually takes."""

@@ -26,6 +26,7 @@ from expirespan.experiments.settings.config_file import to_dict, to_yaml
 from expirespan.experiments.settings.errors import UserError
 from expirespan.experiments.settings.tracking import WandbSettings
 from expirespan.experiments.tracking.log_files import CSVWriter, TensorBoardWriter
+from expirespan.experiments.tracking.loggers import OpenLogger, find_loggers
 from expirespan.experiments.tracking.wandb_writer import WandbWriter
 from expirespan.experiments.training.interrupt import StopOnSignal
 from expirespan.experiments.training.process_memory import BOUNDED, choose_malloc
@@ -45,6 +46,10 @@ class SessionSettings(RunSettings, Protocol):
     @property
     def tensorboard(self) -> bool:
         """Whether TensorBoard files are written."""
+
+    @property
+    def loggers(self) -> tuple[str, ...]:
+        """Writers of logs that plugins add."""
 
     @property
     def checkpoints(self) -> int:
@@ -136,16 +141,17 @@ def session(
     ``writers``: others that log.
 
     Raises:
-        UserError: the folder cannot be written, or something is raised within the block; the message names the last
-            checkpoint, and the traceback is in ``error.txt`` in the run's folder.
+        UserError: a logger is not known, the folder cannot be written, or something is raised within the block; then
+            the message names the last checkpoint, and the traceback is in ``error.txt`` in the run's folder.
     """
+    plugged = find_loggers(config.loggers)
     choose_malloc(BOUNDED)
     with ExitStack() as stack:
         run = resume or Run.create(config)
         if resume is None:
             stack.enter_context(locked(run.folder))
         try:
-            opened = _open(stack, config, learner, run, resume is not None, writers)
+            opened = _open(stack, config, learner, run, resume is not None, writers, plugged)
             with opened.signal:
                 yield opened
         except UserError as error:
@@ -164,6 +170,7 @@ def _open(
     run: Run,
     resumed: bool,
     writers: Sequence[KVWriter],
+    plugged: Sequence[OpenLogger],
 ) -> Session:
     """Logs that go on where the learner stands; ``stack`` closes them."""
     for writer in writers:
@@ -189,6 +196,9 @@ def _open(
         tensorboard = TensorBoardWriter(str(run.folder / "tensorboard"), until, then.get("tensorboard"))
         logs.append(tensorboard)
         stack.callback(_close, tensorboard)
+    for open_logger in plugged:
+        logs.append(open_logger(run.folder, until))
+        stack.callback(_close, logs[-1])
     logger = Logger(str(run.folder), [*logs, *writers])
     return Session(config, run, logger, StopOnSignal(), csv, tensorboard, then.get("evaluations", 0))
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from expirespan.experiments.episodes.trace import EpisodeTrace
 from expirespan.experiments.run_folder.files import write_text
 from expirespan.experiments.run_folder.names import quoted
+from expirespan.experiments.run_folder.pretrained import is_pretrained
 from expirespan.experiments.run_folder.run import Run
 from expirespan.experiments.settings.errors import UserError
 from expirespan.experiments.settings.options import parse, split_paths
@@ -19,6 +20,8 @@ from expirespan.experiments.terminal.text import warn
 
 FROM_TRAINING = 3
 """Episodes recorded during training that the page of a run shows beside those of `expirespan evaluate`."""
+SEED = 2_000_000
+"""Of the episode of a trained agent, as that of `expirespan evaluate`."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,8 @@ class ViewOptions:
 
 
 HELP = """Write one HTML file on which to move through recorded episodes: what the agent keeps, how long and why. Give a
-run, or traces (.npz files of `expirespan evaluate RUN --trace`). Two of them are shown side by side, step by step."""
+run, traces (.npz files of `expirespan evaluate RUN --trace`), or pretrained:NAME for a trained agent of the
+package. Two of them are shown side by side, step by step."""
 
 
 def view_command(args: Sequence[str]) -> int:
@@ -47,9 +51,9 @@ def view_command(args: Sequence[str]) -> int:
         parse(ViewOptions(), ["--help"], prog, HELP)
         return 0 if args else 2
     paths, rest = split_paths(args, "neither a run nor a trace: these come first, then options")
-    sources = [Path(path) for path in paths]
     options = parse(ViewOptions(), rest, prog, HELP)
     _check(options)
+    sources = [_played(path) if is_pretrained(path) else Path(path) for path in paths]
     traces = [read_traces([source]) for source in sources]
     output = options.output or _default(sources[0])
     if not output.parent.is_dir():
@@ -60,6 +64,21 @@ def view_command(args: Sequence[str]) -> int:
     if options.open:
         _open(output)
     return 0
+
+
+def _played(source: str) -> Path:
+    """The folder of a trained agent's run; an episode is recorded there if there is none."""
+    run = Run.open(source)
+    if not any(run.traces.glob("evaluation*.npz")):
+        from expirespan.experiments.episodes.record import record_episode
+        from expirespan.experiments.making.agents import load_agent
+
+        config = run.config
+        agent = load_agent(config, run.find_checkpoint("last"), device="cpu")
+        record_episode(agent, config.eval_env.longest(), SEED, config.recipe).save(
+            run.traces / "evaluation.npz"
+        )
+    return run.folder
 
 
 def page_of(sources: Sequence[Path], traces: Sequence[Sequence[EpisodeTrace]]) -> str:

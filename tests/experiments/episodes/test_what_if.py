@@ -13,12 +13,11 @@ import pytest
 from gymnasium import spaces
 from numpy.testing import assert_allclose, assert_array_equal
 
-from expirespan.experiments.demo.shipped import load
 from expirespan.experiments.episodes import what_if as module
 from expirespan.experiments.episodes.record import record_episode
 from expirespan.experiments.episodes.trace import SINCE_3, EpisodeTrace
 from expirespan.experiments.episodes.what_if import WhatIf, what_if
-from expirespan.experiments.making.agents import make_agent
+from expirespan.experiments.making.agents import make_agent, pretrained_agent
 from expirespan.experiments.making.envs import make_training_env
 from expirespan.experiments.settings import (
     AdaptiveSpanSettings,
@@ -266,7 +265,7 @@ def test_without_the_ball_the_door_is_a_coin_toss() -> None:
     At the turn towards a door it holds the ball of step 0. Without that memory it turns as if by habit: wherever the
     ball's door is, so that over the four cases it is as often right as wrong. No other memory matters.
     """
-    agent, env = load(), CorridorSettings(30, 30)
+    agent, env = pretrained_agent("corridor"), CorridorSettings(30, 30)
     cases: dict[tuple[bytes, int], tuple[float, float]] = {}
     for seed in range(12):
         trace = record_episode(agent, env, seed)
