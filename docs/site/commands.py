@@ -27,6 +27,7 @@ GUIDES = {
     "compare": "tracking.md",
     "view": "viewer.md",
     "export": "deployment.md",
+    "pretrained": "extending.md",
     "bench": "results.md",
     "reproduce": "results.md",
     "sweep": "sweeps.md",

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from expirespan.agents import pretrained_names
 from expirespan.experiments.cli import COMMANDS
 from expirespan.experiments.pictures.environment_page import PICTURES
 
@@ -28,7 +29,8 @@ MADE = {
     *(f"reference/commands/{name}.md" for name in ("index", *COMMANDS)),
     *(f"reference/environments/{name.lower()}.md" for name in PICTURES),
     *(f"tutorial/{path.stem}.md" for path in NOTEBOOKS),
-    *("project/changelog.md", "project/contributing.md", "results/corridor.md"),
+    *("project/changelog.md", "project/contributing.md"),
+    *(f"results/{name}.md" for name in pretrained_names()),
 }
 """Pages that are made while the site is built."""
 
