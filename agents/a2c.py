@@ -7,9 +7,10 @@ from typing import Any, Self
 import torch as th
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.policies import ActorCriticPolicy
-from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
+from stable_baselines3.common.type_aliases import MaybeCallback, Schedule
 
 from expirespan.agents.base.keywords import refuses_others
+from expirespan.agents.base.spaces import AnyEnv
 from expirespan.agents.core.buffer import SegmentBatch
 from expirespan.agents.forgetting.lesson import Forgetting
 from expirespan.agents.forgetting.penalty import PenaltySchedule
@@ -37,7 +38,11 @@ class MemoryA2C(MemoryOnPolicyAlgorithm):
     """A2C (Mnih et al. 2016, arXiv 1602.01783) whose policy reads its history through a memory.
 
     Arguments and defaults are those of SB3's `A2C`, with three more, described in `MemoryOnPolicyAlgorithm`.
-    One gradient step per rollout, on segments of ``n_steps``.
+    One gradient step per rollout, on segments of ``n_steps`` steps.
+
+    Raises:
+        ValueError: an argument is outside of its range, or policy, spaces and environment do not fit each other.
+        TypeError: an argument is unknown; the message names the nearest.
     """
 
     @refuses_others
@@ -45,7 +50,7 @@ class MemoryA2C(MemoryOnPolicyAlgorithm):
     def __init__(
         self,
         policy: str | type[ActorCriticPolicy],
-        env: GymEnv | str,
+        env: AnyEnv | str,
         learning_rate: LearningRate | Schedule = 7e-4,
         n_steps: NSteps = 5,
         gamma: Discount = 0.99,
@@ -112,7 +117,7 @@ class MemoryA2C(MemoryOnPolicyAlgorithm):
         self.policy_kwargs = given  # as given, for a file that is loaded
 
     def policy_loss(self, log_prob: th.Tensor, batch: SegmentBatch, advantages: th.Tensor) -> PolicyLoss:
-        """Policy gradient."""
+        """Policy gradient -A log pi, a scalar: mean over the steps (n, T) of the minibatch."""
         loss = -(advantages * log_prob).mean()
         return PolicyLoss(loss, {"train/policy_loss": loss})
 

@@ -14,7 +14,6 @@ from gymnasium.wrappers.vector import RecordEpisodeStatistics
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
-from stable_baselines3.common.type_aliases import GymEnv
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 
 from expirespan.agents.base.checks import (
@@ -23,7 +22,13 @@ from expirespan.agents.base.checks import (
 )
 from expirespan.agents.base.contrib import line
 from expirespan.agents.base.keywords import refuses_others
-from expirespan.agents.base.spaces import READ, check_action_space, check_observation_space, check_plain
+from expirespan.agents.base.spaces import (
+    READ,
+    AnyEnv,
+    check_action_space,
+    check_observation_space,
+    check_plain,
+)
 from expirespan.agents.checkpoint.archive import arguments
 from expirespan.agents.core.arguments import (
     check_alias,
@@ -69,7 +74,7 @@ class MemoryOnPolicyAlgorithm(UpdatingAlgorithm):
     def __init__(
         self,
         policy: str | type[ActorCriticPolicy],
-        env: GymEnv | str,
+        env: AnyEnv | str,
         *,
         batch_size: BatchSize | None,
         n_epochs: Epochs,
@@ -84,7 +89,8 @@ class MemoryOnPolicyAlgorithm(UpdatingAlgorithm):
         kwargs["supported_action_spaces"] = READ
         algorithm = type(self).__name__
         check_contrib(algorithm, policy, kwargs.get("policy_kwargs"), kwargs.get("rollout_buffer_class"))
-        super().__init__(policy, env, _init_setup_model=False, **kwargs)
+        given: Any = env  # SB3's _wrap_env, which this calls, is ours
+        super().__init__(policy, given, _init_setup_model=False, **kwargs)
         self.batch_size, self.n_epochs = batch_size, n_epochs
         self.normalize_advantage, self.min_advantage_std = normalize_advantage, min_advantage_std
         self.target_kl = target_kl
@@ -125,10 +131,9 @@ class MemoryOnPolicyAlgorithm(UpdatingAlgorithm):
         check_attributes(self)
 
     @staticmethod
-    def _wrap_env(env: GymEnv, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
-        given: Any = env
-        if isinstance(given, VectorEnv):
-            bridge = SB3VecEnv(given)
+    def _wrap_env(env: AnyEnv, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
+        if isinstance(env, VectorEnv):
+            bridge = SB3VecEnv(env)
             recorded = bridge.env_is_wrapped(RecordEpisodeStatistics)[0]
             env = VecMonitor(bridge) if monitor_wrapper and not recorded else bridge
         check_observation_space(env.observation_space)

@@ -8,11 +8,12 @@ from typing import Any, Self
 import torch as th
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.policies import ActorCriticPolicy
-from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
+from stable_baselines3.common.type_aliases import MaybeCallback, Schedule
 from stable_baselines3.common.utils import FloatSchedule
 from torch.nn import functional as F
 
 from expirespan.agents.base.keywords import refuses_others
+from expirespan.agents.base.spaces import AnyEnv
 from expirespan.agents.core.buffer import SegmentBatch, minibatch_sizes
 from expirespan.agents.forgetting.lesson import Forgetting
 from expirespan.agents.forgetting.penalty import PenaltySchedule
@@ -50,6 +51,10 @@ class MemoryPPO(MemoryOnPolicyAlgorithm):
     ``batch_size`` counts steps, as in SB3. A minibatch consists of segments of min(n_steps, batch_size)
     consecutive steps; gradient flows to everything written within a segment, and to keys, values and spans of
     what came before.
+
+    Raises:
+        ValueError: an argument is outside of its range, or policy, spaces and environment do not fit each other.
+        TypeError: an argument is unknown; the message names the nearest.
     """
 
     @refuses_others
@@ -57,7 +62,7 @@ class MemoryPPO(MemoryOnPolicyAlgorithm):
     def __init__(
         self,
         policy: str | type[ActorCriticPolicy],
-        env: GymEnv | str,
+        env: AnyEnv | str,
         learning_rate: LearningRate | Schedule = 3e-4,
         n_steps: NSteps = 2048,
         batch_size: BatchSize = 64,
@@ -156,7 +161,7 @@ class MemoryPPO(MemoryOnPolicyAlgorithm):
         return float(schedule(self._current_progress_remaining))
 
     def policy_loss(self, log_prob: th.Tensor, batch: SegmentBatch, advantages: th.Tensor) -> PolicyLoss:
-        """Clipped surrogate; the ratio is 1 on the first minibatch after a rollout."""
+        """Clipped surrogate (scalar): mean over steps (n, T); the ratio is 1 on the first minibatch of a rollout."""
         clip = self._clip(self.clip_range)
         log_ratio = log_prob - batch.old_log_prob
         ratio = log_ratio.exp()
@@ -172,7 +177,7 @@ class MemoryPPO(MemoryOnPolicyAlgorithm):
         return PolicyLoss(loss, logs)
 
     def value_loss(self, values: th.Tensor, batch: SegmentBatch) -> th.Tensor:
-        """Mean squared error, with values clipped around the old ones if ``clip_range_vf`` is set."""
+        """Mean squared error (scalar) of values (n, T), clipped around the old ones if ``clip_range_vf`` is set."""
         if self.clip_range_vf is not None:
             clip = self._clip(self.clip_range_vf)
             values = batch.old_values + (values - batch.old_values).clamp(-clip, clip)

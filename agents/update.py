@@ -71,11 +71,11 @@ class UpdatingAlgorithm(RolloutAlgorithm):
         self.logger.record("train/learning_rate", pace * self.lr_schedule(self._current_progress_remaining))
 
     def policy_loss(self, log_prob: th.Tensor, batch: SegmentBatch, advantages: th.Tensor) -> PolicyLoss:
-        """Loss to be minimised for the actor."""
+        """Loss (scalar) to be minimised for the actor; arguments of the minibatch's steps (n, T)."""
         raise NotImplementedError
 
     def value_loss(self, values: th.Tensor, batch: SegmentBatch) -> th.Tensor:
-        """Loss to be minimised for the critic."""
+        """Loss (scalar) to be minimised for the critic, whose ``values`` are (n, T)."""
         return F.mse_loss(values, batch.returns)
 
     def train(self) -> None:

@@ -28,6 +28,9 @@ class Environment:
         quick: constructor parameters that give short episodes, for tests.
         quick_optimum: the optimum with those; None for the same.
         deviation: standard deviation of the oracle's return between episodes, without ``quick``.
+
+    Raises:
+        ValueError: a field does not fit its annotation.
     """
 
     id: str

@@ -28,7 +28,7 @@ class MemoryState(ABC):
 
     @abstractmethod
     def map(self, fn: Callable[[Tensor], Tensor]) -> Self:
-        """Apply ``fn`` to every tensor; all have the environments as first axis."""
+        """Apply ``fn`` to every tensor; all have the shape (B, ...), the environments as first axis."""
 
     @classmethod
     @abstractmethod
@@ -37,12 +37,12 @@ class MemoryState(ABC):
 
     @abstractmethod
     def state_dict(self) -> dict[str, Tensor]:
-        """Flat dictionary of tensors, for saving."""
+        """Tensors (B, ...) by name, for saving."""
 
     @classmethod
     @abstractmethod
     def from_state_dict(cls, tensors: dict[str, Tensor]) -> Self:
-        """Inverse of :meth:`state_dict`."""
+        """Inverse of :meth:`state_dict`: a state of B environments from tensors (B, ...)."""
 
     def __getitem__(self, envs: Tensor | Sequence[int] | slice) -> Self:
         """State of the chosen environments (indices, mask or slice), in that order."""
@@ -166,7 +166,11 @@ class Memory(nn.Module, Generic[StateT], ABC):
         return state
 
     def check_input(self, x: Tensor, state: StateT, episode_start: Tensor, axes: int) -> None:
-        """Raise ValueError when shapes do not fit each other; a step has 2 ``axes``, an unroll 3."""
+        """Check that shapes fit: (B, D) and (B,) for a step, of 2 ``axes``; (B, T, D) and (B, T) for an unroll.
+
+        Raises:
+            ValueError: they do not.
+        """
         if x.dim() != axes or 0 in x.shape[1:]:
             raise ValueError(
                 f"inputs must have shape {'(B, D)' if axes == 2 else '(B, T, D) with T >= 1'}, "

@@ -40,6 +40,9 @@ class TransformerMemory(Memory[TransformerState]):
     "plain" (PyTorch) or "auto": native where it can be had.
     ``compile``: let ``torch.compile`` make one program of a step and one of an `unroll`; `compiling.py` states what
     that costs. Needs a C++ compiler on CPUs.
+
+    Raises:
+        ValueError: an argument is outside of its range, ``heads`` does not divide ``width``, or ``rule`` is no rule.
     """
 
     @checked
@@ -117,6 +120,9 @@ class TransformerMemory(Memory[TransformerState]):
 
         ``births`` (R,): the steps of the episode whose memories the rows lack, in all layers, one each; -1 for none.
         Row r equals ``step(x, forget(state, births[r : r + 1]), start).y``; all together cost little more than one.
+
+        Raises:
+            ValueError: there is more than one environment, or shapes do not fit each other.
         """
         self.check_input(x_1D, state, episode_start_1, axes=2)
         if len(x_1D) != 1:

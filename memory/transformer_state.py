@@ -132,7 +132,7 @@ class TransformerState(MemoryState):
         return self.slots.nbytes
 
     def map(self, fn: Callable[[Tensor], Tensor]) -> Self:
-        """Apply ``fn`` to every tensor; what acting had computed of them is computed again at the next step."""
+        """Apply ``fn`` to every tensor (B, ...); what acting had computed of them is computed again."""
         return type(self)(fn(self.time_B), self.spans.map(fn), self.slots.map(fn))
 
     def __getitem__(self, envs: Tensor | Sequence[int] | slice) -> Self:
@@ -171,7 +171,7 @@ class TransformerState(MemoryState):
         )
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Hidden states, births and clock; the rest is recomputed by ``refresh``."""
+        """Hidden states (B, S, D), births and spans (B, S) and clock (B,) by name; ``refresh`` recomputes the rest."""
         tensors = {"time": self.time_B} | self.spans.tensors()
         for i, layer in enumerate(replace(self, slots=self.slots.pack()).layers):
             tensors |= {f"{i}.birth": layer.birth_BS, f"{i}.span": layer.span_BS, f"{i}.h": layer.h_BSD}

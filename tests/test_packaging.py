@@ -180,10 +180,16 @@ def test_what_is_imported_is_declared() -> None:
     assert undeclared == set()
 
 
-@pytest.mark.parametrize("page", [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")], ids=lambda page: page.name)
+MADE = r"reference/(commands|environments)/|results/corridor\.md|project/(changelog|contributing)\.md"
+"""Pages that only the site has; mkdocs checks links to them."""
+MADE += "|tutorial/(" + "|".join(path.stem for path in ROOT.glob("examples/notebooks/*.ipynb")) + r")\.md"
+
+
+@pytest.mark.parametrize("page", [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")], ids=lambda page: page.name)
 def test_links_lead_to_files(page: Path) -> None:
     links = re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text())
-    assert [link for link in links if not (page.parent / link).exists()] == []
+    missing = [link for link in links if not (page.parent / link).exists()]
+    assert [link for link in missing if not re.search(MADE, link)] == []
 
 
 def test_the_demo_is_a_recipe() -> None:

@@ -17,6 +17,6 @@ class Histogram:
 
     @classmethod
     def of(cls, values: th.Tensor, low: float, high: float, bins: int = 64) -> Histogram:
-        """Count ``values`` in equal bins over [low, high]."""
+        """Count ``values`` (any shape) in equal bins over [low, high], in their unit."""
         counts = th.histc(values.float(), bins, low, high).cpu().numpy()
         return cls(counts, np.linspace(low, high, bins + 1))

@@ -10,8 +10,12 @@ from typing import Any
 import numpy as np
 import torch as th
 from gymnasium import spaces
+from gymnasium.vector import VectorEnv
 from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
-from stable_baselines3.common.type_aliases import PyTorchObs
+from stable_baselines3.common.type_aliases import GymEnv, PyTorchObs
+
+AnyEnv = GymEnv | VectorEnv[Any, Any, Any]
+"""What agents learn in: an environment, or many at once as Gymnasium or Stable-Baselines3 has them."""
 
 READ = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 """Kinds of space that agents read, alone or in one Dict, and act in."""

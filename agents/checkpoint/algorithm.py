@@ -9,10 +9,11 @@ from typing import Any, Self
 
 import torch as th
 from stable_baselines3.common.save_util import load_from_zip_file
-from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, TensorDict
+from stable_baselines3.common.type_aliases import MaybeCallback, TensorDict
 from stable_baselines3.common.utils import get_system_info
 
 from expirespan.agents.base.checks import check_state, signature
+from expirespan.agents.base.spaces import AnyEnv
 from expirespan.agents.checkpoint.archive import Content, arguments, carries_pickle, content_of, read, write
 from expirespan.agents.checkpoint.files import Source, destination, named, origin, replacing
 from expirespan.agents.checkpoint.plausible import (
@@ -120,7 +121,7 @@ class CheckpointedAlgorithm(MovingAlgorithm):
     def load(
         cls,
         path: Source,
-        env: GymEnv | None = None,
+        env: AnyEnv | None = None,
         device: th.device | str = "auto",
         custom_objects: dict[str, Any] | None = None,
         print_system_info: bool = False,
@@ -190,7 +191,7 @@ class CheckpointedAlgorithm(MovingAlgorithm):
         cls,
         data: dict[str, Any],
         weights: dict[str, Any],
-        env: GymEnv | None,
+        env: AnyEnv | None,
         device: th.device | str,
         resume: bool,
         force_reset: bool,
@@ -205,7 +206,8 @@ class CheckpointedAlgorithm(MovingAlgorithm):
         if missing := [name for name in SPACES if name not in data]:
             raise ValueError(f"it was saved without {' and '.join(missing)}; pass them in custom_objects")
         if env is not None:
-            env = cls._wrap_env(env, data.get("verbose", 0))
+            given: Any = env
+            env = cls._wrap_env(given, data.get("verbose", 0))
             check_env(env, data, resume or not force_reset)
             data["n_envs"] = env.num_envs
             if force_reset:
@@ -233,9 +235,10 @@ class CheckpointedAlgorithm(MovingAlgorithm):
             check_state(agent._memory_state, expected, agent._memory_state.batch_size)
         return agent
 
-    def set_env(self, env: GymEnv, force_reset: bool = True) -> None:
+    def set_env(self, env: AnyEnv, force_reset: bool = True) -> None:
         """As in SB3; the statistics of wrappers that a file held come back into those of ``env``."""
-        super().set_env(env, force_reset)
+        given: Any = env  # SB3's _wrap_env, which this calls, is ours
+        super().set_env(given, force_reset)
         self._take_statistics()
 
     def _take_statistics(self) -> None:

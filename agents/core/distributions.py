@@ -32,6 +32,8 @@ def probabilities(distribution: Distribution) -> th.Tensor:
 def divergence(p: Distribution, q: Distribution) -> th.Tensor:
     """(n,) KL(p || q) in nats, of each of n actions as a whole. Finite also where q rounds a probability to 0.
 
+    The Kullback-Leibler divergence: sum_a p(a) log(p(a) / q(a)), over the parts of an action as well.
+
     PyTorch's own for categories indexes by a mask, for which a host waits for a GPU.
     """
     a: Any = p.distribution

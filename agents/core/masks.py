@@ -83,7 +83,11 @@ def source(env: VecEnv) -> Callable[[Sequence[dict[str, Any]]], Masks | None]:
 
 
 def vector_action_masks(envs: VectorEnv[Any, Any, Any], infos: Mapping[str, Any]) -> Masks | None:
-    """Masks of Gymnasium's vector environments, given the infos of the last reset or step; None if they have none."""
+    """Masks (N, W) of Gymnasium's vector environments, given infos of the last reset or step; None if they have none.
+
+    Raises:
+        ValueError: they have another shape, are no booleans, or forbid every action.
+    """
     space, count = envs.single_action_space, envs.num_envs
     scalars = getattr(envs.unwrapped, "envs", None)
     if scalars is not None and scalars[0].has_wrapper_attr(METHOD):

@@ -68,6 +68,9 @@ class MemoryActorCriticPolicy(SB3Calls):
     With ``share_features_extractor=False`` the memory reads both extractors' features side by side. Wherever SB3's
     methods take an observation, these also take ``state`` and ``episode_start``; without a state they answer as at the
     start of an episode.
+
+    Raises:
+        ValueError: an argument is outside of its range; TypeError: ``memory_kwargs`` do not fit the memory.
     """
 
     def __init__(
@@ -172,7 +175,7 @@ class MemoryActorCriticPolicy(SB3Calls):
         return values
 
     def heads(self, y: th.Tensor) -> tuple[Distribution, th.Tensor]:
-        """Both of them."""
+        """Action distribution and values (n, 1) for memory outputs (n, D)."""
         return self.distribution(y), self.values(y)
 
     def _read(
@@ -257,7 +260,10 @@ class MemoryActorCriticPolicy(SB3Calls):
         episode_start: th.Tensor,
         action_masks: th.Tensor | None = None,
     ) -> MemoryEvaluation:
-        """Re-read segments (n, T, ...) in one pass. ``actions`` (n, T, action_dim), as in the buffer."""
+        """Re-read segments (n, T, ...) in one pass. ``actions`` (n, T, action_dim), as in the buffer.
+
+        ``episode_start`` (n, T) bool; ``action_masks`` (n T, W) bool.
+        """
         n, T = episode_start.shape
         x = self._encode(flatten_steps(obs)).unflatten(0, (n, T))
         out = self.memory.unroll(self._for_memory(x), state, episode_start, need_state=False)

@@ -28,6 +28,9 @@ class DeployedPolicy:
     """A policy, the normalisation of its observations, and ``about``: where it comes from, plain data.
 
     Its observations are those of the environment as training wrapped it, but not yet normalised.
+
+    Raises:
+        ValueError: the policy has no memory.
     """
 
     def __init__(
@@ -78,7 +81,12 @@ class DeployedPolicy:
         deterministic: bool = False,
         action_masks: np.ndarray | None = None,
     ) -> tuple[np.ndarray, MemoryState]:
-        """Action and next memory state, as `MemoryActorCriticPolicy.predict`; observations are normalised first."""
+        """Actions (n, ...) and next memory state, as `MemoryActorCriticPolicy.predict`.
+
+        ``observation``: of one environment or a batch (n, ...), normalised here first. ``state``: what the call before
+        returned, None for none. ``episode_start`` (n,) bool: the observation begins an episode. ``action_masks`` (n, W)
+        bool: what is allowed.
+        """
         check_observation(observation)
         read = observation if self.normalization is None else self.normalization(observation)
         acted: tuple[np.ndarray, MemoryState] = self.policy.predict(

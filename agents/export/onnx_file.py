@@ -40,8 +40,8 @@ def export_onnx(
 ) -> dict[str, Any]:
     """Write one step of a policy as a graph, and return its description (`metadata.describe`).
 
-    ``source``: a `DeployedPolicy` or an agent. ``capacity``: slots of each layer, by default as many as can never be
-    too few. ``action_masks``: whether masks of actions are an input. The file is written atomically.
+    ``source``: a `DeployedPolicy` or an agent. ``capacity``: memories that each layer can keep, by default as many as
+    can never be too few. ``action_masks``: whether masks of actions are an input. The file is written atomically.
 
     Raises:
         ModuleNotFoundError: packages of the extra ``onnx`` are missing.

@@ -53,6 +53,9 @@ class Forgetting:
     running mean reaches this. First the policy must be read rightly, then memory may cost.
     ``settling``: within (0, 1]; the policy's learning rate falls by this factor per rollout in which success holds,
     see `AdaptivePenalty.settle`.
+
+    Raises:
+        ValueError: an argument is outside of its range.
     """
 
     fraction: Share = 0.5

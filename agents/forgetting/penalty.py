@@ -14,7 +14,8 @@ class PenaltySchedule(Protocol):
 
     ``num_timesteps``: environment steps so far. ``score``: mean success (or, where an environment reports no
     success, mean return) of recent episodes acted with forgetting, None until there are any. Returns
-    alpha >= 0: per step of mean span or, with a lesson in forgetting, per unit of mean log span.
+    alpha >= 0: per step of mean span or, with a lesson in forgetting, per unit of mean log span. It is a protocol: any
+    function with these arguments is one.
     """
 
     def __call__(self, num_timesteps: int, score: float | None) -> float:
@@ -23,7 +24,11 @@ class PenaltySchedule(Protocol):
 
 @dataclass
 class ConstantPenalty:
-    """The paper's choice: one ``coef`` from the first step."""
+    """The paper's choice (arXiv 2105.06548, eq. 7): one ``coef`` from the first step.
+
+    Raises:
+        ValueError: ``coef`` is negative or not finite.
+    """
 
     coef: Price
 
@@ -37,7 +42,11 @@ class ConstantPenalty:
 
 @dataclass
 class WarmupPenalty:
-    """0 until ``start`` environment steps, then rising linearly to ``coef`` within ``steps``."""
+    """0 until ``start`` environment steps, then rising linearly to ``coef`` within ``steps``. Not in the paper.
+
+    Raises:
+        ValueError: an argument is outside of its range.
+    """
 
     coef: Price
     start: SomeSteps
@@ -62,7 +71,11 @@ class AdaptivePenalty:
     """0 until the score first reaches ``target``; from then ``coef``, multiplied after every rollout.
 
     By ``growth`` (>= 1) while the score holds the target, up to ``maximum`` (None: ``coef`` itself); by ``decay``
-    (<= 1) while it does not, down to `LEAST` of ``coef``. ``settled``: see `settle`.
+    (<= 1) while it does not, down to `LEAST` of ``coef``. ``settled``: see `settle`. Not in the
+    paper; docs/forgetting.md has the experiments.
+
+    Raises:
+        ValueError: an argument is outside of its range, or ``maximum`` is below ``coef``.
     """
 
     coef: PositivePrice

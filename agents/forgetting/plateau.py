@@ -19,7 +19,10 @@ class PlateauPenalty(AdaptivePenalty):
     There is no price until the score has made no progress for ``patience`` environment steps, and for the fraction
     ``wait`` of all steps so far. From then the target is the best score less ``slack`` times the range of scores seen,
     and rises with the best score. ``lowest`` and ``best``: scores seen; ``mark``: the score that last counted as
-    progress, ``marked_at``: the environment step of it.
+    progress, ``marked_at``: the environment step of it. Not in the paper.
+
+    Raises:
+        ValueError: an argument is outside of its range.
     """
 
     target: UnknownScore = math.inf

@@ -67,7 +67,7 @@ class SB3VecEnv(VecEnv):
         return _plain(observations)
 
     def step_async(self, actions: np.ndarray[Any, Any]) -> None:
-        """Keep the actions for `step_wait`."""
+        """Keep the actions (N, ...), of one row per environment, for `step_wait`."""
         self._actions = actions
 
     def step_wait(self) -> VecEnvStepReturn:
@@ -108,7 +108,7 @@ class SB3VecEnv(VecEnv):
         self._seeds = list(state["seeds"])
 
     def get_images(self) -> Sequence[np.ndarray[Any, Any] | None]:
-        """One frame per environment; needs ``render_mode="rgb_array"``."""
+        """A frame (height, width, 3) of each environment; needs ``render_mode="rgb_array"``."""
         if self.render_mode != "rgb_array":
             warnings.warn(
                 f"render_mode={self.render_mode!r}: images need render_mode='rgb_array'", stacklevel=2

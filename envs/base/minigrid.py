@@ -80,7 +80,7 @@ class LayoutMiniGridEnv(MiniGridEnv):
 
     @abstractmethod
     def picture(self, tile: int = 32) -> npt.NDArray[np.uint8]:
-        """The map as pixels, ``tile`` pixels to a cell."""
+        """The map as pixels (height, width, 3), ``tile`` of them to a cell."""
 
     @abstractmethod
     def text(self) -> str:

@@ -16,7 +16,11 @@ __all__ = ["CorridorOracle"]
 
 
 class CorridorOracle:
-    """Remembers the last ball it saw, walks on, turns to the door of that colour and enters: return 1."""
+    """Remembers the last ball it saw, walks on, turns to the door of that colour and enters: return 1.
+
+    Raises:
+        ValueError: ``num_envs`` is no number of environments.
+    """
 
     @checked
     def __init__(self, num_envs: NumEnvs) -> None:

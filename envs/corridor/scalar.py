@@ -180,7 +180,7 @@ class Corridor(LayoutMiniGridEnv):
         return self.layout, int(self.agent_pos[0]), int(self.agent_pos[1]), self.agent_dir
 
     def picture(self, tile: int = 32) -> npt.NDArray[np.uint8]:
-        """The map around the agent, 21 cells wide; see `corridor_pictures.map_image`."""
+        """The map around the agent, 21 cells wide, pixels (height, width, 3); see `corridor_pictures.map_image`."""
         return corridor_pictures.map_image(*self._pose(), tile=tile)
 
     def text(self) -> str:

@@ -20,6 +20,9 @@ class FindInstructionOracle:
 
     It knows our grammar: an instruction to this agent has "you to", then a verb (or "forget"), "the", an object of two
     words, "to the" and a recipient.
+
+    Raises:
+        ValueError: ``num_envs`` is no number of environments.
     """
 
     @checked

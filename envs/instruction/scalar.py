@@ -174,7 +174,11 @@ class FindInstruction(gym.Env[Any, Any]):
         return self._line(), float(chosen == episode.answer), True, False, info
 
     def render(self) -> Any:
-        """The last lines read, as pixels or as text (``ansi``)."""
+        """The last lines read, as pixels (height, width, 3) or as text (``ansi``); None without a render mode.
+
+        Raises:
+            ResetNeeded: no episode has begun.
+        """
         if self.episode is None:
             raise ResetNeeded(
                 "render() was called before the first reset(): call reset() to begin an episode"

@@ -20,6 +20,9 @@ class PortalRoomsOracle:
 
     It needs the room's number in the observation. Every room takes it the fewest steps possible, and it makes no
     mistake twice, nor any on purpose.
+
+    Raises:
+        ValueError: ``num_envs`` is no number of environments.
     """
 
     @checked

@@ -207,7 +207,7 @@ class PortalRooms(LayoutMiniGridEnv):
         return Place(x, y, self.agent_dir, colours, self._room, self._furthest, tuple(self._mistakes))
 
     def picture(self, tile: int = 32) -> npt.NDArray[np.uint8]:
-        """The room and a strip of all rooms; see `portal_rules.map_image`."""
+        """The room and a strip of all rooms, pixels (height, width, 3); see `portal_rules.map_image`."""
         return portal_rules.map_image(self.rules.room_size, self._place(), tile)
 
     def text(self) -> str:

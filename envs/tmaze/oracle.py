@@ -16,7 +16,11 @@ __all__ = ["EndlessTMazeOracle"]
 
 
 class EndlessTMazeOracle:
-    """Walks on to each junction and turns to the side of the last cue it saw: return 1 for each corridor."""
+    """Walks on to each junction and turns to the side of the last cue it saw: return 1 for each corridor.
+
+    Raises:
+        ValueError: ``num_envs`` is no number of environments.
+    """
 
     @checked
     def __init__(self, num_envs: NumEnvs) -> None:

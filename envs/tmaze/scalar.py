@@ -184,7 +184,7 @@ class EndlessTMaze(LayoutMiniGridEnv):
         return Place(self._passed, self.rules.corridors, self._x, self._length, self._cue, arm)
 
     def picture(self, tile: int = 32) -> npt.NDArray[np.uint8]:
-        """The corridor around the agent and a strip of all corridors; see `tmaze_rules.map_image`."""
+        """Corridor around the agent, strip of all corridors: pixels (height, width, 3); see `tmaze_rules.map_image`."""
         return tmaze_rules.map_image(self._place(), tile)
 
     def text(self) -> str:

@@ -61,6 +61,9 @@ class EpisodeTrace:
     or part of one, or means of continuous ones. ``removed`` (T, K): the steps whose memories were removed, one at a
     time, -1 where there are fewer; ``without`` (T, K, A): the probabilities then, ``value_without`` (T, K) the critic's
     value, and ``shift`` (T, K) KL(with || without) in nats. They are 0 where ``removed`` is -1.
+
+    Raises:
+        ValueError: an array has another type or shape than these.
     """
 
     observation: npt.NDArray[Any]
@@ -138,12 +141,12 @@ class EpisodeTrace:
 
     @property
     def steps(self) -> int:
-        """T."""
+        """Number of steps T of the episode."""
         return len(self.observation)
 
     @property
     def layers(self) -> int:
-        """L."""
+        """Number of layers L of the memory; 0 without spans."""
         return len(self.span)
 
     @property

@@ -63,7 +63,7 @@ PICTURES = {
 def page() -> str:
     """The text of docs/environments.md."""
     parts = [INTRODUCTION, _table()]
-    for name, cls in _classes().items():
+    for name, cls in classes().items():
         parts += [f"## {name}", f"![{name}](images/env-{name.lower()}.png)", *markdown(cls.__doc__ or "")]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
@@ -120,7 +120,7 @@ def _plain(text: str) -> str:
     return text.replace("``", "`")
 
 
-def _classes() -> dict[str, Any]:
+def classes() -> dict[str, Any]:
     """The scalar classes in the order in which they are registered."""
     classes: dict[str, Any] = {
         listed.entry_point: load_env_creator(listed.entry_point) for listed in ENVIRONMENTS.values()

@@ -18,6 +18,9 @@ class Recipe:
     """``summary`` and ``expected`` score are for people; ``source`` is where task and settings come from.
 
     ``usual_steps``: environment steps to the target, about the median of docs/results.md; None where not measured.
+
+    Raises:
+        ValueError: ``usual_steps`` is no number of steps.
     """
 
     summary: str

@@ -33,6 +33,9 @@ class AdaptiveSpan(Rule):
 
     ``max_span``: L, longest reach in steps. ``ramp``: R > 0, steps over which a memory past the reach fades.
     ``init_fraction``: reaches start at this fraction of ``max_span``, within (0, 1).
+
+    Raises:
+        ValueError: an argument is outside of its range.
     """
 
     @checked
@@ -47,7 +50,7 @@ class AdaptiveSpan(Rule):
         self.reach_logit = nn.Parameter(torch.full((heads,), math.log(odds)))
 
     def span_parameters(self) -> list[nn.Parameter]:
-        """b."""
+        """The logits b (H,) of the reaches."""
         return [self.reach_logit]
 
     def reaches(self) -> Tensor:

@@ -32,6 +32,10 @@ class Compressive(Rule):
     """The ``window`` last states (int >= 1, the present one included), and ``slots`` summaries of ``factor`` states.
 
     ``factor``: c, from 1 to ``window``. ``compression``: "conv" (learned; it begins as the mean), "mean" or "max".
+
+    Raises:
+        ValueError: an argument is outside of its range, ``factor`` exceeds ``window``, or memories would be read at
+            ages beyond 2**24 steps.
     """
 
     @checked
@@ -71,12 +75,12 @@ class Compressive(Rule):
         return h_BSD.new_full(h_BSD.shape[:-1], self.window - 1)
 
     def renewed(self, span_BK: Tensor, before_BS: Tensor) -> Tensor:
-        """What was a summary still is."""
+        """Spans (B, K): the S first keep those of before, for what was a summary still is one."""
         S = before_BS.shape[1]
         return torch.cat([before_BS, span_BK[:, S:]], 1)
 
     def first_age(self, span: Tensor) -> Tensor:
-        """Summaries are read when the first of their states no longer is."""
+        """Ages in the shape of ``span``: summaries are read when the first of their states no longer is."""
         return self.window * (span >= self.window)
 
     def summaries(self, columns: Columns, begin_BK: Tensor, steps: int) -> Summaries:

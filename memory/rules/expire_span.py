@@ -35,9 +35,10 @@ def expiration(logit: Tensor, max_span: float, stabilizer: float = 1.0) -> Tenso
 
 
 def stretched(span: Tensor, ramp: float, factor: float) -> Tensor:
-    """Spans in steps of which the long ones are ``factor`` f >= 1 times as long: e up to R, e f from 4 R on.
+    """Spans (any shape, in steps), the long ones ``factor`` f >= 1 times as long: e up to R, e f from 4 R on.
 
     Between them the exponent of f grows with the logarithm of e: e f^clamp(log_4(e / R), 0, 1), which grows with e.
+    Not in the paper.
     """
     if factor == 1:
         return span
@@ -73,6 +74,9 @@ class ExpireSpan(Rule):
     ``penalty``: "all" (paper) or "ramp", see :func:`mean_span`.
     ``random_span``: in training, read every block as if spans were at most l ~ U(0, L) (paper, section on
     regularisation); the agent or training loop draws l with ``TransformerMemory.shorten``.
+
+    Raises:
+        ValueError: an argument is outside of its range.
     """
 
     @checked
@@ -102,7 +106,7 @@ class ExpireSpan(Rule):
         return list(self.predictor.parameters())
 
     def spans(self, h_BSD: Tensor) -> Tensor:
-        """e (B, S)."""
+        """Spans e (B, S) in steps, from the predictor; see `expiration` and `stretched`."""
         logit_BS, trained = self.predictor(h_BSD).squeeze(-1), self.max_span / self.stretch
         return stretched(expiration(logit_BS, trained, self.stabilizer), self.ramp, self.stretch)
 

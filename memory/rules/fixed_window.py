@@ -14,6 +14,9 @@ class FixedWindow(Rule):
 
     ``window`` counts states (int >= 1, or ``math.inf`` for the whole episode). Written as a span it is the
     constant ``window`` - 1: `ExpireSpan` with that span and a ramp going to 0 is the same memory.
+
+    Raises:
+        ValueError: an argument is outside of its range.
     """
 
     @checked

@@ -18,7 +18,7 @@ TINY = 1e-30
 
 
 def soft_mask(remaining: Tensor, ramp: float) -> Tensor:
-    """Mask m in [0, 1]: 1 while the span lasts, then falling to 0 over ``ramp`` steps."""
+    """Mask m in [0, 1] of ``remaining`` steps (any shape): 1 within the span, then falling to 0 over ``ramp``."""
     return (1 + remaining / ramp).clamp(0, 1)
 
 
@@ -48,7 +48,10 @@ class _LogSoftMask(torch.autograd.Function):
 
 
 def log_soft_mask(remaining: Tensor, ramp: float) -> Tensor:
-    """log m: exactly -inf where m = 0, and there, as where m = 1, with gradient 0."""
+    """log m of ``remaining`` steps (any shape), ``ramp`` in steps: exactly -inf where m = 0.
+
+    The gradient is 0 there, as where m = 1.
+    """
     found: Tensor = _LogSoftMask.apply(remaining, ramp)  # type: ignore[no-untyped-call]
     return found
 
@@ -66,5 +69,5 @@ def taught_mask(span: Tensor, age: Tensor, ramp: float) -> Tensor:
 
 
 def is_expired(remaining: Tensor, ramp: float) -> Tensor:
-    """True where the mask is 0 now and at every later step: such a memory can be deleted."""
+    """True where the mask of ``remaining`` steps (any shape) is 0 for good: such a memory can be deleted."""
     return remaining <= -ramp

@@ -165,11 +165,11 @@ class Rule(nn.Module, ABC):
         return None
 
     def renewed(self, span_BK: Tensor, before_BS: Tensor) -> Tensor:
-        """Spans from those that :meth:`spans` gives now and, for the S first, those they had before."""
+        """Spans (B, K) in steps from those that :meth:`spans` gives now and, for the S first, those they had before."""
         return span_BK
 
     def first_age(self, span: Tensor) -> Tensor:
-        """Age, in steps, at which a memory of that span can first be read: 0 for states, more for summaries."""
+        """First age in steps, of the shape of ``span``, at which a memory is read: 0 for states, more for summaries."""
         return torch.zeros_like(span)
 
     def reconstruction(
