@@ -22,6 +22,7 @@ from expirespan.agents.ppo import MemoryPPO
 from expirespan.agents.sb3.choices import ChoiceExtractor, MemoryChoicePolicy
 from expirespan.agents.sb3.evaluation import MemoryEvalCallback, evaluate_policy
 from expirespan.agents.sb3.vec_env import SB3VecEnv
+from expirespan.agents.workers import Workers, WorkersError
 from expirespan.agents.zoo import register_zoo
 
 __all__ = [
@@ -44,6 +45,8 @@ __all__ = [
     "StandardizedExtractor",
     "TokenExtractor",
     "WarmupPenalty",
+    "Workers",
+    "WorkersError",
     "allowed_action",
     "divergence",
     "evaluate_policy",

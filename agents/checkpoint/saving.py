@@ -1,0 +1,110 @@
+"""Saving of agents: writing is all or nothing, files hold only data."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Iterable
+from typing import Any
+
+from expirespan.agents.checkpoint.archive import write
+from expirespan.agents.checkpoint.files import Source, destination, replacing
+from expirespan.agents.checkpoint.parts import ROWS, as_attributes, whole_position
+from expirespan.agents.checkpoint.position import MOVING, MovingAlgorithm, Position, position_of
+from expirespan.agents.checkpoint.statistics import Statistics
+from expirespan.memory import MemoryState
+
+DERIVED = (
+    "lr_schedule",
+    "_rollout_start",
+    "_pending_log",
+    "_statistics",
+    "_hidden",
+    "_masks_of",
+    "_hidden_of",
+)
+"""Attributes made anew from others."""
+
+
+class SavingAlgorithm(MovingAlgorithm):
+    """`OnPolicyAlgorithm` that saves atomically, alone or with all workers."""
+
+    _statistics: Statistics = []  # noqa: RUF012  (never changed in place)
+
+    def _learned_state(self) -> dict[str, Any]:
+        """What learning keeps beside weights and optimizer, by attribute; `_set_learned_state` takes it back."""
+        return {}
+
+    def _set_learned_state(self, state: dict[str, Any]) -> None:
+        """Inverse of `_learned_state`."""
+
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), *DERIVED]
+
+    def save(
+        self, path: Source, exclude: Iterable[str] | None = None, include: Iterable[str] | None = None
+    ) -> None:
+        """Save attributes, weights, optimizer and the run's position; arguments as in SB3.
+
+        A file of that name is replaced in one moment: whatever interrupts it, ``path`` holds either what it
+        held before or all of this agent. Only data is written. What is none (a schedule that is a function) is
+        left out with a warning, and must be passed to `load`.
+
+        A position lies between an update and the next rollout. Within a rollout, that of its start is saved.
+        Of several workers the first saves, alone and without the position: see `save_together`.
+        """
+        if self.workers.size > 1:
+            exclude = {*(exclude or ()), *ROWS, "_memory_state"}
+        if self.workers.lead:
+            self._save(path, exclude, include)
+
+    def save_together(self, path: Source) -> None:
+        """As `save`, with the position of all workers. Each of them calls it, and worker 0 writes.
+
+        It can be resumed by any number of workers among which its environments can be shared out.
+        """
+        if self.workers.size == 1:
+            return self.save(path)
+        position = whole_position(self, self.workers)
+        if position is not None:
+            self._save(path, None, None, position)
+
+    def _save(
+        self,
+        path: Source,
+        exclude: Iterable[str] | None,
+        include: Iterable[str] | None,
+        position: Position | None = None,
+    ) -> None:
+        if not isinstance(path, (str, pathlib.Path)):
+            return self._write(path, exclude, include, position)
+        with replacing(destination(path)) as file:
+            self._write(file, exclude, include, position)
+
+    def _write(
+        self,
+        file: Any,
+        exclude: Iterable[str] | None,
+        include: Iterable[str] | None,
+        whole: Position | None,
+    ) -> None:
+        without = set(exclude or ()).union(self._excluded_save_params()) - set(include or ())
+        without |= {name.split(".")[0] for names in self._get_torch_save_params() for name in names}
+        attributes = {name: value for name, value in vars(self).items() if name not in without}
+        position = whole or self._rollout_start or position_of(self)
+        if whole is not None:
+            attributes |= as_attributes(whole, self.all_envs)
+        slim: dict[int, MemoryState] = {}  # one and the same, unless it is saved within a rollout
+        for values, name in ((attributes, "_memory_state"), (position := dict(position), "memory")):
+            if isinstance(state := values.get(name), MemoryState):
+                values[name] = slim.setdefault(id(state), state.without_cache())
+        sections = {
+            "attributes": attributes,
+            "weights": self.get_parameters(),
+            "learned": self._learned_state(),
+            "envs": {
+                "statistics": self._statistics or position.pop("statistics"),
+                "hidden": self._has_hidden_statistics(),
+            },
+            "position": {} if without & {*MOVING, "_memory_state"} else position,
+        }
+        write(file, sections, stacklevel=5)
