@@ -199,26 +199,34 @@ class MemoryOnPolicyAlgorithm(UpdatingAlgorithm):
         Raises:
             ValueError: they were made with different settings, or cannot share what they were made with.
         """
+        self.workers.together(self._check_shared)
+        names = arguments(type(self)) - {"env", "device", "verbose", "tensorboard_log", "policy"}
+        settings = {name: repr(getattr(self, name, None)) for name in sorted(names)}
+        shapes = {name: list(value.shape) for name, value in self.policy.state_dict().items()}
+        more = {
+            "environments of a worker": self.n_envs,
+            "total_timesteps": total_timesteps,
+            "weights": shapes,
+        }
+        self.workers.same({k: v for k, v in settings.items() if " at 0x" not in v} | more)
+        self.workers.share_tensors(list(self.policy.state_dict().values()))
+        if not self.workers.lead:
+            self.verbose = 0
+            self.set_logger(Logger(None, []))
+
+    def _check_shared(self) -> None:
         assert self.env is not None
         apart = {
             f"policy {self.policy_class.__name__}, which has no memory": not has_memory(self.policy_class),
             "use_sde=True, whose noise is drawn for each worker": self.use_sde,
-            f"rollout_buffer_class {type(self.rollout_buffer).__name__}": self._segments is not self.rollout_buffer,
+            f"rollout_buffer_class {type(self.rollout_buffer).__name__}": self._segments
+            is not self.rollout_buffer,
             "environments with running statistics": statistics_of(self.env) or self._has_hidden_statistics(),
         }
         if wrong := [name for name, found in apart.items() if found]:
             raise ValueError(
                 f"{self.workers.size} workers cannot share {wrong[0]}; leave it out, or train in a single process"
             )
-        names = arguments(type(self)) - {"env", "device", "verbose", "tensorboard_log", "policy"}
-        settings = {name: repr(getattr(self, name, None)) for name in sorted(names)}
-        shapes = {name: list(value.shape) for name, value in self.policy.state_dict().items()}
-        more = {"environments of a worker": self.n_envs, "total_timesteps": total_timesteps, "weights": shapes}
-        self.workers.same({k: v for k, v in settings.items() if " at 0x" not in v} | more)
-        self.workers.share_tensors(list(self.policy.state_dict().values()))
-        if not self.workers.lead:
-            self.verbose = 0
-            self.set_logger(Logger(None, []))
 
     def _learned_state(self) -> dict[str, Any]:
         return {} if self._lesson is None else {"lesson": self._lesson.state_dict()}

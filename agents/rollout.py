@@ -33,7 +33,7 @@ from expirespan.memory import MemoryState, TransformerMemory, TransformerState
 
 
 class Ended(NamedTuple):
-    """An episode that ended at a step of a rollout, in an environment of that number; ``info`` as monitors report it."""
+    """An episode that ended at a step of a rollout, in the environment of a ``number``; ``info`` is its monitor's."""
 
     step: int
     number: int
@@ -132,7 +132,11 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
         self, env: VecEnv, callback: BaseCallback, rollout_buffer: RolloutBuffer, n_rollout_steps: int
     ) -> tuple[bool, list[Ended]]:
         """This worker's part of a rollout: whether its callback lets it go on, and the episodes that ended in it."""
-        actor, segments, part = self.actor, self._segments, self._part  # segments is rollout_buffer, or fills it
+        actor, segments, part = (
+            self.actor,
+            self._segments,
+            self._part,
+        )  # segments is rollout_buffer, or fills it
         ended: list[Ended] = []
         if self.use_sde:
             self.policy.reset_noise(env.num_envs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from expirespan.agents.checkpoint.archive import write
 from expirespan.agents.checkpoint.files import Source, destination, replacing
@@ -23,6 +23,28 @@ DERIVED = (
     "_hidden_of",
 )
 """Attributes made anew from others."""
+
+
+class Collected(NamedTuple):
+    """An agent with the ``position`` of all workers, which worker 0 has, to be saved by it."""
+
+    agent: SavingAlgorithm
+    position: Position | None
+
+    @property
+    def num_timesteps(self) -> int:
+        """Steps so far."""
+        return self.agent.num_timesteps
+
+    @property
+    def resumable_timesteps(self) -> int:
+        """See `SavingAlgorithm`."""
+        return self.agent.resumable_timesteps
+
+    def save(self, path: Source) -> None:
+        """Save it, if this is worker 0."""
+        if self.position is not None:
+            self.agent._save(path, None, None, self.position)
 
 
 class SavingAlgorithm(MovingAlgorithm):
@@ -62,11 +84,13 @@ class SavingAlgorithm(MovingAlgorithm):
 
         It can be resumed by any number of workers among which its environments can be shared out.
         """
+        self.collected().save(path)
+
+    def collected(self) -> SavingAlgorithm | Collected:
+        """What `save_together` saves. Each worker calls it; by what worker 0 gets, it may save later."""
         if self.workers.size == 1:
-            return self.save(path)
-        position = whole_position(self, self.workers)
-        if position is not None:
-            self._save(path, None, None, position)
+            return self
+        return Collected(self, whole_position(self, self.workers))
 
     def _save(
         self,

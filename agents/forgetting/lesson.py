@@ -77,7 +77,7 @@ class Forgetting:
     def begin(
         self, memory: TransformerMemory, state: TransformerState, part: Part | None = None
     ) -> TransformerState:
-        """State of the rollout's start in which teachers keep everything; ``part``: of the environments of all workers."""
+        """State of the rollout's start in which teachers keep everything; ``part``: of all workers' environments."""
         longest = max(rule.max_span for rule in memory.rules)
         part = part or Part(state.batch_size)
         floor = self.teachers(part.total, state.time_B.device)[part.rows] * longest
@@ -165,10 +165,12 @@ class Lesson:
         self.episode_kl = EMA_DECAY * self.episode_kl + (1 - EMA_DECAY) * of_episode
         share = (1 - self.episode_kl / self.settings.tolerance).clamp(min=0)
         priced = alpha * self.price_decay.factor * share
-        price = th.stack([
-            _sum(layer, lambda e: e.clamp(min=TINY).log()) / count
-            for layer, count in zip(readings, counts, strict=True)
-        ]).sum()
+        price = th.stack(
+            [
+                _sum(layer, lambda e: e.clamp(min=TINY).log()) / count
+                for layer, count in zip(readings, counts, strict=True)
+            ]
+        ).sum()
         spans = th.stack([life / count for life, count in zip(lives, counts, strict=True)]).sum()
         memory = spans + sum(rule.ramp for rule in self.rules)
         wanted = part.weight * kl + priced * price

@@ -35,9 +35,7 @@ class RolloutSpans:
         if isinstance(state, TransformerState):
             self.written.append(state.time_B)
 
-    def record(
-        self, logger: Logger, longest: Sequence[float], workers: Workers | None = None
-    ) -> None:
+    def record(self, logger: Logger, longest: Sequence[float], workers: Workers | None = None) -> None:
         """Write ``expire/layer{i}/...`` given the longest span of each layer: of all ``workers``, who all call it.
 
         Spans are of all environments, in steps. Memories alive, and the share of the states written in the

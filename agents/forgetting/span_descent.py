@@ -53,7 +53,7 @@ class SpanDescent:
     def sums(
         self, readings: Sequence[Reading], grads: Sequence[th.Tensor], count: th.Tensor
     ) -> tuple[th.Tensor, th.Tensor, th.Tensor]:
-        """What was read, x = (h, 1), with the sums over it of x x^T and of x g. ``count``: memories that all have read."""
+        """What was read, x = (h, 1), and the sums over it of x x^T and x g; ``count``: memories that all have read."""
         rule, weight = self.rule, self.rule.predictor.weight
         columns = [
             (r.states_BKD.flatten(0, 1), r.span_BK.flatten(), grad_BK.flatten(), r.present_BK.flatten())

@@ -62,7 +62,8 @@ class Workers:
     def __init__(self, rank: int = 0, size: int = 1) -> None:
         self.rank, self.size = rank, size
         self.sent: Counter[str] = Counter()
-        self._lost = False
+        self.failed: Exception | None = None
+        """What `together` raised last: all workers stand at the same point then."""
 
     @classmethod
     def current(cls) -> Workers:
@@ -251,11 +252,10 @@ class Workers:
         except Exception as error:
             failed = error
         found = self.gather((done, None if failed is None else f"{failed}"))
-        if failed is not None:
-            raise failed
         for rank, (_, message) in enumerate(found):
             if message is not None:
-                raise RuntimeError(f"worker {rank}: {message}")
+                self.failed = failed or RuntimeError(f"worker {rank}: {message}")
+                raise self.failed
         return [result for result, _ in found]
 
     def same(self, settings: dict[str, Any]) -> None:
@@ -264,11 +264,11 @@ class Workers:
         for rank, other in enumerate(every):
             wrong = [name for name in {**every[0], **other} if every[0].get(name) != other.get(name)]
             if wrong:
-                name = wrong[0]
-                raise ValueError(
-                    f"{name} is {every[0].get(name)!r} at worker 0 and {other.get(name)!r} at worker {rank}: start "
-                    "all workers with the same command"
+                first, here = (one.get(wrong[0]) for one in (every[0], other))
+                self.failed = ValueError(
+                    f"{wrong[0]} is {first!r} at worker 0 and {here!r} at worker {rank}: start all workers alike"
                 )
+                raise self.failed
 
     def share_random_state(self, device: th.device) -> None:
         """Let torch's random numbers go on from the same state, that of worker 0."""
@@ -287,6 +287,12 @@ class Workers:
         if self.size > 1:
             for tensor in tensors:
                 self._exchange(dist.broadcast, tensor.detach(), 0)
+
+    def leave(self) -> None:
+        """End what `start` began."""
+        if self.size > 1:
+            dist.destroy_process_group()
+            type(self)._current = None
 
     # what outlives a restart
 
