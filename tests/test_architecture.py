@@ -19,17 +19,19 @@ BELOW = {  # folder: the folders that its own files may import
     "memory/rules": set(),
     "memory/attention": {"memory/rules"},
     "memory": {"memory/attention", "memory/rules"},
+    "agents/workers": set(),
     "agents/base": {"memory", "memory/rules"},
-    "agents/checkpoint": {"agents/base", "memory", "memory/rules"},
-    "agents/core": {"agents/base", "agents/checkpoint", "memory", "memory/rules"},
+    "agents/checkpoint": {"agents/base", "agents/workers", "memory", "memory/rules"},
+    "agents/core": {"agents/base", "agents/checkpoint", "agents/workers", "memory", "memory/rules"},
     "agents/export": {"agents/base", "agents/checkpoint", "agents/core", "memory", "memory/rules"},
     "agents/features": {"memory", "memory/rules"},
-    "agents/forgetting": {"agents/base", "agents/core", "memory", "memory/rules"},
+    "agents/forgetting": {"agents/base", "agents/core", "agents/workers", "memory", "memory/rules"},
     "agents/sb3": {
         "agents/base",
         "agents/checkpoint",
         "agents/core",
         "agents/features",
+        "agents/workers",
         "memory",
         "memory/rules",
     },
@@ -42,6 +44,7 @@ BELOW = {  # folder: the folders that its own files may import
             "agents/features",
             "agents/forgetting",
             "agents/sb3",
+            "agents/workers",
         ),
         "memory",
         "memory/rules",
@@ -64,6 +67,7 @@ FLOORS = (  # of experiments, lowest first: a folder imports only from floors be
     {"viewer"},
     {"training", "bench/peers"},
     {"sequence", "reproduce", "sweep", "bench", "demo", "export"},
+    {"bench/workers"},
     {""},  # the command
 )
 for _i, _floor in enumerate(FLOORS):

@@ -125,7 +125,7 @@ class Workers:
             fits = [n for n in range(1, total + 1) if total % n == 0]
             near = [n for n in (total // self.size * self.size, -(-total // self.size) * self.size) if n]
             raise ValueError(
-                f"{what}={total} cannot be shared out evenly among {self.size} workers; {what} "
+                f"{what}={total} cannot be shared out evenly among {self.size} workers; {what}="
                 f"{' or '.join(map(str, dict.fromkeys(near)))} would fit, or {', '.join(map(str, fits))} workers"
             )
         return total // self.size
