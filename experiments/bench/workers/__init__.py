@@ -13,6 +13,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from expirespan.experiments.bench.options import WorkersOptions as Options
@@ -29,14 +30,16 @@ __all__ = ["Options", "Row", "run", "table"]
 class Row:
     """``measured``: whether so many workers ran here; otherwise each has as many environments as one had alone.
 
-    ``steps_per_second`` of all: the median of ``rounds``. ``speedup``: over one worker. ``exchanges``, ``sent``: of an
-    update, and bytes that a worker hands to them; ``expected``: those of the model, which leaves out the episodes that
-    ended.
+    ``steps_per_second`` of all: the median of ``rounds``. ``cpu_seconds`` of an update, of the busiest worker: where
+    other work shares the cores, they say what free ones would need. ``speedup``: over one worker, by the former.
+    ``exchanges``, ``sent``: of an update, and bytes that a worker hands to them, apart from the episodes that ended;
+    ``expected``: those of the model.
     """
 
     workers: int
     measured: bool
     steps_per_second: float
+    cpu_seconds: float
     speedup: float
     exchanges: int
     sent: int
@@ -60,23 +63,27 @@ def run(options: Options) -> list[Row]:
     for count in sorted({1, *options.workers}):
         found = _measured(options, count)
         sizes = Sizes(**found["sizes"])
-        expected = bytes_of_update(sizes) if count > 1 else 0
-        speed = sorted(found["rounds"])[len(found["rounds"]) // 2]
-        alone = rows[0].steps_per_second if rows else speed
-        exchanges = sizes.exchanges if count > 1 else 0
+        shared = count > 1
         rows.append(
-            Row(count, True, speed, speed / alone, exchanges, found["sent"], expected, found["rounds"])
+            Row(
+                workers=count,
+                measured=True,
+                steps_per_second=(speed := median(found["rounds"])),
+                cpu_seconds=median(found["cpu"]),
+                speedup=speed / (rows[0].steps_per_second if rows else speed),
+                exchanges=sizes.exchanges if shared else 0,
+                sent=found["sent"],
+                expected=bytes_of_update(sizes) if shared else 0,
+                rounds=found["rounds"],
+            )
         )
     assert sizes is not None
-    steps = config.num_envs * config.algorithm.n_steps
+    alone, steps = rows[0].cpu_seconds, config.num_envs * config.algorithm.n_steps
     for count in options.extrapolate:
-        spent = steps / rows[0].steps_per_second
-        spent += seconds_of_exchanges(sizes, count, options.latency, options.bandwidth)
-        speed = count * steps / spent
+        seconds = alone + seconds_of_exchanges(sizes, count, options.latency, options.bandwidth)
         sent = bytes_of_update(sizes)
-        rows.append(
-            Row(count, False, speed, speed / rows[0].steps_per_second, sizes.exchanges, sent, sent, [])
-        )
+        speed = count * steps / seconds
+        rows.append(Row(count, False, speed, alone, speed * alone / steps, sizes.exchanges, sent, sent, []))
     return rows
 
 
@@ -103,11 +110,11 @@ def _measured(options: Options, workers: int) -> dict[str, Any]:
 def table(rows: list[Row]) -> str:
     """The rows for people."""
     lines = [
-        f"{'workers':>8}{'steps/s':>12}{'speedup':>9}{'exchanges':>11}{'bytes sent':>12}{'on paper':>12}"
+        f"{'workers':>8}{'steps/s':>12}{'CPU s':>8}{'speedup':>9}{'exchanges':>11}{'bytes sent':>12}{'on paper':>12}"
     ]
     for r in rows:
         sent = f"{r.sent:,}" if r.measured else ""
         lines.append(
-            f"{r.workers:>8,}{r.steps_per_second:>12,.0f}{r.speedup:>9.2f}{r.exchanges:>11}{sent:>12}{r.expected:>12,}"
+            f"{r.workers:>8,}{r.steps_per_second:>12,.0f}{r.cpu_seconds:>8.2f}{r.speedup:>9.2f}{r.exchanges:>11}{sent:>12}{r.expected:>12,}"
         )
     return "\n".join(lines)

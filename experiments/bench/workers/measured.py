@@ -31,14 +31,15 @@ def main(recipe: str, rounds: int, file: Path) -> None:
     agent = make_agent(config, make_training_env(config))
     agent.set_logger(Logger(None, []))
     steps = config.num_envs * config.algorithm.n_steps
-    found, sent = [], 0
+    found, cpu, sent = [], [], 0
     for i in range(rounds + 1):
         _, callback = agent._setup_learn(steps, None, reset_num_timesteps=i == 0)
-        before, begin = _sent(workers), time.perf_counter()
+        before, begin, used = _sent(workers), time.perf_counter(), time.process_time()
         agent.collect_rollouts(agent.env, callback, agent.rollout_buffer, agent.n_steps)
         agent.train()
         found.append(steps / (time.perf_counter() - begin))
         sent = _sent(workers) - before
+        cpu.append(workers.largest(torch.tensor(time.process_time() - used)).item())
     batches = math.ceil(steps / (agent.batch_size or steps)) * agent.n_epochs
     sizes = {
         "parameters": sum(p.numel() for p in agent.policy.parameters()),
@@ -47,7 +48,9 @@ def main(recipe: str, rounds: int, file: Path) -> None:
         "minibatches": batches,
     }
     if workers.lead:
-        file.write_text(json.dumps({"rounds": found[1:], "sent": sent, "sizes": sizes}), encoding="utf-8")
+        file.write_text(
+            json.dumps({"rounds": found[1:], "cpu": cpu[1:], "sent": sent, "sizes": sizes}), encoding="utf-8"
+        )
     workers.leave()
 
 

@@ -9,8 +9,8 @@ RANDOM_STATE = 5056
 """Bytes of the state of torch's random numbers on the CPU, which go out before each rollout and each update."""
 BINS = 64
 """Of a histogram of spans."""
-LOGS = 7
-"""Numbers that each minibatch reports: three of the policy, value, entropy, penalty, loss."""
+LOGS = 10
+"""Numbers that each minibatch reports: three of the policy, value, entropy, penalty, loss, three of the lesson."""
 PER_MINIBATCH, PER_LESSON = 3, 3
 """Exchanges: moments of advantages, numbers to log, gradients; and of the lesson its sums, moments and change."""
 

@@ -6,6 +6,7 @@ import contextlib
 import multiprocessing
 import os
 import socket
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -53,16 +54,13 @@ def run_processes(size: int, do: Callable[..., Any], *args: Any) -> list[Any]:
     ]
     for process in made:
         process.start()
-    for _, end in pipes:
-        end.close()
     found: list[Any] = []
+    end = time.monotonic() + BOUND
     try:
-        for pipe, _ in pipes:
-            assert pipe.poll(BOUND), "a process hangs"
-            try:
-                found.append(pipe.recv())
-            except EOFError:
-                found.append(None)
+        for (pipe, _), process in zip(pipes, made, strict=True):
+            while not pipe.poll(0.2) and process.is_alive():
+                assert time.monotonic() < end, "a process hangs"
+            found.append(pipe.recv() if pipe.poll() else None)
         for pipe, _ in pipes:
             with contextlib.suppress(BrokenPipeError):
                 pipe.send(None)

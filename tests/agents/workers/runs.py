@@ -63,11 +63,8 @@ class SameEverywhere(BaseCallback):
 
 def outcome(agent: Any) -> tuple[th.Tensor, dict[str, float]]:
     """Weights, and numbers of the last update."""
-    logs = {
-        k: v
-        for k, v in (agent.logger.name_to_value if hasattr(agent, "_logger") else {}).items()
-        if k.startswith(("train", "expire", "rollout"))
-    }
+    logs = agent.logger.name_to_value if hasattr(agent, "_logger") else {}
+    logs = {name: value for name, value in logs.items() if name.startswith(("train", "expire", "rollout"))}
     numbers = {k: v.counts.tolist() if k.endswith("spans") else float(v) for k, v in logs.items()}
     return parameters_to_vector(agent.policy.parameters()).detach().clone(), numbers
 

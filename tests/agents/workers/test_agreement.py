@@ -47,7 +47,7 @@ def test_values_by_hand(processes):
     assert first["of the first"] == 3.0
     assert first["gradient"] == [1.0, 2.0]
     assert first["largest"] == [1, 0] and first["any"] == [True, False]
-    assert first["gathered"] == second["gathered"] == ["", "abab"]
+    assert first["gathered"] == second["gathered"] == ["", "ab"]
     assert first["collected"] == [{"rank": 0}, {"rank": 1}] and second["collected"] == []
     assert second["broadcast"] == "first"
     assert first["own"] == [0, 2, 4] and second["own"] == [1, 3]
@@ -70,9 +70,9 @@ def test_a_callback_of_one_worker_stops_all_after_the_same_rollout(processes):
     assert processes(2, stop_at, 1, STEPS + 3) == [ENVS * STEPS] * 2
 
 
-def fail_at(workers, rank):
+def fail_at(workers, rank, path):
     agent = make_agent(workers)
-    step = agent.env.step_wait
+    step = agent.env.unwrapped.step_wait
 
     def broken():
         if workers.rank == rank and agent.num_timesteps > ENVS * STEPS:
@@ -83,15 +83,17 @@ def fail_at(workers, rank):
     try:
         agent.learn(10**6)
     except (ValueError, RuntimeError) as error:
-        agent.save_together(os.devnull if workers.rank else "/dev/null")
+        agent.save_together(path)
         return str(error), agent.resumable_timesteps, agent.workers.failed is error
     return None
 
 
-def test_an_environment_of_one_worker_that_fails_stops_all(processes):
-    first, second = processes(2, fail_at, 1)
+def test_an_environment_of_one_worker_that_fails_stops_all(processes, tmp_path):
+    """All stand at the same point then, and can save where the rollout began."""
+    first, second = processes(2, fail_at, 1, tmp_path / "agent.zip")
     assert first == ("worker 1: the door is stuck", ENVS * STEPS, True)
     assert second == ("the door is stuck", ENVS * STEPS, True)
+    assert MemoryPPO.load(tmp_path / "agent.zip").num_timesteps == ENVS * STEPS
 
 
 def silent(workers, how):
@@ -109,10 +111,12 @@ def silent(workers, how):
     return None
 
 
-@pytest.mark.parametrize(
-    "how, said", [("dies", "worker 1 of 3 is gone"), ("waits", "worker 1 of 3 gave no answer within 2 s")]
-)
-def test_a_worker_that_is_missing_is_named(processes, monkeypatch, how, said):
+MISSING = {"dies": "worker 1 of 3 is gone", "waits": "worker 1 of 3 gave no answer within 2 s"}
+
+
+@pytest.mark.parametrize("how", MISSING)
+def test_a_worker_that_is_missing_is_named(processes, monkeypatch, how):
+    said = MISSING[how]
     monkeypatch.setenv(module.TIMEOUT, "2")
     first, _, third = processes(3, silent, how)
     assert (first[0], third[0]) == (said, said) and (first[1], third[1]) == (True, False)
@@ -139,7 +143,7 @@ def other_settings(workers, case):
         ("statistics", "2 workers cannot share environments with running statistics; leave it out"),
         (
             "number",
-            "num_envs=9 cannot be shared out evenly among 2 workers; num_envs=8 or 10 would fit, or 1, 3, 9 workers",
+            "num_envs=9 cannot be shared out evenly among 2 workers; num_envs=8 or 10 would fit, or 1, 3, 9",
         ),
     ],
 )
