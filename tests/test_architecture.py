@@ -19,7 +19,7 @@ BELOW = {  # folder: the folders that its own files may import
     "memory/rules": set(),
     "memory/attention": {"memory/rules"},
     "memory": {"memory/attention", "memory/rules"},
-    "agents/workers": set(),
+    "agents/workers": {"memory", "memory/rules"},
     "agents/base": {"memory", "memory/rules"},
     "agents/checkpoint": {"agents/base", "agents/workers", "memory", "memory/rules"},
     "agents/core": {"agents/base", "agents/checkpoint", "agents/workers", "memory", "memory/rules"},

@@ -14,7 +14,6 @@ from stable_baselines3.common.utils import get_system_info
 from expirespan.agents.base.checks import check_state, signature
 from expirespan.agents.checkpoint.archive import arguments, carries_pickle, content_of, read
 from expirespan.agents.checkpoint.files import Source, named, origin
-from expirespan.agents.checkpoint.parts import own_part
 from expirespan.agents.checkpoint.plausible import (
     check_attributes,
     check_finite_parameters,
@@ -27,6 +26,7 @@ from expirespan.agents.checkpoint.spaces import SPACES, check_env
 from expirespan.agents.checkpoint.statistics import set_statistics
 from expirespan.agents.checkpoint.weights import WeightsError, check_weights, with_shared_extractors
 from expirespan.agents.workers import Workers
+from expirespan.agents.workers.parts import own_part
 
 
 class CheckpointedAlgorithm(SavingAlgorithm):

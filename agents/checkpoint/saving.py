@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 from expirespan.agents.checkpoint.archive import write
 from expirespan.agents.checkpoint.files import Source, destination, replacing
-from expirespan.agents.checkpoint.parts import ROWS, as_attributes, whole_position
 from expirespan.agents.checkpoint.position import MOVING, MovingAlgorithm, Position, position_of
 from expirespan.agents.checkpoint.statistics import Statistics
+from expirespan.agents.workers import Workers
+from expirespan.agents.workers.parts import ROWS, interleaved, joined
 from expirespan.memory import MemoryState
 
 DERIVED = (
@@ -90,7 +91,7 @@ class SavingAlgorithm(MovingAlgorithm):
         """What `save_together` saves. Each worker calls it; by what worker 0 gets, it may save later."""
         if self.workers.size == 1:
             return self
-        return Collected(self, whole_position(self, self.workers))
+        return Collected(self, _whole_position(self, self.workers))
 
     def _save(
         self,
@@ -116,7 +117,7 @@ class SavingAlgorithm(MovingAlgorithm):
         attributes = {name: value for name, value in vars(self).items() if name not in without}
         position = whole or self._rollout_start or position_of(self)
         if whole is not None:
-            attributes |= as_attributes(whole, self.all_envs)
+            attributes |= _as_attributes(whole, self.all_envs)
         slim: dict[int, MemoryState] = {}  # one and the same, unless it is saved within a rollout
         for values, name in ((attributes, "_memory_state"), (position := dict(position), "memory")):
             if isinstance(state := values.get(name), MemoryState):
@@ -132,3 +133,28 @@ class SavingAlgorithm(MovingAlgorithm):
             "position": {} if without & {*MOVING, "_memory_state"} else position,
         }
         write(file, sections, stacklevel=5)
+
+
+def _whole_position(agent: MovingAlgorithm, workers: Workers) -> Position | None:
+    """The position of all workers, at worker 0; None at the others. Every worker calls it."""
+    position = dict(agent._rollout_start or position_of(agent))
+    memory = position.pop("memory")
+    kind = type(memory)
+    own = {name: position[name] for name in (*ROWS, "envs")}
+    found = workers.collect((own, None if memory is None else memory.state_dict()))
+    if not found:
+        return None
+    if any(part["envs"] is None for part, _ in found):
+        for part, _ in found:
+            part["envs"] = None
+    parts = [part for part, _ in found]
+    position |= {name: joined([part[name] for part in parts], name, agent.n_envs) for name in own}
+    states = [kind.from_state_dict(state) for _, state in found if state is not None]
+    position["memory"] = interleaved(states, agent.n_envs) if states else None
+    return position
+
+
+def _as_attributes(position: Position, total: int) -> dict[str, Any]:
+    """The attributes of an agent that stands at a position of ``total`` environments."""
+    moving = {name: position[name] for name in MOVING}
+    return moving | {"_memory_state": position["memory"], "n_envs": total}

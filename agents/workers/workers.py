@@ -8,32 +8,21 @@ own rows: so the number of workers does not change what is drawn for an environm
 from __future__ import annotations
 
 import os
-import pickle
-import time
 import warnings
-from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch as th
 import torch.distributed as dist
 
+from expirespan.agents.workers.exchanges import Exchanges
+from expirespan.agents.workers.meeting import WorkersError, meet
+
 T = TypeVar("T")
 TIMEOUT = "EXPIRESPAN_WORKERS_TIMEOUT"
 """Environment variable: seconds that workers wait for each other, 600 unless given."""
-REPORTING = 5.0
-"""Seconds that workers have to say that they live, once the connection to one is lost."""
-
-
-class WorkersError(RuntimeError):
-    """A worker is gone or gives no answer. ``speaks``: this worker is the first of those left, which reports it."""
-
-    def __init__(self, message: str, speaks: bool) -> None:
-        super().__init__(message)
-        self.speaks = speaks
 
 
 class Part(NamedTuple):
@@ -51,19 +40,15 @@ class Part(NamedTuple):
         return th.rand(self.total, device=device)[self.rows]
 
 
-class Workers:
+class Workers(Exchanges):
     """The workers of a process: `start` joins those that torchrun has started, `current` returns them.
 
-    ``rank``: number of this one among ``size``. ``sent``: bytes handed to each kind of collective operation so far.
+    ``rank``: number of this one among ``size``. ``failed``: what `together` or `same` raised last; all workers stand at
+    the same point then.
     """
 
     _current: Workers | None = None
-
-    def __init__(self, rank: int = 0, size: int = 1) -> None:
-        self.rank, self.size = rank, size
-        self.sent: Counter[str] = Counter()
-        self.failed: Exception | None = None
-        """What `together` raised last: all workers stand at the same point then."""
+    failed: Exception | None = None
 
     @classmethod
     def current(cls) -> Workers:
@@ -88,14 +73,18 @@ class Workers:
         own = gpus >= int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
         if gpus:
             th.cuda.set_device(local % gpus)
-        wait = timedelta(seconds=float(os.environ.get(TIMEOUT, "600")))
-        rank = int(os.environ["RANK"])
-        try:
-            dist.init_process_group("cpu:gloo,cuda:nccl" if gpus and own else "gloo", timeout=wait)
-        except (RuntimeError, ValueError) as error:
-            raise WorkersError(f"worker {rank} of {size} could not join the others: {error}", True) from error
-        cls._current = cls(rank, size)
-        return cls._current
+        wait, rank = float(os.environ.get(TIMEOUT, "600")), int(os.environ["RANK"])
+        workers = cls(rank, size)
+        workers._store, workers._group = meet(rank, size, wait)
+        dist.init_process_group(
+            "cpu:gloo,cuda:nccl" if gpus and own else "gloo",
+            store=workers._group,
+            rank=rank,
+            world_size=size,
+            timeout=timedelta(seconds=wait),
+        )
+        cls._current = workers
+        return workers
 
     @staticmethod
     def warn_if_alone() -> None:
@@ -107,11 +96,6 @@ class Workers:
                 "the others call Workers.start() of expirespan.agents before making environments",
                 stacklevel=2,
             )
-
-    @property
-    def lead(self) -> bool:
-        """Whether this is worker 0, which writes and prints."""
-        return self.rank == 0
 
     # what belongs to whom
 
@@ -149,18 +133,6 @@ class Workers:
 
     # sums and means
 
-    def totals(self, tensors: Sequence[th.Tensor]) -> list[th.Tensor]:
-        """The sums of tensors over all workers, by one exchange."""
-        if self.size == 1:
-            return list(tensors)
-        kind = tensors[0].dtype
-        for tensor in tensors:
-            kind = th.promote_types(kind, tensor.dtype)
-        flat = th.cat([tensor.detach().flatten().to(kind) for tensor in tensors])
-        self._exchange(dist.all_reduce, flat)
-        parts = flat.split([tensor.numel() for tensor in tensors])
-        return [part.view(tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
-
     def means(self, values: dict[str, th.Tensor], weight: th.Tensor | float) -> dict[str, th.Tensor]:
         """Means over all workers; this one's count ``weight``, all weights together 1. Not of weight 0, be they NaN."""
         if self.size == 1:
@@ -191,49 +163,11 @@ class Workers:
         """Variance of the numbers of all workers."""
         return np.var(x) if self.size == 1 else self.moments(th.from_numpy(x))[1].square().item()
 
-    def largest(self, x: th.Tensor) -> th.Tensor:
-        """Elementwise maximum over all workers."""
-        if self.size == 1:
-            return x
-        most = x.detach().clone()
-        self._exchange(dist.all_reduce, most, op=dist.ReduceOp.MAX)
-        return most
-
     # agreement
 
     def any(self, flag: bool) -> bool:
         """Whether one of them says so."""
         return bool(self.largest(th.tensor(float(flag))).item() > 0) if self.size > 1 else flag
-
-    def gather(self, value: T) -> list[T]:
-        """The values of all workers, at every worker."""
-        if self.size == 1:
-            return [value]
-        data, sizes = self._packed(value)
-        into = [th.empty(max(sizes), dtype=th.uint8) for _ in sizes]
-        self._exchange(dist.all_gather, into, data)
-        return [pickle.loads(part[:n].numpy().tobytes()) for part, n in zip(into, sizes, strict=True)]
-
-    def collect(self, value: T) -> list[T]:
-        """The values of all workers at worker 0; nothing at the others."""
-        if self.size == 1:
-            return [value]
-        data, sizes = self._packed(value)
-        into = [th.empty(max(sizes), dtype=th.uint8) for _ in sizes] if self.lead else None
-        self._exchange(dist.gather, data, into)
-        return [pickle.loads(part[:n].numpy().tobytes()) for part, n in zip(into or [], sizes, strict=False)]
-
-    def broadcast(self, value: T) -> T:
-        """That of worker 0."""
-        if self.size == 1:
-            return value
-        data = th.frombuffer(bytearray(pickle.dumps(value)), dtype=th.uint8)
-        size = th.tensor(len(data))
-        self._exchange(dist.broadcast, size, 0)
-        data = data if self.lead else th.empty(int(size), dtype=th.uint8)
-        self._exchange(dist.broadcast, data, 0)
-        found: T = pickle.loads(data.numpy().tobytes())
-        return found
 
     def together(self, do: Callable[[], T]) -> list[T]:
         """Do something at every worker; what each returned. If it fails at one of them, it fails at all.
@@ -305,49 +239,3 @@ class Workers:
             self._store.set(name, value)
             return value
         return self._store.get(name).decode() if self._store.check([name]) else None
-
-    @cached_property
-    def _store(self) -> Any:
-        """The store of torchrun, without the prefix that it gives to each attempt."""
-        store: Any = dist.distributed_c10d._get_default_store()
-        while isinstance(store, dist.PrefixStore):
-            store = store.underlying_store
-        return store
-
-    def _packed(self, value: Any) -> tuple[th.Tensor, list[int]]:
-        """Bytes padded to the longest of all workers', and how many each has."""
-        data = pickle.dumps(value)
-        sizes = [th.empty((), dtype=th.long) for _ in range(self.size)]
-        self._exchange(dist.all_gather, sizes, th.tensor(len(data)))
-        counts = [int(size) for size in sizes]
-        return th.frombuffer(bytearray(data.ljust(max(counts), b"\0")), dtype=th.uint8), counts
-
-    def _exchange(self, operation: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-        mine = next(arg for arg in (args[1:2] if isinstance(args[0], list) else args))
-        self.sent[operation.__name__] += mine.nbytes
-        begin = time.monotonic()
-        try:
-            operation(*args, **kwargs)
-        except RuntimeError as error:
-            raise self._loss(error, time.monotonic() - begin) from error
-
-    def _loss(self, error: RuntimeError, waited: float) -> WorkersError:
-        """The error that names the workers that are gone, or silent, when an exchange has failed."""
-        attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-        keys = [f"expirespan/alive/{attempt}/{rank}" for rank in range(self.size)]
-        missing = list(range(self.size))
-        try:
-            self._store.set(keys[self.rank], "")
-            end = time.monotonic() + REPORTING
-            while missing and time.monotonic() < end:
-                missing = [rank for rank in missing if not self._store.check([keys[rank]])]
-                time.sleep(0.05)
-        except RuntimeError:  # torchrun itself is gone
-            return WorkersError(f"the connection between the workers broke: {error}", True)
-        left = [rank for rank in range(self.size) if rank not in missing]
-        who = f"worker{'s' * (len(missing) > 1)} {', '.join(map(str, missing))} of {self.size}"
-        late = "timed out" in f"{error}".lower() or "timeout" in f"{error}".lower()
-        said = f"gave no answer within {waited:.0f} s" if late else "is gone"
-        if not missing:
-            who, said = "the workers", f"lost their connection ({' '.join(str(error).split())[:200]})"
-        return WorkersError(f"{who} {said}", self.rank == min(left))

@@ -9,6 +9,7 @@ import torch as th
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from expirespan.agents import MemoryPPO, Workers, WorkersError
+from expirespan.agents.workers import exchanges
 from expirespan.agents.workers import workers as module
 from tests.agents.workers.runs import ENVS, STEPS, SameEverywhere, make_agent
 
@@ -97,7 +98,7 @@ def test_an_environment_of_one_worker_that_fails_stops_all(processes, tmp_path):
 
 
 def silent(workers, how):
-    module.REPORTING = 1.0
+    exchanges.REPORTING = 1.0
     workers.any(False)
     if workers.rank == 1:
         if how == "dies":

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import torch as th
 
-from expirespan.agents.checkpoint.position import MOVING, MovingAlgorithm, Position, position_of
-from expirespan.agents.workers import Workers
+from expirespan.agents.workers.workers import Workers
 from expirespan.memory import MemoryState
 
 ROWS = ("_last_obs", "_last_original_obs", "_last_episode_starts", "_last_masks")
@@ -21,25 +20,6 @@ LAYERS = ("envs", "layers")
 WHOLE = ("parameters", "queues", "kind")
 """Keys within the states of environments of what all environments have in common."""
 COUNTS = ("num_envs", "episode_count")
-
-
-def whole_position(agent: MovingAlgorithm, workers: Workers) -> Position | None:
-    """The position of all workers, at worker 0; None at the others. Every worker calls it."""
-    position = dict(agent._rollout_start or position_of(agent))
-    memory = position.pop("memory")
-    kind = type(memory)
-    own = {name: position[name] for name in (*ROWS, "envs")}
-    found = workers.collect((own, None if memory is None else memory.state_dict()))
-    if not found:
-        return None
-    if any(part["envs"] is None for part, _ in found):
-        for part, _ in found:
-            part["envs"] = None
-    parts = [part for part, _ in found]
-    position |= {name: _joined([part[name] for part in parts], name, agent.n_envs) for name in own}
-    states = [kind.from_state_dict(state) for _, state in found if state is not None]
-    position["memory"] = _interleaved(states, agent.n_envs) if states else None
-    return position
 
 
 def own_part(values: dict[str, Any], workers: Workers, total: int) -> dict[str, Any]:
@@ -56,26 +36,21 @@ def own_part(values: dict[str, Any], workers: Workers, total: int) -> dict[str, 
     return own
 
 
-def as_attributes(position: Position, total: int) -> dict[str, Any]:
-    """The attributes of an agent that stands at a position of ``total`` environments."""
-    moving = {name: position[name] for name in MOVING}
-    return moving | {"_memory_state": position["memory"], "n_envs": total}
-
-
-def _interleaved(states: list[Any], each: int) -> Any:
+def interleaved(states: list[Any], each: int) -> Any:
+    """The state of all environments, out of those of workers who have ``each``."""
     numbers = th.arange(len(states) * each)
     return type(states[0]).cat(states)[numbers % len(states) * each + numbers // len(states)]
 
 
-def _joined(values: list[Any], key: str, each: int) -> Any:
+def joined(values: list[Any], key: str, each: int) -> Any:
     """One value out of those of all workers, who have ``each`` environments."""
     first = values[0]
     if key in COUNTS:
         return sum(values)
     if isinstance(first, dict) and key not in WHOLE:
-        return {name: _joined([value[name] for value in values], name, each) for name in first}
+        return {name: joined([value[name] for value in values], name, each) for name in first}
     if isinstance(first, list) and key in LAYERS:
-        return [_joined(list(parts), "", each) for parts in zip(*values, strict=True)]
+        return [joined(list(parts), "", each) for parts in zip(*values, strict=True)]
     if key in WHOLE or not isinstance(first, np.ndarray | list) or not np.ndim(first) or len(first) != each:
         return first
     if isinstance(first, list):
@@ -84,7 +59,7 @@ def _joined(values: list[Any], key: str, each: int) -> Any:
 
 
 def _part(value: Any, key: str, workers: Workers, total: int) -> Any:
-    """Inverse of `_joined`, for one worker."""
+    """Inverse of `joined`, for one worker."""
     if key in COUNTS:
         return value // workers.size if key == "num_envs" else value * workers.lead
     if isinstance(value, dict) and key not in WHOLE:
