@@ -24,10 +24,10 @@ def main(total_timesteps: int = 100_000) -> None:
         policy = dict(memory_kwargs=memory)
         model = MemoryPPO("MlpPolicy", env, n_steps=64, batch_size=256, policy_kwargs=policy, seed=0)
     while model.num_timesteps < total_timesteps:
-        model.learn(min(10_000, total_timesteps), reset_num_timesteps=False)
+        model.learn(min(10_000, total_timesteps - model.num_timesteps), reset_num_timesteps=False)
         model.save_together(CHECKPOINT)  # every worker calls it, the first one writes
     if workers.lead:
-        print(f"{workers.size} workers have made {model.num_timesteps:,} steps together")
+        print(f"workers: {workers.size}, steps of all: {model.num_timesteps:,}")
     workers.leave()
 
 

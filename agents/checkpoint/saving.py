@@ -6,6 +6,8 @@ import pathlib
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+import torch as th
+
 from expirespan.agents.checkpoint.archive import write
 from expirespan.agents.checkpoint.files import Source, destination, replacing
 from expirespan.agents.checkpoint.position import MOVING, MovingAlgorithm, Position, position_of
@@ -141,7 +143,7 @@ def _whole_position(agent: MovingAlgorithm, workers: Workers) -> Position | None
     memory = position.pop("memory")
     kind = type(memory)
     own = {name: position[name] for name in (*ROWS, "envs")}
-    found = workers.collect((own, None if memory is None else memory.state_dict()))
+    found = workers.collect((own, None if memory is None else memory.to(th.device("cpu")).state_dict()))
     if not found:
         return None
     if any(part["envs"] is None for part, _ in found):

@@ -8,7 +8,9 @@ import uuid
 from datetime import timedelta
 from typing import Any
 
-import torch.distributed as dist
+import torch.distributed
+
+c10d: Any = torch.distributed  # its stores are not typed as public
 
 
 class WorkersError(RuntimeError):
@@ -32,13 +34,13 @@ def meet(rank: int, size: int, wait: float) -> tuple[Any, Any]:
     serves = rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
     limit = timedelta(seconds=wait)
     try:
-        store = dist.TCPStore(address, port, None, serves, limit, wait_for_workers=False)
+        store = c10d.TCPStore(address, port, None, serves, limit, wait_for_workers=False)
         me, end = uuid.uuid4().hex, time.monotonic() + wait
         store.set(f"expirespan/hello/{rank}", me)
         if rank > 0:
             group = store.get(f"expirespan/answer/{me}").decode()  # waits for it
             store.set(f"expirespan/{group}/here/{rank}", "")
-            return store, dist.PrefixStore(f"expirespan/{group}", store)
+            return store, c10d.PrefixStore(f"expirespan/{group}", store)
         missing = list(range(1, size))
         while missing and time.monotonic() < end:
             for other in [r for r in missing if store.check([f"expirespan/hello/{r}"])]:
@@ -50,4 +52,4 @@ def meet(rank: int, size: int, wait: float) -> tuple[Any, Any]:
     if missing:
         who = f"worker{'s' * (len(missing) > 1)} {', '.join(map(str, missing))} of {size}"
         raise WorkersError(f"{who} did not come within {wait:.0f} s", True)
-    return store, dist.PrefixStore(f"expirespan/{me}", store)
+    return store, c10d.PrefixStore(f"expirespan/{me}", store)
