@@ -28,8 +28,8 @@ KILLS = int(os.environ.get("KILLS", "3"))
 RUN = shlex.split(
     "corridor --num-envs 8 --total-timesteps 2048 --evaluation.every 256 --evaluation.episodes 2 "
     "--evaluation.num-envs 2 --evaluation.no-what-if --evaluation.step-limit 40 --env.max-length 20 --wandb off "
-    "--no-tensorboard --no-progress --algorithm.n-steps 32 --algorithm.batch-size 128 --memory.width 32 --memory.max-span 64 "
-    "--penalty constant --penalty.coef 0.05 --target.success None --target.alive None"
+    "--no-tensorboard --no-progress --algorithm.n-steps 32 --algorithm.batch-size 128 --memory.width 32 "
+    "--memory.max-span 64 --penalty constant --penalty.coef 0.05 --target.success None --target.alive None"
 )
 
 
