@@ -9,6 +9,8 @@ from typing import Any
 import gymnasium as gym
 
 from expirespan.envs.borrowed.scalar import register_borrowed
+from expirespan.parameters import Deviation, Score
+from expirespan.ranges import check_fields
 
 __all__ = ["ENVIRONMENTS", "Environment", "register_environments"]
 
@@ -31,11 +33,14 @@ class Environment:
     id: str
     entry_point: str
     vector_entry_point: str
-    optimum: float
+    optimum: Score
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     quick: Mapping[str, Any] = field(default_factory=dict)
-    quick_optimum: float | None = None
-    deviation: float = 0.0
+    quick_optimum: Score | None = None
+    deviation: Deviation = 0.0
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 def _tmaze(name: str, corridors: int = 3, **kwargs: Any) -> Environment:

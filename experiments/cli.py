@@ -16,6 +16,7 @@ from expirespan.experiments.settings import CorridorSettings, Count, Env
 from expirespan.experiments.settings.errors import UserError, unknown
 from expirespan.experiments.settings.options import parse, split_paths, with_default
 from expirespan.experiments.terminal.text import facts, fitted, show_table
+from expirespan.parameters import MaxSpan, Number, NumEnvs, Seed, Stretch, Threads
 
 USAGE, STOPPED = 2, 130
 
@@ -26,11 +27,11 @@ class EvaluateOptions:
 
     env: Annotated[Env, tyro.conf.arg(name="")]
     """Environment; by default the run's evaluation environment."""
-    episodes: int = 1000
+    episodes: Number = 1000
     """Fresh episodes."""
-    num_envs: int = 100
+    num_envs: NumEnvs = 100
     """Environments they are spread over."""
-    seed: int = 2_000_000
+    seed: Seed = 2_000_000
     """Environment i is seeded seed + i; training and its evaluations use other seeds."""
     deterministic: bool = True
     """Whether the agent takes its most likely actions, or draws them as in training, from a generator seeded seed."""
@@ -38,11 +39,14 @@ class EvaluateOptions:
     """Steps after which an episode is cut off, and counted as one that did not end."""
     checkpoint: str = "best"
     """best, last, or the path of a checkpoint file."""
-    max_span: float | None = None
-    """Longest span to use instead of the trained one: what is kept is kept longer in proportion."""
+    max_span: MaxSpan | None = None
+    """Longest span to use instead of the trained one."""
+    stretch: Stretch = "all"
+    """With max-span, the spans that it lengthens: all in proportion, or only the long ones, so that what the agent
+    soon deletes is deleted as soon as before."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
-    threads: int = 1
+    threads: Threads = 1
     """Threads of PyTorch on the CPU."""
     trace: str = "1"
     """How many of the longest episodes to record step by step in the run's traces/, seeded seed, seed + 1, ...;
@@ -90,16 +94,16 @@ def evaluate_command(args: Sequence[str]) -> int:
     args = with_default(args[1:], "--trace", "1")
     options = parse(EvaluateOptions(config.eval_env, device=config.device), args, prog, EVALUATE)
     paths = trace_paths(options.trace, run.traces)
-    if options.episodes < 1 or options.num_envs < 1:
-        raise UserError(
-            f"episodes={options.episodes}, num-envs={options.num_envs}: expected at least 1 of each"
-        )
     drawn = options.picture or run.pictures / "evaluation.png"
     check_picture(drawn)
     torch.set_num_threads(options.threads)
     agent = load_agent(config, run.find_checkpoint(options.checkpoint), device=options.device)
     if options.max_span is not None:
-        override_max_span(agent, options.max_span)
+        override_max_span(agent, options.max_span, options.stretch)
+    elif options.stretch != "all":
+        raise UserError(
+            f"stretch={options.stretch}: expected --max-span N with it, the longest span to stretch to"
+        )
     set_random_seed(options.seed)
     result = evaluate(
         agent,

@@ -5,7 +5,7 @@ Constructors and settings are annotated with these types, and check by them (`ra
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from expirespan.ranges import Range
 
@@ -18,6 +18,8 @@ Layers = Annotated[int, Range(1, 256)]
 Heads = Annotated[int, Range(1, 2**14)]
 Positions = Annotated[int, Range(1, 2**16, unit="steps")]
 OutputScale = Annotated[float, Range(0, 1e6, above=True)]
+Stretch = Literal["all", "long"]
+"""Which spans grow when max span is raised after training."""
 MaxSpan = Annotated[float, Range(0, EXACT, above=True, unit="steps")]
 Ramp = Annotated[float, Range(1e-12, EXACT, unit="steps", remedy="near 0 is a hard cut")]
 InitFraction = Annotated[float, Range(0, 1, above=True, below=True)]
@@ -64,11 +66,46 @@ Shortest = Annotated[float, Range(0, 1, above=True)]
 StepSize = Annotated[float, Range(0, 1e6, above=True)]
 Tolerance = Annotated[float, Range(0, 1e30, above=True, unit="nats")]
 
+# features
+Features = Annotated[int, Range(1, 2**16)]
+Place = Annotated[int, Range(0, 2**16)]
+Channels = Annotated[int, Range(1, 2**12)]
+
+# environments
+Lengths = Literal["uniform", "log_uniform", "mixed"]
+CorridorLength = Annotated[int, Range(3, 10**6, unit="cells")]
+Corridors = Annotated[int, Range(1, 10**5)]
+MazeLength = Annotated[int, Range(1, 10**6, unit="steps")]
+Rooms = Annotated[int, Range(2, 10**5)]
+RoomSize = Annotated[int, Range(3, 101, unit="cells")]
+Colours = Annotated[int, Range(2, 6)]
+Mistakes = Annotated[int, Range(0, 10**6)]
+Pays = Literal["every", "first"]
+LineCount = Annotated[int, Range(4, 10**6, unit="lines")]
+LineLength = Annotated[int, Range(1, 1000, unit="words")]
+Split = Literal["train", "test"]
+Revisions = Literal["never", "replace", "cancel", "any"]
+Chatter = Literal["grammar", "light"]
+Cost = Annotated[float, Range(0, 1e6)]
+Deviation = Annotated[float, Range(0, 1e30)]
+StepLimit = Annotated[int, Range(1, 2**53, unit="steps")]
+FrameStack = Annotated[int, Range(1, 1000, unit="observations")]
+
+# sequence tasks
+Delay = Annotated[int, Range(0, 2**40, unit="steps")]
+ShortestDelay = Annotated[int, Range(1, 2**40, unit="steps")]
+Symbols = Annotated[int, Range(1, 2**12)]
+Alphabet = Annotated[int, Range(2, 2**12)]
+ParticleColours = Annotated[int, Range(1, 256)]
+
 # runs
 Seed = Annotated[int, Range(0, 2**32 - 1)]
 LeastDeviation = Annotated[float, Range(0, 1, above=True)]
 RewardScale = Annotated[float, Range(0, 1e12, above=True)]
 Number = Annotated[int, Range(1, 1_000_000)]
 Rate = Annotated[float, Range(0, 1)]
+Capacity = Annotated[int, Range(1, EXACT, unit="memories")]
 Alive = Annotated[float, Range(0, 1e12, unit="memories")]
+Jobs = Annotated[int, Range(0, 4096)]
+Retries = Annotated[int, Range(0, 1_000_000)]
 Threads = Annotated[int, Range(1, 4096)]

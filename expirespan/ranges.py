@@ -19,6 +19,8 @@ from dataclasses import dataclass, fields
 from numbers import Integral, Real
 from typing import Annotated, Any, Literal, ParamSpec, Union, get_args, get_origin, get_type_hints
 
+from expirespan.quoting import shown
+
 P = ParamSpec("P")
 SLACK = 1000
 """Upper bounds from here on are there against slips and what no machine can hold."""
@@ -73,7 +75,7 @@ class Range:
 def require(ok: bool, name: str, value: object, expected: str) -> None:
     """Raise a ValueError that names the argument, the value given and what is expected."""
     if not ok:
-        raise ValueError(f"{name} must be {expected}, got {value!r}")
+        raise ValueError(f"{name} must be {expected}, got {shown(value)}")
 
 
 def checked(init: Callable[P, None]) -> Callable[P, None]:
@@ -119,7 +121,7 @@ def misfit(hint: Any, value: Any) -> str:
     """What was expected, if ``value`` does not fit the annotation; empty if it fits or nothing is declared."""
     origin, args = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        ranges = [item for item in hint.__metadata__ if isinstance(item, Range)]
+        ranges = _ranges(hint)
         for item in ranges:
             if not item.holds(value, args[0]):
                 return item.expected(args[0], value) + (f" ({item.remedy})" if item.remedy else "")
@@ -141,6 +143,24 @@ def misfit(hint: Any, value: Any) -> str:
     if hint is str:
         return "" if isinstance(value, str | os.PathLike) else "a text"
     return ""
+
+
+def accepted(hint: Any) -> str:
+    """What an annotation accepts, in words; empty where no range is declared."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return misfit(hint, None) if _ranges(hint) else accepted(args[0])
+    if origin is tuple and args[1:] == (...,):
+        each = accepted(args[0])
+        return each and f"for each {each}"
+    if origin in (Union, types.UnionType):
+        options = [accepted(option) for option in args if option is not type(None)]
+        return " or ".join([*options, *["None"] * (type(None) in args)]) if all(options) else ""
+    return ""
+
+
+def _ranges(hint: Any) -> list[Range]:
+    return [item for item in hint.__metadata__ if isinstance(item, Range)]
 
 
 def _no_option(options: tuple[Any, ...], value: Any) -> str:

@@ -6,7 +6,7 @@ from expirespan.memory.recurrent import GRUMemory, LSTMMemory
 from expirespan.memory.registry import MEMORIES, make_memory
 from expirespan.memory.rules.adaptive_span import AdaptiveSpan
 from expirespan.memory.rules.compressive import Compressive
-from expirespan.memory.rules.expire_span import ExpireSpan, expiration, mean_span
+from expirespan.memory.rules.expire_span import ExpireSpan, expiration, mean_span, stretched
 from expirespan.memory.rules.fixed_window import FixedWindow
 from expirespan.memory.rules.mask import is_expired, log_soft_mask, soft_mask
 from expirespan.memory.rules.rule import Rule
@@ -39,4 +39,5 @@ __all__ = [
     "mean_span",
     "soft_mask",
     "span_penalty",
+    "stretched",
 ]

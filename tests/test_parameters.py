@@ -3,36 +3,40 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
 import time
-from collections.abc import Callable, Iterator
-from typing import Annotated, Any, get_args, get_origin
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import gymnasium as gym
+import numpy as np
 import pytest
 import yaml
+from gymnasium import spaces
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expirespan.agents import (
-    AdaptivePenalty,
-    ConstantPenalty,
-    Forgetting,
-    MemoryA2C,
-    MemoryPPO,
-    PlateauPenalty,
-    WarmupPenalty,
-)
-from expirespan.experiments import RECIPES, from_yaml, to_yaml
+from expirespan import agents, envs, experiments, memory
+from expirespan.agents import AdaptivePenalty, MemoryPPO
+from expirespan.envs import CorridorVector
+from expirespan.experiments import RECIPES, from_yaml
+from expirespan.experiments.bench.options import OPTIONS
+from expirespan.experiments.demo.command import DemoOptions
+from expirespan.experiments.export.command import ExportOptions
+from expirespan.experiments.reproduce.command import ReproduceOptions
+from expirespan.experiments.sequence.config import KINDS as SEQUENCE_KINDS
 from expirespan.experiments.sequence.config import SequenceConfig
-from expirespan.experiments.settings import KINDS, Config, EvaluationSettings, TargetSettings, choose
+from expirespan.experiments.settings import KINDS, Config, EvaluationSettings, TargetSettings
 from expirespan.experiments.settings.checks import check_settings
 from expirespan.experiments.settings.errors import UserError
 from expirespan.experiments.settings.options import parse_config
-from expirespan.memory import MEMORIES, make_memory
+from expirespan.experiments.sweep.command import SweepOptions
+from expirespan.memory import MEMORIES, Rule, TransformerMemory, make_memory
 from expirespan.ranges import Range, hints_of, misfit
 
-NEEDED: dict[str, dict[str, Any]] = {
+Maker = Callable[..., Any]
+MEMORY: dict[str, dict[str, Any]] = {
     "expire_span": {"width": 8, "max_span": 8},
     "adaptive_span": {"width": 8, "max_span": 8},
     "fixed_window": {"width": 8, "window": 8},
@@ -40,30 +44,82 @@ NEEDED: dict[str, dict[str, Any]] = {
     "lstm": {"width": 8},
     "gru": {"width": 8},
 }
-Maker = Callable[..., Any]
-PRICES: dict[str, tuple[type[Any], dict[str, Any]]] = {
-    "ConstantPenalty": (ConstantPenalty, {"coef": 0.1}),
-    "WarmupPenalty": (WarmupPenalty, {"coef": 0.1, "start": 1, "steps": 1}),
-    "AdaptivePenalty": (AdaptivePenalty, {"coef": 0.1, "target": 0.9}),
-    "PlateauPenalty": (PlateauPenalty, {"coef": 0.1}),
-    "Forgetting": (Forgetting, {}),
+TOKENS = spaces.Box(0, 9, (4,), np.int64)
+DISCRETE = spaces.Discrete(2)
+NEEDED: dict[str, dict[str, Any]] = {
+    "ConstantPenalty": {"coef": 0.1},
+    "WarmupPenalty": {"coef": 0.1, "start": 1, "steps": 1},
+    "AdaptivePenalty": {"coef": 0.1, "target": 0.9},
+    "PlateauPenalty": {"coef": 0.1},
+    "Forgetting": {},
+    "MemoryPPO": {"policy": "MlpPolicy", "env": "CartPole-v1"},
+    "MemoryA2C": {"policy": "MlpPolicy", "env": "CartPole-v1"},
+    "MemoryActorCriticPolicy": {
+        "observation_space": spaces.Box(-1, 1, (2,)),
+        "action_space": DISCRETE,
+        "lr_schedule": lambda _: 1e-3,
+    },
+    "MemoryChoicePolicy": {
+        "observation_space": TOKENS,
+        "action_space": DISCRETE,
+        "lr_schedule": lambda _: 1e-3,
+    },
+    "SmallCNN": {"observation_space": spaces.Box(0, 255, (3, 7, 7), np.uint8)},
+    "TokenExtractor": {"observation_space": TOKENS},
+    "ChoiceExtractor": {"observation_space": TOKENS},
+    "StandardizedExtractor": {"observation_space": spaces.Box(-1, 1, (2,))},
+    "VectorFrameStackObservation": {"env": CorridorVector(2), "stack_size": 2},
+    "Environment": {"id": "a", "entry_point": "b", "vector_entry_point": "c", "optimum": 1.0},
+    "Recipe": {"summary": "a", "source": "b", "expected": "c", "config": Config()},
+    **{kind.__name__: {"num_envs": 2} for kind in envs.ORACLES.values()},
+    **{name: {} for name in envs.__all__ if f"{name}Vector" in envs.__all__},
+    **{name: {} for name in envs.__all__ if name.endswith("Vector")},
 }
+"""What the constructors of public classes must be given."""
+STATE = {"current", "settled", "lowest", "best", "mark", "marked_at"}
+"""Fields of schedules that change while training."""
+ELSEWHERE = {*MEMORIES.values(), TransformerMemory, Config}
+"""Made by `make_memory`, which is tested with all their parameters; settings are checked as a whole."""
 
 
 def constructors() -> Iterator[tuple[str, Maker, dict[str, Any]]]:
     """Name, what builds by keywords, and its hints."""
-    from expirespan.memory import Rule, TransformerMemory
-
     for name, kind in MEMORIES.items():
         kinds = [kind, TransformerMemory] if issubclass(kind, Rule) else [kind]
         hints = {key: hint for one in kinds for key, hint in hints_of(one.__init__).items()}
-        yield name, lambda name=name, **given: make_memory(name, **(NEEDED[name] | given)), hints
-    for name, (kind, needed) in PRICES.items():
-        hints = hints_of(kind)
-        yield name, lambda kind=kind, needed=needed, **given: kind(**(needed | given)), hints
-    for agent in (MemoryPPO, MemoryA2C):
-        hints = hints_of(agent.__init__)
-        yield agent.__name__, lambda agent=agent, **given: agent("MlpPolicy", "CartPole-v1", **given), hints
+        yield name, lambda name=name, **given: make_memory(name, **(MEMORY[name] | given)), hints
+    for kind in sorted(public_classes() - ELSEWHERE, key=lambda kind: kind.__name__):
+        hints = {key: hint for key, hint in own_hints(kind).items() if key not in STATE}
+        needed = NEEDED.get(kind.__name__, {})
+        yield kind.__name__, lambda kind=kind, needed=needed, **given: kind(**(needed | given)), hints
+
+
+def public_classes() -> set[type[Any]]:
+    """Those that the four packages name in ``__all__``."""
+    packages = (memory, agents, envs, experiments)
+    found = [getattr(package, name) for package in packages for name in package.__all__]
+    return {kind for kind in found if inspect.isclass(kind) and not getattr(kind, "_is_protocol", False)}
+
+
+def own_hints(kind: type[Any]) -> dict[str, Any]:
+    """Of a class's constructor, and of those that it hands its keywords on to."""
+    found: dict[str, Any] = {}
+    for one in kind.__mro__:
+        init = vars(one).get("__init__")
+        if inspect.isfunction(init) and one.__module__.startswith("expirespan."):
+            found = hints_of(init) | found
+            if inspect.getfullargspec(inspect.unwrap(init)).varkw is None:
+                break
+    return found
+
+
+def bare(hint: Any) -> bool:
+    """Whether an annotation takes numbers without a range, in a tuple or beside other types as well."""
+    if get_origin(hint) is Annotated:
+        return not any(isinstance(item, Range) for item in hint.__metadata__) and bare(get_args(hint)[0])
+    if get_origin(hint) in (Literal, Callable, Mapping, dict):  # Callable is abc's
+        return False
+    return hint in (int, float) or any(map(bare, get_args(hint)))
 
 
 def declared(hint: Any) -> tuple[type[Any], Range] | None:
@@ -88,6 +144,10 @@ def wrong_values(kind: type[Any], allowed: Range) -> list[Any]:
     return found
 
 
+SETTINGS = [Config, SequenceConfig, EvaluationSettings, TargetSettings, *OPTIONS.values()]
+SETTINGS += [DemoOptions, ExportOptions, ReproduceOptions, SweepOptions]
+SETTINGS += [kind for kinds in (KINDS, SEQUENCE_KINDS) for part in kinds.values() for kind in part.values()]
+SETTINGS = list(dict.fromkeys(SETTINGS))
 CONSTRUCTORS = list(constructors())
 CASES = [
     pytest.param(make, key, *found, id=f"{name}-{key}")
@@ -97,16 +157,31 @@ CASES = [
 ]
 
 
-STATE = {"current", "settled", "lowest", "best", "mark", "marked_at"}
-"""Fields of schedules that change while training."""
-
-
-def test_every_number_of_a_constructor_is_declared() -> None:
+def test_every_number_of_a_public_constructor_is_declared() -> None:
     """A new parameter that counts or measures something gets its range with its type."""
     for name, _, hints in CONSTRUCTORS:
-        for key, hint in hints.items():
-            bare = {int, float} & {hint, *(() if get_origin(hint) is Annotated else get_args(hint))}
-            assert not bare or (name in PRICES and key in STATE), f"{key} of {name} is {hint}"
+        assert not (found := {key: hint for key, hint in hints.items() if key != "return" and bare(hint)}), (
+            name,
+            found,
+        )
+    declaring = {name for name, _, hints in CONSTRUCTORS if any(map(declared, hints.values()))}
+    assert declaring <= NEEDED.keys() | MEMORY.keys(), "say what these need to be built"
+    assert (
+        bare(int | None)
+        and bare(tuple[float, ...])
+        and not bare(Config)
+        and not bare(Callable[[float], float])
+    )
+
+
+def test_every_number_of_settings_and_options_is_declared() -> None:
+    for kind in SETTINGS:
+        assert not (
+            found := [item.name for item in dataclasses.fields(kind) if bare(hints_of(kind)[item.name])]
+        ), (
+            kind,
+            found,
+        )
 
 
 @pytest.mark.parametrize(("make", "key", "kind", "allowed"), CASES)
@@ -121,9 +196,6 @@ def test_what_is_wrong_is_refused_by_name_at_once(
         assert time.monotonic() - began < 5, "a second, and more on a busy machine"
 
 
-SETTINGS = [Config, SequenceConfig, EvaluationSettings, TargetSettings]
-SETTINGS += [kind for kinds in KINDS.values() for kind in kinds.values()]
-SETTINGS = list(dict.fromkeys(SETTINGS))
 FIELDS = [
     pytest.param(kind, item.name, *found, id=f"{kind.__name__}-{item.name}")
     for kind in SETTINGS
@@ -144,20 +216,17 @@ def test_yaml_refuses_the_same() -> None:
     """What a YAML file can hold of it: each is refused in one sentence that names the setting with its part."""
     tried = 0
     for part, kinds in KINDS.items():
-        for kind in kinds.values():
-            for item in dataclasses.fields(kind):
+        for name, kind in kinds.items():
+            for item in dataclasses.fields(kind) if part != "eval_env" else ():
                 found = declared(hints_of(kind)[item.name])
                 for value in wrong_values(*found) if found else ():
                     if type(value) not in (int, float, str, bool, list, dict) or (value == "1"):
                         continue
-                    config = dataclasses.replace(Config(), **{part: choose(kind, getattr(Config(), part))})
-                    text = to_yaml(config)
-                    data = yaml.safe_load(text)
-                    data[part][item.name] = value
+                    text = yaml.safe_dump({part: {"name": name, item.name: value}})
                     with pytest.raises(UserError, match=rf"{part}\.{item.name}"):
-                        from_yaml(yaml.safe_dump(data))
+                        from_yaml(text)
                     tried += 1
-    assert tried > 300
+    assert tried > 1000
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from expirespan.agents.checkpoint.statistics import set_statistics
 from expirespan.agents.checkpoint.weights import WeightsError, check_weights, with_shared_extractors
 from expirespan.agents.workers import Workers
 from expirespan.agents.workers.parts import own_part
+from expirespan.quoting import said
 
 
 class CheckpointedAlgorithm(SavingAlgorithm):
@@ -117,8 +118,7 @@ class CheckpointedAlgorithm(SavingAlgorithm):
                 position = in_file(content, env, given)
                 go_to(agent, own_part(position, agent.workers, agent.all_envs))
         except Exception as error:  # what a damaged value leads to, the classes it is given to decide
-            reason = " ".join(str(error).split())
-            raise ValueError(f"{named(source)} cannot be loaded as {cls.__name__}: {reason}") from error
+            raise ValueError(f"{named(source)} cannot be loaded as {cls.__name__}: {said(error)}") from error
         if not (force_reset or resume) and agent._last_obs is not None and "_memory_state" not in data:
             warnings.warn(
                 f"{named(source)} was saved without the agent's memory of the episodes under way, so with "

@@ -38,6 +38,7 @@ from expirespan.agents.checkpoint.members import (
 )
 from expirespan.agents.checkpoint.migration import migrated
 from expirespan.agents.checkpoint.plausible import MOST_DATA, read_data
+from expirespan.quoting import said, shortened, shown
 
 FORMAT = 2
 """Raised when files change in a way that older code cannot read; `migration.py` brings older files up to it."""
@@ -139,15 +140,15 @@ def read(source: Source, what: str = "agent") -> Content:
         try:
             return _content(_verified(file, what))
         except RefusedError as error:
-            raise ValueError(f"{named(source)} is no saved {what}: {error}") from error
+            raise ValueError(f"{named(source)} is no saved {what}: {said(error)}") from error
         except DamagedError as error:
-            raise ValueError(f"{named(source)} is damaged: {error}; {AGAIN}") from error
+            raise ValueError(f"{named(source)} is damaged: {said(error)}; {AGAIN}") from error
         except (OSError, _ForeignError) as error:
             raise error if isinstance(error, OSError) else ValueError(f"{named(source)} {error}") from None
         except Exception as error:  # zipfile, json and safetensors each have their own
             raise ValueError(
                 f"{named(source)} is no saved {what}, or its end is missing: it wasn't a zip-file as save() writes "
-                f"it, and reading it says: {' '.join(str(error).split())[:300]}; {AGAIN}"
+                f"it, and reading it says: {said(error, 300)}; {AGAIN}"
             ) from error
 
 
@@ -162,7 +163,7 @@ def damage(source: Source) -> str:
         with opened(source) as file, zipfile.ZipFile(file) as archive:
             wrong = archive.testzip()
     except (OSError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        return " ".join(str(error).split())
+        return said(error)
     return (wrong and f"{named(source)} is damaged: the checksum of {wrong!r} inside is wrong") or ""
 
 
@@ -210,7 +211,7 @@ def _verified(file: BinaryIO, what: str) -> dict[str, bytes]:
     if missing:
         raise _ForeignError(
             f"is a zip file but no saved {what}: it lacks {', '.join(missing)} and holds "
-            f"{', '.join(names[:5])[:200] or 'nothing'}; expected what save() of this package writes"
+            f"{shortened(', '.join(names[:5]), 200) or 'nothing'}; expected what save() of this package writes"
         )
     return read_members(file)
 
@@ -220,7 +221,7 @@ def _content(members: dict[str, bytes]) -> Content:
     found = data.get("format")
     if not isinstance(found, int) or isinstance(found, bool) or not 1 <= found <= FORMAT:
         raise _ForeignError(
-            f"has format version {repr(found)[:40]}, and this version of expirespan reads up to {FORMAT}: "
+            f"has format version {shown(found, 40)}, and this version of expirespan reads up to {FORMAT}: "
             "update expirespan, or save the file again with the version that wrote it"
         )
     if "digests" in data:  # files saved before 0.2 have none
@@ -234,9 +235,11 @@ def _content(members: dict[str, bytes]) -> Content:
         tensors[WEIGHTS + name] = tensor
     for name, tensor in tensors.items():
         if name.startswith("weights.") and tensor.is_floating_point() and bool(tensor.isnan().any()):
-            raise DamagedError(f"{name.removeprefix(WEIGHTS)!r} holds NaN, which no training gives")
+            raise DamagedError(f"{shown(name.removeprefix(WEIGHTS))} holds NaN, which no training gives")
         if name.startswith(OPTIMIZER) and tensor.element_size() > 1 and not tensor.is_floating_point():
-            raise DamagedError(f"{name.removeprefix(WEIGHTS)!r} holds {tensor.dtype}, expected real numbers")
+            raise DamagedError(
+                f"{shown(name.removeprefix(WEIGHTS))} holds {tensor.dtype}, expected real numbers"
+            )
     return Content(data, left_out, tensors, members.get("system_info.txt", b"").decode(errors="replace"))
 
 

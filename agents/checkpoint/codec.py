@@ -22,6 +22,7 @@ from expirespan.agents.checkpoint.classes import class_for, find_class, path_of
 from expirespan.agents.checkpoint.plausible import MOST_ELEMENTS, elements
 from expirespan.agents.checkpoint.spaces import space_from_data, space_to_data
 from expirespan.memory import MemoryState
+from expirespan.quoting import said, shown
 
 SCHEDULES: dict[str, tuple[type[Any], tuple[str, ...]]] = {
     "ConstantSchedule": (ConstantSchedule, ("val",)),
@@ -65,8 +66,7 @@ class Encoder:
                 encoded = encode(value, where)
                 if encoded is not None:
                     return encoded
-        text = " ".join(repr(value).split())
-        raise UnstorableError(f"{where} is {text[:100]}, of type {type(value).__name__}")
+        raise UnstorableError(f"{where} is {shown(value, 100)}, of type {type(value).__name__}")
 
     def _kinds(self) -> list[tuple[type[Any] | tuple[type[Any], ...], Callable[[Any, str], Any]]]:
         return [
@@ -178,12 +178,12 @@ class Decoder:
             return {key: self(item, f"{where}.{key}") for key, item in value.items()}
         if value[":"] not in KINDS:
             raise ValueError(
-                f"{where} is of the unknown kind {value[':']!r}: expected one of {', '.join(KINDS)}"
+                f"{where} is of the unknown kind {shown(value[':'])}: expected one of {', '.join(KINDS)}"
             )
         try:
             return getattr(self, f"_{value[':']}")(value, where)
         except (KeyError, TypeError, AttributeError, AssertionError) as error:
-            raise ValueError(f"{where} is no {value[':']} as it should be: {error!r}") from error
+            raise ValueError(f"{where} is no {value[':']} as it should be: {said(error)}") from error
 
     def _float(self, value: dict[str, Any], where: str) -> float:
         return float(value["value"])

@@ -14,6 +14,8 @@ import zlib
 from collections.abc import Iterable
 from typing import BinaryIO
 
+from expirespan.quoting import shown
+
 TENSORS = ("policy.safetensors", "state.safetensors")
 NAMES = ("data", *TENSORS, "_stable_baselines3_version", "system_info.txt")
 """Members of a checkpoint."""
@@ -68,7 +70,7 @@ def read_members(file: BinaryIO) -> dict[str, bytes]:
         names = [info.filename for info in infos]
         if unknown := sorted({name for name in names if name not in NAMES or names.count(name) > 1}):
             raise RefusedError(
-                f"it holds {unknown[0][:80]!r}, which save() does not write, or more than once; expected "
+                f"it holds {shown(unknown[0], 80)}, which save() does not write, or more than once; expected "
                 f"{', '.join(NAMES)}"
             )
         if packed := [

@@ -20,6 +20,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from expirespan.agents.base.checks import check_state, signature
 from expirespan.memory import Memory, MemoryState
+from expirespan.quoting import shown
 
 MOST_DATA = 64 << 20
 """Bytes of a file's data."""
@@ -127,7 +128,7 @@ def elements(space: Any) -> int:
     shape = space["shape"] if kind == "Box" else space.get("n", 1) if kind == "MultiBinary" else []
     sizes = [shape] if isinstance(shape, int) else list(shape)
     if not all(isinstance(size, int) and not isinstance(size, bool) and size >= 0 for size in sizes):
-        raise ValueError(f"a space has the shape {str(shape)[:60]}, expected whole numbers")
+        raise ValueError(f"a space has the shape {shown(shape, 60)}, expected whole numbers")
     return math.prod(sizes)
 
 
@@ -135,4 +136,4 @@ def check_attributes(cls: type[Any], names: Mapping[str, Any]) -> None:
     """Raise ValueError if a file would put values in the place of methods."""
     for name in names:
         if isinstance(inspect.getattr_static(cls, name, None), METHODS) or name.startswith("__"):
-            raise ValueError(f"it has a value for {name[:60]!r}, which is a method")
+            raise ValueError(f"it has a value for {shown(name, 60)}, which is a method")

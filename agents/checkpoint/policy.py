@@ -14,6 +14,7 @@ from expirespan.agents.checkpoint.archive import arguments, carries_pickle, read
 from expirespan.agents.checkpoint.files import Source, named, replacing
 from expirespan.agents.checkpoint.plausible import check_finite_parameters, fitting
 from expirespan.agents.checkpoint.weights import check_weights
+from expirespan.quoting import said
 
 
 class CheckpointedPolicy(ActorCriticPolicy):
@@ -61,6 +62,5 @@ class CheckpointedPolicy(ActorCriticPolicy):
             policy.load_state_dict(weights)
             check_finite_parameters(policy)
         except Exception as error:  # what a damaged value leads to, the classes it is given to decide
-            reason = " ".join(str(error).split())
-            raise ValueError(f"{named(path)} cannot be loaded as {cls.__name__}: {reason}") from error
+            raise ValueError(f"{named(path)} cannot be loaded as {cls.__name__}: {said(error)}") from error
         return policy.to(get_device(device))

@@ -20,6 +20,7 @@ from expirespan.agents.checkpoint.env_state import NoStateError, get_env_state, 
 from expirespan.agents.checkpoint.statistics import hidden_statistics, statistics_of
 from expirespan.agents.workers import Workers
 from expirespan.memory import MemoryState
+from expirespan.quoting import shown
 
 Position = dict[str, Any]
 """Values by name: those of `MOVING`, and ``memory``, ``random``, ``envs``, ``statistics``, ``log``."""
@@ -179,10 +180,10 @@ def _check(agent: MovingAlgorithm, position: Position) -> None:
     for name in ("num_timesteps", "_episode_num"):
         value = position[name]
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise ValueError(f"{name} is {repr(value)[:60]} in the position, expected a whole number >= 0")
+            raise ValueError(f"{name} is {shown(value, 60)} in the position, expected a whole number >= 0")
     starts, seen = position["_last_episode_starts"], position["_last_obs"]
     if starts is not None and (not isinstance(starts, np.ndarray) or starts.ndim != 1):
-        raise ValueError(f"_last_episode_starts is {repr(starts)[:60]}, expected a flag for each environment")
+        raise ValueError(f"_last_episode_starts is {shown(starts, 60)}, expected a flag for each environment")
     if seen is None or starts is None:
         return
     expected = agent.observation_space

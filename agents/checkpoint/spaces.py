@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
+from expirespan.quoting import shown
+
 SPACES = {"observation_space": "observation space", "action_space": "action space"}
 """Attributes of an agent that are spaces, and what they are called in messages."""
 
@@ -63,7 +65,9 @@ def space_from_data(data: dict[str, Any]) -> spaces.Space[Any]:
         )
     if kind == "MultiBinary":
         return spaces.MultiBinary(data["n"])
-    raise ValueError(f"a space of kind {kind!r} is unknown: expected Box, Discrete, MultiDiscrete or Dict")
+    raise ValueError(
+        f"a space of kind {shown(kind)} is unknown: expected Box, Discrete, MultiDiscrete or Dict"
+    )
 
 
 def _bound(bound: np.ndarray) -> Any:

@@ -80,7 +80,7 @@ class MemoryActorCriticPolicy(SB3Calls):
         *args: Any,
         memory: str = "expire_span",
         memory_kwargs: dict[str, Any] | None = None,
-        predictor_lr: float = 1.0,
+        predictor_lr: Multiple = 1.0,
         **kwargs: Any,
     ) -> None:
         self.memory_name = memory
@@ -247,7 +247,7 @@ class MemoryActorCriticPolicy(SB3Calls):
                 read = self.memory.step_without(self._for_memory(x), state, episode_start, [-1, *births])
             else:
                 read = self.memory.step(self._for_memory(x), state, episode_start).y
-            y = self._for_heads(x, read).expand(rows, -1)
+            y = self._for_heads(x.expand(len(read), -1), read).expand(rows, -1)
             masks = None if action_masks is None else action_masks.expand(rows, -1)
             kept = masked(self.distribution(y[:1].expand(rows, -1)), masks)
             distribution, values = self.heads(y)

@@ -18,6 +18,7 @@ from expirespan.agents.checkpoint.statistics import hidden_statistics, statistic
 from expirespan.agents.core.policies import MemoryActorCriticPolicy
 from expirespan.agents.export.normalization import Normalization
 from expirespan.memory import MemoryState
+from expirespan.quoting import said
 
 SECTION = "deployed"
 """The part of a file that `MemoryActorCriticPolicy.save` does not write; files without it load as well."""
@@ -116,8 +117,7 @@ class DeployedPolicy:
         try:
             own = content.decode(SECTION, custom_objects) if SECTION in content.sections else {}
         except (ValueError, RuntimeError, KeyError, TypeError) as error:
-            reason = " ".join(str(error).split())
-            raise ValueError(f"{named(source)} cannot be loaded as a policy: {reason}") from error
+            raise ValueError(f"{named(source)} cannot be loaded as a policy: {said(error)}") from error
         kind: type[MemoryActorCriticPolicy] = own.get("policy_class", MemoryActorCriticPolicy)
         policy = kind.load(source, device, custom_objects=custom_objects)
         normalization = own.get("normalization")

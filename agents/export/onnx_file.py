@@ -21,6 +21,9 @@ from expirespan.agents.export.deployed import DeployedPolicy
 from expirespan.agents.export.graph import PolicyGraph
 from expirespan.agents.export.metadata import BATCH, KEY, describe
 from expirespan.agents.export.operators import translations
+from expirespan.parameters import Capacity
+from expirespan.quoting import said
+from expirespan.ranges import check_values
 
 OPSET = 18
 """Version of ONNX's operators (2022): the one that PyTorch's exporter writes without conversion."""
@@ -32,7 +35,7 @@ ROWS = 2
 def export_onnx(
     source: DeployedPolicy | Any,
     path: str | pathlib.Path,
-    capacity: int | None = None,
+    capacity: Capacity | None = None,
     action_masks: bool = False,
 ) -> dict[str, Any]:
     """Write one step of a policy as a graph, and return its description (`metadata.describe`).
@@ -44,6 +47,7 @@ def export_onnx(
         ModuleNotFoundError: packages of the extra ``onnx`` are missing.
         ValueError: there is no graph for this policy, or ``capacity`` does not suit it.
     """
+    check_values({"capacity": Capacity | None}, {"capacity": capacity})
     if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
         raise ModuleNotFoundError(
             f"writing ONNX files needs {' and '.join(missing)}: pip install 'expirespan[onnx]'"
@@ -82,10 +86,10 @@ def _traced(graph: PolicyGraph, about: dict[str, Any]) -> Any:
             )
     except Exception as error:  # the exporter has many
         cause = error.__cause__ or error
-        said = " ".join(str(cause).split())[:300]
         raise ValueError(
             f"PyTorch's exporter cannot write {type(graph.policy).__name__} with {about['memory']['kind']} and "
-            f"{type(graph.policy.features_extractor).__name__} as ONNX: {said}; export the policy's file instead"
+            f"{type(graph.policy.features_extractor).__name__} as ONNX: "
+            f"{said(cause, 300)}; export the policy's file instead"
         ) from error
 
 

@@ -10,6 +10,9 @@ from stable_baselines3.common.preprocessing import get_flattened_obs_dim, is_ima
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, NatureCNN
 from torch import nn
 
+from expirespan.parameters import Channels, Features
+from expirespan.ranges import checked, require
+
 LEAST_SIDE = 36
 """Pixels of the shorter side from which on NatureCNN's kernels fit into an image."""
 
@@ -26,17 +29,28 @@ class SmallCNN(BaseFeaturesExtractor):
         features_dim: length of the features.
         channels: of both layers.
         normalized_image: as in SB3; makes no difference.
+
+    Raises:
+        ValueError: another observation space, or lengths below 1.
     """
 
+    @checked
     def __init__(
         self,
         observation_space: spaces.Space[Any],
-        features_dim: int = 128,
-        channels: int = 32,
+        features_dim: Features = 128,
+        channels: Channels = 32,
         normalized_image: bool = False,
     ) -> None:
+        shape = observation_space.shape if isinstance(observation_space, spaces.Box) else None
+        require(
+            shape is not None and len(shape) == 3,
+            "observation_space",
+            observation_space,
+            "a Box with three axes",
+        )
         super().__init__(observation_space, features_dim)
-        assert observation_space.shape is not None and len(observation_space.shape) == 3
+        assert observation_space.shape is not None
         first, height, width = observation_space.shape
         one, two = (nn.Conv2d(size, channels, 3, padding=1) for size in (first, channels))
         linear = nn.Linear(channels * height * width, features_dim)
@@ -72,8 +86,9 @@ class PartsExtractor(BaseFeaturesExtractor):
         normalized_image: as in SB3, whether every Box with three axes is an image.
     """
 
+    @checked
     def __init__(
-        self, observation_space: spaces.Dict, cnn_output_dim: int = 256, normalized_image: bool = False
+        self, observation_space: spaces.Dict, cnn_output_dim: Features = 256, normalized_image: bool = False
     ) -> None:
         self.names = list(observation_space.spaces)
         parts: list[nn.Module] = []

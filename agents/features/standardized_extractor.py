@@ -12,7 +12,8 @@ from gymnasium import spaces
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
-from expirespan.ranges import require
+from expirespan.parameters import LeastDeviation
+from expirespan.ranges import checked
 
 
 class StandardizedExtractor(BaseFeaturesExtractor):
@@ -34,13 +35,13 @@ class StandardizedExtractor(BaseFeaturesExtractor):
     mean: torch.Tensor
     deviation: torch.Tensor
 
-    def __init__(self, observation_space: spaces.Space[Any], least_deviation: float = 0.1) -> None:
+    @checked
+    def __init__(self, observation_space: spaces.Space[Any], least_deviation: LeastDeviation = 0.1) -> None:
         if not isinstance(observation_space, spaces.Box):
             raise ValueError(
                 f"observation_space={observation_space}: StandardizedExtractor reads a Box; use SB3's for others"
             )
         size = int(np.prod(observation_space.shape))
-        require(0 < least_deviation <= 1, "least_deviation", least_deviation, "within (0, 1]")
         super().__init__(observation_space, size)
         self.least_deviation = least_deviation
         self.register_buffer("mean", torch.zeros(size))

@@ -10,6 +10,9 @@ from gymnasium import spaces
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import nn
 
+from expirespan.parameters import Features
+from expirespan.ranges import checked
+
 __all__ = ["TokenExtractor"]
 
 
@@ -36,8 +39,9 @@ class TokenExtractor(BaseFeaturesExtractor):
         ValueError: another observation space.
     """
 
+    @checked
     def __init__(
-        self, observation_space: spaces.Space[Any], features_dim: int = 128, embedding_dim: int = 16
+        self, observation_space: spaces.Space[Any], features_dim: Features = 128, embedding_dim: Features = 16
     ) -> None:
         if not (
             isinstance(observation_space, spaces.Box)

@@ -14,7 +14,8 @@ from torch import nn
 from expirespan.agents.core.policies import MemoryActorCriticPolicy
 from expirespan.agents.core.steps import full_precision, unchecked
 from expirespan.agents.features.token_extractor import TokenExtractor
-from expirespan.ranges import require
+from expirespan.parameters import Features, Number, Place
+from expirespan.ranges import checked, require
 
 __all__ = ["ChoiceExtractor", "MemoryChoicePolicy"]
 
@@ -40,20 +41,18 @@ class ChoiceExtractor(TokenExtractor):
         ValueError: another observation space, or the choices do not fit into a line.
     """
 
+    @checked
     def __init__(
         self,
         observation_space: spaces.Space[Any],
-        first: int = 0,
-        choices: int = 2,
-        words: int = 1,
-        features_dim: int = 128,
-        embedding_dim: int = 16,
-        choice_dim: int = 32,
+        first: Place = 0,
+        choices: Number = 2,
+        words: Number = 1,
+        features_dim: Features = 128,
+        embedding_dim: Features = 16,
+        choice_dim: Features = 32,
     ) -> None:
         super().__init__(observation_space, features_dim, embedding_dim)
-        require(first >= 0, "first", first, "an integer >= 0")
-        require(choices >= 1, "choices", choices, "an integer >= 1")
-        require(words >= 1, "words", words, "an integer >= 1")
         length = (observation_space.shape or (0,))[0]
         require(
             first + choices * words <= length,

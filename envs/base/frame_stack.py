@@ -10,7 +10,9 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 
-from expirespan.envs.base.checks import check_array, check_integer
+from expirespan.envs.base.checks import check_array
+from expirespan.parameters import FrameStack
+from expirespan.ranges import checked
 
 __all__ = ["VectorFrameStackObservation"]
 
@@ -29,14 +31,15 @@ class VectorFrameStackObservation(VectorWrapper[Any, Any, Any]):
         ValueError: other observations, another way to reset, or k < 1.
     """
 
-    def __init__(self, env: VectorEnv[Any, Any, Any], stack_size: int) -> None:
+    @checked
+    def __init__(self, env: VectorEnv[Any, Any, Any], stack_size: FrameStack) -> None:
         super().__init__(env)
         one, mode = env.single_observation_space, env.metadata.get("autoreset_mode")
         if not isinstance(one, spaces.Box):
             raise ValueError(f"observations {one}: expected a Box to stack")
         if mode is not AutoresetMode.SAME_STEP:
             raise ValueError(f"autoreset_mode={mode!r}: expected AutoresetMode.SAME_STEP")
-        self.stack_size = stack_size = check_integer("stack_size", stack_size, 1)
+        self.stack_size = stack_size = int(stack_size)
         self.single_observation_space = batch_space(one, stack_size)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self._stack: npt.NDArray[Any] = np.zeros((self.num_envs, stack_size, *one.shape), one.dtype)

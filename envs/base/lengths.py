@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Final
 
-__all__ = ["DISTRIBUTIONS", "length_from"]
+from expirespan.parameters import Lengths
 
-DISTRIBUTIONS: Final = ("uniform", "log_uniform", "mixed")
+__all__ = ["length_from"]
 
 
-def length_from(uniform: float, low: int, high: int, distribution: str) -> int:
+def length_from(uniform: float, low: int, high: int, distribution: Lengths) -> int:
     """An integer from low to high, both included, from a number in [0, 1).
 
     Plain Python arithmetic, so that it rounds alike on every machine.

@@ -18,8 +18,10 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from expirespan.envs.base.checks import check_actions, check_integer, layout_option
+from expirespan.envs.base.checks import check_actions, layout_option
 from expirespan.envs.base.state import KeepsState
+from expirespan.parameters import NumEnvs
+from expirespan.ranges import check_values
 
 __all__ = ["NumpyVectorEnv"]
 
@@ -55,13 +57,14 @@ class NumpyVectorEnv(KeepsState, VectorEnv[Array, Ints, Any]):
 
     def __init__(
         self,
-        num_envs: int,
+        num_envs: NumEnvs,
         observation_space: spaces.Box,
         action_space: spaces.Discrete,
         render_mode: str | None,
         parameters: Mapping[str, Any],
     ) -> None:
-        self.num_envs = check_integer("num_envs", num_envs, 1)
+        check_values({"num_envs": NumEnvs}, {"num_envs": num_envs})
+        self.num_envs = int(num_envs)
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise ValueError(
                 f"render_mode={render_mode!r}: expected None or one of {self.metadata['render_modes']}; "

@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from expirespan.envs.base.moves import FORWARD, LEFT, RIGHT
 from expirespan.envs.corridor.rules import BLUE_BALL, EMPTY, RED_BALL, RED_DOOR
+from expirespan.parameters import NumEnvs
+from expirespan.ranges import checked
 
 __all__ = ["CorridorOracle"]
 
@@ -16,7 +18,8 @@ __all__ = ["CorridorOracle"]
 class CorridorOracle:
     """Remembers the last ball it saw, walks on, turns to the door of that colour and enters: return 1."""
 
-    def __init__(self, num_envs: int) -> None:
+    @checked
+    def __init__(self, num_envs: NumEnvs) -> None:
         self._ball = np.full(num_envs, -1)  # 0 red, 1 blue, -1 not seen yet
 
     def act(self, observations: npt.NDArray[Any], episode_starts: npt.ArrayLike) -> npt.NDArray[np.int64]:

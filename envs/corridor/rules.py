@@ -13,9 +13,11 @@ import numpy.typing as npt
 from gymnasium import spaces
 
 from expirespan.envs.base.checks import check_choice, check_integer, check_layout, plain
-from expirespan.envs.base.lengths import DISTRIBUTIONS, length_from
+from expirespan.envs.base.lengths import length_from
 from expirespan.envs.base.moves import ACTIONS, EAST, NORTH, SOUTH, WEST
 from expirespan.envs.base.view import view_cells
+from expirespan.parameters import CorridorLength, Lengths, StepLimit
+from expirespan.ranges import check_fields
 
 __all__ = [
     "ACTIONS",
@@ -115,23 +117,19 @@ class CorridorRules:
         ValueError: a parameter is not allowed.
     """
 
-    min_length: int = 3
-    max_length: int = 200
-    length_distribution: str = "uniform"
-    max_steps: int | None = None
+    min_length: CorridorLength = 3
+    max_length: CorridorLength = 200
+    length_distribution: Lengths = "uniform"
+    max_steps: StepLimit | None = None
 
     def __post_init__(self) -> None:
         plain(self)
-        check_integer("min_length", self.min_length, SHORTEST)
-        check_integer("max_length", self.max_length, SHORTEST)
+        check_fields(self)
         if self.max_length < self.min_length:
             raise ValueError(
                 f"max_length={self.max_length} is below min_length={self.min_length}: "
                 "raise max_length or lower min_length"
             )
-        check_choice("length_distribution", self.length_distribution, DISTRIBUTIONS)
-        if self.max_steps is not None:
-            check_integer("max_steps", self.max_steps, 1, " (or None for 4 * length + 16)")
 
     def draw(self, generator: np.random.Generator) -> Layout:
         """Draw an episode's layout with one call of the generator.

@@ -23,6 +23,7 @@ from expirespan.envs.corridor.rules import (
     Layout,
     Observation,
 )
+from expirespan.parameters import CorridorLength, Lengths, StepLimit
 
 __all__ = ["Corridor"]
 
@@ -124,10 +125,10 @@ class Corridor(LayoutMiniGridEnv):
 
     def __init__(
         self,
-        min_length: int = 3,
-        max_length: int = 200,
-        length_distribution: str = "uniform",
-        max_steps: int | None = None,
+        min_length: CorridorLength = 3,
+        max_length: CorridorLength = 200,
+        length_distribution: Lengths = "uniform",
+        max_steps: StepLimit | None = None,
         render_mode: str | None = None,
     ) -> None:
         self.rules = CorridorRules(min_length, max_length, length_distribution, max_steps)

@@ -20,6 +20,7 @@ from expirespan.envs.base.vector import Bools, Facts, Floats, Ints, NumpyVectorE
 from expirespan.envs.corridor import pictures as corridor_pictures
 from expirespan.envs.corridor import rules as corridor_rules
 from expirespan.envs.corridor.rules import AISLE, CorridorRules, Layout, Observation
+from expirespan.parameters import CorridorLength, Lengths, NumEnvs, StepLimit
 
 __all__ = ["CorridorVector"]
 
@@ -48,11 +49,11 @@ class CorridorVector(NumpyVectorEnv):
 
     def __init__(
         self,
-        num_envs: int = 1,
-        min_length: int = 3,
-        max_length: int = 200,
-        length_distribution: str = "uniform",
-        max_steps: int | None = None,
+        num_envs: NumEnvs = 1,
+        min_length: CorridorLength = 3,
+        max_length: CorridorLength = 200,
+        length_distribution: Lengths = "uniform",
+        max_steps: StepLimit | None = None,
         render_mode: str | None = None,
     ) -> None:
         self.rules = CorridorRules(min_length, max_length, length_distribution, max_steps)

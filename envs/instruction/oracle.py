@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from expirespan.envs.instruction.lines import grammar_lines
 from expirespan.envs.instruction.rules import TOKEN_LENGTH
+from expirespan.parameters import NumEnvs
+from expirespan.ranges import checked
 
 __all__ = ["FindInstructionOracle"]
 
@@ -20,7 +22,8 @@ class FindInstructionOracle:
     words, "to the" and a recipient.
     """
 
-    def __init__(self, num_envs: int) -> None:
+    @checked
+    def __init__(self, num_envs: NumEnvs) -> None:
         ids = grammar_lines(TOKEN_LENGTH).ids
         self._you, self._to, self._your = ids["you"], ids["to"], ids["your"]
         self._turn, self._forget = ids["turn"], ids["forget"]

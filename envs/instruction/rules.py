@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -16,24 +16,23 @@ from gymnasium import spaces
 
 from expirespan.envs.base.checks import (
     check_choice,
-    check_integer,
     check_items,
     check_layout,
-    check_number,
     plain,
 )
-from expirespan.envs.base.lengths import DISTRIBUTIONS, length_from
+from expirespan.envs.base.lengths import length_from
 from expirespan.envs.instruction import grammar
 from expirespan.envs.instruction.light_files import read_light_lines
 from expirespan.envs.instruction.lines import CAST, Lines, grammar_lines
+from expirespan.parameters import Chatter, Cost, Lengths, LineCount, LineLength, Revisions, Split
+from expirespan.ranges import check_fields
 
 __all__ = ["ACTIONS", "Episode", "InstructionRules"]
 
 CHOICES: Final = len(grammar.MARKERS)
 READ: Final = 0
 ACTIONS: Final = ("read on", *(f"carry out the {marker} action offered" for marker in grammar.MARKERS))
-SPLITS: Final = ("train", "test")
-REVISIONS: Final = ("never", "replace", "cancel", "any")
+SPLITS: Final = get_args(Split)
 TOKEN_LENGTH: Final = 24
 """Words of a line, unless given."""
 BEFORE: Final = 10
@@ -69,33 +68,24 @@ class InstructionRules:
         FileNotFoundError: there is no LIGHT file at ``light_path``.
     """
 
-    min_length: int = 10
-    max_length: int = 1000
-    length_distribution: str = "uniform"
-    split: str = "train"
-    revisions: str = "never"
-    early_penalty: float = 0.01
-    token_length: int = TOKEN_LENGTH
-    lines: str = "grammar"
+    min_length: LineCount = 10
+    max_length: LineCount = 1000
+    length_distribution: Lengths = "uniform"
+    split: Split = "train"
+    revisions: Revisions = "never"
+    early_penalty: Cost = 0.01
+    token_length: LineLength = TOKEN_LENGTH
+    lines: Chatter = "grammar"
     light_path: str | None = None
 
     def __post_init__(self) -> None:
         plain(self)
-        check_integer("min_length", self.min_length, CHOICES)
-        check_integer("max_length", self.max_length, CHOICES)
+        check_fields(self)
         if self.max_length < self.min_length:
             raise ValueError(
                 f"max_length={self.max_length} is below min_length={self.min_length}: "
                 "raise max_length or lower min_length"
             )
-        check_choice("length_distribution", self.length_distribution, DISTRIBUTIONS)
-        check_choice("split", self.split, SPLITS)
-        check_choice("revisions", self.revisions, REVISIONS)
-        check_number("early_penalty", self.early_penalty, 0.0)
-        check_integer("token_length", self.token_length, 1)
-        check_choice("lines", self.lines, ("grammar", "light"))
-        if not isinstance(self.light_path, str | None):
-            raise ValueError(f"light_path={self.light_path!r}: expected a path as a str, or None")
         if (self.lines == "light") != (self.light_path is not None):
             raise ValueError(
                 f"lines={self.lines!r} with light_path={self.light_path!r}: expected a path with lines='light', "

@@ -14,6 +14,7 @@ from expirespan.envs.base.checks import check_action, check_ready, layout_option
 from expirespan.envs.instruction import rules as instruction_rules
 from expirespan.envs.instruction.pictures import draw_lines, last_lines
 from expirespan.envs.instruction.rules import DRAWS, READ, Episode, InstructionRules, Tokens
+from expirespan.parameters import Chatter, Cost, Lengths, LineCount, LineLength, Revisions, Split
 
 __all__ = ["FindInstruction"]
 
@@ -106,14 +107,14 @@ class FindInstruction(gym.Env[Any, Any]):
 
     def __init__(
         self,
-        min_length: int = 10,
-        max_length: int = 1000,
-        length_distribution: str = "uniform",
-        split: str = "train",
-        revisions: str = "never",
-        early_penalty: float = 0.01,
-        token_length: int = 24,
-        lines: str = "grammar",
+        min_length: LineCount = 10,
+        max_length: LineCount = 1000,
+        length_distribution: Lengths = "uniform",
+        split: Split = "train",
+        revisions: Revisions = "never",
+        early_penalty: Cost = 0.01,
+        token_length: LineLength = 24,
+        lines: Chatter = "grammar",
         light_path: str | None = None,
         render_mode: str | None = None,
     ) -> None:

@@ -17,6 +17,7 @@ from expirespan.envs.base.vector import Bools, Facts, Floats, Ints, NumpyVectorE
 from expirespan.envs.instruction import rules as instruction_rules
 from expirespan.envs.instruction.pictures import draw_lines, last_lines
 from expirespan.envs.instruction.rules import DRAWS, READ, Episode, InstructionRules, Tokens
+from expirespan.parameters import Chatter, Cost, Lengths, LineCount, LineLength, NumEnvs, Revisions, Split
 
 __all__ = ["FindInstructionVector"]
 
@@ -41,15 +42,15 @@ class FindInstructionVector(NumpyVectorEnv):
 
     def __init__(
         self,
-        num_envs: int = 1,
-        min_length: int = 10,
-        max_length: int = 1000,
-        length_distribution: str = "uniform",
-        split: str = "train",
-        revisions: str = "never",
-        early_penalty: float = 0.01,
-        token_length: int = 24,
-        lines: str = "grammar",
+        num_envs: NumEnvs = 1,
+        min_length: LineCount = 10,
+        max_length: LineCount = 1000,
+        length_distribution: Lengths = "uniform",
+        split: Split = "train",
+        revisions: Revisions = "never",
+        early_penalty: Cost = 0.01,
+        token_length: LineLength = 24,
+        lines: Chatter = "grammar",
         light_path: str | None = None,
         render_mode: str | None = None,
     ) -> None:

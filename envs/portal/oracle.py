@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from expirespan.envs.base.moves import FORWARD, LEFT, RIGHT
 from expirespan.envs.portal.rules import DOOR, KINDS, VIEW
+from expirespan.parameters import NumEnvs
+from expirespan.ranges import checked
 
 __all__ = ["PortalRoomsOracle"]
 
@@ -20,7 +22,8 @@ class PortalRoomsOracle:
     mistake twice, nor any on purpose.
     """
 
-    def __init__(self, num_envs: int) -> None:
+    @checked
+    def __init__(self, num_envs: NumEnvs) -> None:
         self._num_envs = num_envs
         self._leads_on = np.zeros((num_envs, 0), np.int64)  # 0 left, 1 right, -1 not known
         self._side = np.zeros(num_envs, np.int64)  # of the door it goes to

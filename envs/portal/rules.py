@@ -12,17 +12,12 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
-from expirespan.envs.base.checks import (
-    check_choice,
-    check_integer,
-    check_items,
-    check_layout,
-    check_number,
-    plain,
-)
+from expirespan.envs.base.checks import check_items, check_layout, plain
 from expirespan.envs.base.grid_pictures import AGENTS, COLOURS, Image, draw_map, draw_strip
 from expirespan.envs.base.moves import ACTIONS
 from expirespan.envs.base.view import view_cells
+from expirespan.parameters import Colours, Mistakes, Multiple, Pays, Rooms, RoomSize, StepLimit
+from expirespan.ranges import check_fields
 
 __all__ = [
     "ACTIONS",
@@ -73,36 +68,27 @@ class PortalRules:
         ValueError: a parameter is not allowed.
     """
 
-    rooms: int = 50
-    room_size: int = 5
-    colours: int = 6
-    mistakes: int = 1
-    max_steps: int = 1000
-    reward_scale: float = 0.1
-    pays: str = "every"
+    rooms: Rooms = 50
+    room_size: RoomSize = 5
+    colours: Colours = 6
+    mistakes: Mistakes = 1
+    max_steps: StepLimit = 1000
+    reward_scale: Multiple = 0.1
+    pays: Pays = "every"
     show_room: bool = True
 
     def __post_init__(self) -> None:
         plain(self)
-        check_integer("rooms", self.rooms, 2)
-        check_integer("room_size", self.room_size, 3)
+        check_fields(self)
         if self.room_size % 2 == 0:
             raise ValueError(
                 f"room_size={self.room_size}: expected an odd number, so that a room has a middle"
             )
-        check_integer("colours", self.colours, 2, f" and at most {len(COLOURS)}")
-        if self.colours > len(COLOURS):
-            raise ValueError(f"colours={self.colours}: expected at most {len(COLOURS)}, MiniGrid has no more")
-        check_integer("mistakes", self.mistakes, 0)
-        check_integer("max_steps", self.max_steps, 1)
         if self.max_steps < self.room_steps * (self.rooms - 1):
             raise ValueError(
                 f"max_steps={self.max_steps} for rooms={self.rooms}: the last room is at least "
                 f"{self.room_steps * (self.rooms - 1)} steps away; allow more steps or fewer rooms"
             )
-        check_number("reward_scale", self.reward_scale, 0.0)
-        check_choice("pays", self.pays, ("every", "first"))
-        check_choice("show_room", self.show_room, (True, False))
 
     @property
     def middle(self) -> int:

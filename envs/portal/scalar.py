@@ -14,6 +14,7 @@ from expirespan.envs.base.minigrid import LayoutMiniGridEnv
 from expirespan.envs.base.moves import FORWARD, LEFT
 from expirespan.envs.portal import rules as portal_rules
 from expirespan.envs.portal.rules import VIEW, WALL, Layout, Observation, Place, PortalRules
+from expirespan.parameters import Colours, Mistakes, Multiple, Pays, Rooms, RoomSize, StepLimit
 
 __all__ = ["PortalRooms"]
 
@@ -125,13 +126,13 @@ class PortalRooms(LayoutMiniGridEnv):
 
     def __init__(
         self,
-        rooms: int = 50,
-        room_size: int = 5,
-        colours: int = 6,
-        mistakes: int = 1,
-        max_steps: int = 1000,
-        reward_scale: float = 0.1,
-        pays: str = "every",
+        rooms: Rooms = 50,
+        room_size: RoomSize = 5,
+        colours: Colours = 6,
+        mistakes: Mistakes = 1,
+        max_steps: StepLimit = 1000,
+        reward_scale: Multiple = 0.1,
+        pays: Pays = "every",
         show_room: bool = True,
         render_mode: str | None = None,
     ) -> None:

@@ -20,6 +20,7 @@ from expirespan.envs.base.moves import FORWARD, STEP, turn
 from expirespan.envs.base.vector import Bools, Facts, Floats, Ints, NumpyVectorEnv
 from expirespan.envs.portal import rules as portal_rules
 from expirespan.envs.portal.rules import VIEW, Layout, Observation, Place, PortalRules
+from expirespan.parameters import Colours, Mistakes, Multiple, NumEnvs, Pays, Rooms, RoomSize, StepLimit
 
 __all__ = ["PortalRoomsVector"]
 
@@ -56,14 +57,14 @@ class PortalRoomsVector(NumpyVectorEnv):
 
     def __init__(
         self,
-        num_envs: int = 1,
-        rooms: int = 50,
-        room_size: int = 5,
-        colours: int = 6,
-        mistakes: int = 1,
-        max_steps: int = 1000,
-        reward_scale: float = 0.1,
-        pays: str = "every",
+        num_envs: NumEnvs = 1,
+        rooms: Rooms = 50,
+        room_size: RoomSize = 5,
+        colours: Colours = 6,
+        mistakes: Mistakes = 1,
+        max_steps: StepLimit = 1000,
+        reward_scale: Multiple = 0.1,
+        pays: Pays = "every",
         show_room: bool = True,
         render_mode: str | None = None,
     ) -> None:

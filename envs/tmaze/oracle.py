@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from expirespan.envs.base.moves import FORWARD, LEFT
 from expirespan.envs.tmaze.rules import CUE_LEFT, CUE_RIGHT, JUNCTION
+from expirespan.parameters import NumEnvs
+from expirespan.ranges import checked
 
 __all__ = ["EndlessTMazeOracle"]
 
@@ -16,7 +18,8 @@ __all__ = ["EndlessTMazeOracle"]
 class EndlessTMazeOracle:
     """Walks on to each junction and turns to the side of the last cue it saw: return 1 for each corridor."""
 
-    def __init__(self, num_envs: int) -> None:
+    @checked
+    def __init__(self, num_envs: NumEnvs) -> None:
         self._cue = np.full(num_envs, LEFT)
 
     def act(self, observations: npt.NDArray[Any], episode_starts: npt.ArrayLike) -> npt.NDArray[np.int64]:

@@ -12,9 +12,11 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
-from expirespan.envs.base.checks import check_integer, check_items, check_layout, check_number, plain
+from expirespan.envs.base.checks import check_integer, check_items, check_layout, plain
 from expirespan.envs.base.grid_pictures import AGENTS, Image, draw_map, draw_strip
 from expirespan.envs.base.moves import ACTIONS, LEFT, RIGHT
+from expirespan.parameters import Corridors, Cost, MazeLength, StepLimit
+from expirespan.ranges import check_fields
 
 __all__ = [
     "ACTIONS",
@@ -66,31 +68,26 @@ class TMazeRules:
         ValueError: a parameter is not allowed.
     """
 
-    corridors: int = 3
-    min_length: int = 5
-    max_length: int = 5
-    delay_penalty: float = 0.01
-    max_steps: int | None = None
+    corridors: Corridors = 3
+    min_length: MazeLength = 5
+    max_length: MazeLength = 5
+    delay_penalty: Cost = 0.01
+    max_steps: StepLimit | None = None
 
     def __post_init__(self) -> None:
         plain(self)
-        check_integer("corridors", self.corridors, 1)
-        check_integer("min_length", self.min_length, 1)
-        check_integer("max_length", self.max_length, 1)
+        check_fields(self)
         if self.max_length < self.min_length:
             raise ValueError(
                 f"max_length={self.max_length} is below min_length={self.min_length}: "
                 "raise max_length or lower min_length"
             )
-        check_number("delay_penalty", self.delay_penalty, 0.0)
-        if self.max_steps is not None:
-            check_integer("max_steps", self.max_steps, 1, " (or None for 6 * (max_length + 1) * corridors)")
-            if self.max_steps < self.corridors * (self.max_length + 1):
-                raise ValueError(
-                    f"max_steps={self.max_steps} for corridors={self.corridors} of max_length={self.max_length}: "
-                    f"the end can be {self.corridors * (self.max_length + 1)} steps away; allow more steps or "
-                    "fewer corridors"
-                )
+        if self.max_steps is not None and self.max_steps < self.corridors * (self.max_length + 1):
+            raise ValueError(
+                f"max_steps={self.max_steps} for corridors={self.corridors} of max_length={self.max_length}: "
+                f"the end can be {self.corridors * (self.max_length + 1)} steps away; allow more steps or "
+                "fewer corridors"
+            )
 
     @property
     def step_limit(self) -> int:

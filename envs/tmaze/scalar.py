@@ -14,6 +14,7 @@ from expirespan.envs.base.minigrid import LayoutMiniGridEnv
 from expirespan.envs.base.moves import FORWARD
 from expirespan.envs.tmaze import rules as tmaze_rules
 from expirespan.envs.tmaze.rules import CUE_LEFT, JUNCTION, POSITION, Layout, Observation, Place, TMazeRules
+from expirespan.parameters import Corridors, Cost, MazeLength, StepLimit
 
 __all__ = ["EndlessTMaze"]
 
@@ -113,11 +114,11 @@ class EndlessTMaze(LayoutMiniGridEnv):
 
     def __init__(
         self,
-        corridors: int = 3,
-        min_length: int = 5,
-        max_length: int = 5,
-        delay_penalty: float = 0.01,
-        max_steps: int | None = None,
+        corridors: Corridors = 3,
+        min_length: MazeLength = 5,
+        max_length: MazeLength = 5,
+        delay_penalty: Cost = 0.01,
+        max_steps: StepLimit | None = None,
         render_mode: str | None = None,
     ) -> None:
         self.rules = TMazeRules(corridors, min_length, max_length, delay_penalty, max_steps)

@@ -14,6 +14,7 @@ from expirespan.envs.base.moves import FORWARD
 from expirespan.envs.base.vector import Bools, Facts, Floats, Ints, NumpyVectorEnv
 from expirespan.envs.tmaze import rules as tmaze_rules
 from expirespan.envs.tmaze.rules import JUNCTION, POSITION, Layout, Observation, Place, TMazeRules
+from expirespan.parameters import Corridors, Cost, MazeLength, NumEnvs, StepLimit
 
 __all__ = ["EndlessTMazeVector"]
 
@@ -37,12 +38,12 @@ class EndlessTMazeVector(NumpyVectorEnv):
 
     def __init__(
         self,
-        num_envs: int = 1,
-        corridors: int = 3,
-        min_length: int = 5,
-        max_length: int = 5,
-        delay_penalty: float = 0.01,
-        max_steps: int | None = None,
+        num_envs: NumEnvs = 1,
+        corridors: Corridors = 3,
+        min_length: MazeLength = 5,
+        max_length: MazeLength = 5,
+        delay_penalty: Cost = 0.01,
+        max_steps: StepLimit | None = None,
         render_mode: str | None = None,
     ) -> None:
         self.rules = TMazeRules(corridors, min_length, max_length, delay_penalty, max_steps)

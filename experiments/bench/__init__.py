@@ -23,6 +23,7 @@ BENCHES: dict[str, str] = {
     "attention": "checks attention in Triton (on a GPU) or C against PyTorch, and times both",
     "deployment": "time of one step of an exported policy, as a file for PyTorch and as ONNX",
     "envs": "steps per second of every environment, beside one of MiniGrid's own",
+    "growth": "memory of a process that trains for long, keeping everything and forgetting",
     "learning": "what recipes reach within their steps, beside RecurrentPPO with its published settings",
     "tracking": "what W&B and TensorBoard add to the time of training",
     "memories": "time, peak memory and alive states of every memory at the same reach",

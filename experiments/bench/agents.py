@@ -27,6 +27,7 @@ from expirespan.experiments.bench.options import AgentsOptions as Options
 from expirespan.experiments.bench.peers.checkouts import recognise
 from expirespan.experiments.bench.rivals import REFERENCES, Elsewhere, Here, makers
 from expirespan.experiments.bench.served import Round
+from expirespan.experiments.settings.checks import check_settings
 from expirespan.experiments.settings.errors import UserError
 
 WARM_UP = 150
@@ -65,11 +66,9 @@ def run(options: Options) -> list[Row]:
         UserError: sb3-contrib is not installed, a number is not positive, a corridor is not LOW-HIGH, a checkout is not
             what it should be, or its agent fails.
     """
-    for name in ("num_envs", "n_steps", "epochs", "width", "layers", "rounds", "threads"):
-        if getattr(options, name) < 1:
-            raise UserError(f"{name.replace('_', '-')}={getattr(options, name)}: expected at least 1")
-    if min(options.batch_sizes, default=0) < 1:
-        raise UserError(f"batch-sizes={options.batch_sizes}: expected numbers of at least 1")
+    check_settings(options)
+    if not options.batch_sizes:
+        raise UserError("batch_sizes=(): expected at least one")
     if options.version is not None and not (options.version / "memory").is_dir():
         raise UserError(
             f"version={options.version}: expected a checkout of expirespan, with its folder memory/"

@@ -19,8 +19,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from expirespan.experiments.bench.options import AttentionOptions as Options
-from expirespan.experiments.bench.peak_memory import peak_bytes
+from expirespan.experiments.settings.checks import check_settings
 from expirespan.experiments.settings.errors import UserError
+from expirespan.experiments.training.process_memory import peak_bytes
 from expirespan.memory.attention import Inputs, Sight, attend, in_triton, native
 from expirespan.memory.rules.rule import FAR, LONGEST
 
@@ -194,12 +195,10 @@ def run(options: Options) -> list[Check | Speed]:
     Raises:
         UserError: the kernel is not to be had here, is wrong, or sizes do not fit.
     """
-    for name in ("cases", "rows", "heads", "block", "rounds"):
-        if getattr(options, name) < 1:
-            raise UserError(f"{name}={getattr(options, name)}: expected an integer >= 1")
+    check_settings(options)
     for name in ("head_widths", "memories"):
-        if min(getattr(options, name), default=0) < 1:
-            raise UserError(f"{name}={getattr(options, name)}: expected integers >= 1")
+        if not getattr(options, name):
+            raise UserError(f"{name}=(): expected at least one")
     if options.kernel == "triton" and max(options.head_widths) > in_triton.WIDEST:
         raise UserError(f"head_widths={options.head_widths}: expected at most {in_triton.WIDEST} for triton")
     reason = {"triton": in_triton.why_not, "native": native.why_not}[options.kernel]()

@@ -23,6 +23,7 @@ import expirespan.envs  # noqa: F401  (registers the corridor)
 from expirespan.agents import DeployedPolicy, export_onnx
 from expirespan.agents.export.check import onnx_player
 from expirespan.experiments.bench.options import DeploymentOptions as Options
+from expirespan.experiments.settings.checks import check_settings
 from expirespan.experiments.settings.errors import UserError
 
 CELLS = 200
@@ -46,13 +47,9 @@ def run(options: Options) -> list[Row]:
     Raises:
         UserError: a number is not positive, or a capacity is too small for the agent.
     """
-    for name, value in (
-        ("steps", options.steps),
-        ("rounds", options.rounds),
-        ("envs", min(options.envs, default=0)),
-    ):
-        if value < 1:
-            raise UserError(f"{name}={value}: expected at least 1")
+    check_settings(options)
+    if not options.envs:
+        raise UserError("envs=(): expected at least one")
     torch.set_num_threads(1)
     with (
         tempfile.TemporaryDirectory() as folder,

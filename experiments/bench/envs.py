@@ -18,7 +18,7 @@ import numpy as np
 
 from expirespan.envs import ENVIRONMENTS
 from expirespan.experiments.bench.options import EnvsOptions as Options
-from expirespan.experiments.settings.errors import UserError
+from expirespan.experiments.settings.checks import check_settings
 
 REFERENCE = "MiniGrid-MemoryS11-v0"
 """An environment of MiniGrid's own, with its own observations, to compare with."""
@@ -44,9 +44,7 @@ def run(options: Options) -> list[Row]:
     Raises:
         UserError: a number is not positive.
     """
-    for name in ("num_envs", "rounds"):
-        if getattr(options, name) < 1:
-            raise UserError(f"{name.replace('_', '-')}={getattr(options, name)}: expected at least 1")
+    check_settings(options)
     import minigrid  # noqa: F401  registers the reference
 
     rounds: dict[tuple[str, str], Callable[[], float]] = {(REFERENCE, "scalar"): _scalar(REFERENCE)}

@@ -24,8 +24,9 @@ from tqdm import tqdm
 from expirespan.experiments.bench.costs import Cost, draw, middle, table
 from expirespan.experiments.bench.options import MEASURED
 from expirespan.experiments.bench.options import MemoriesOptions as Options
-from expirespan.experiments.bench.peak_memory import KEPT, RETURNED, choose_malloc, peak_bytes
+from expirespan.experiments.settings.checks import check_settings
 from expirespan.experiments.settings.errors import UserError, unknown
+from expirespan.experiments.training.process_memory import KEPT, RETURNED, choose_malloc, peak_bytes
 from expirespan.memory import (
     AdaptiveSpan,
     Compressive,
@@ -166,9 +167,7 @@ def run(options: Options) -> list[Cost]:
     Raises:
         UserError: sizes that do not fit.
     """
-    for name in ("width", "layers", "heads", "rows", "block", "repeats", "rounds"):
-        if getattr(options, name) < 1:
-            raise UserError(f"{name}={getattr(options, name)}: expected an integer >= 1")
+    check_settings(options)
     if not options.reach or min(options.reach) < 16 or any(reach % 8 for reach in options.reach):
         raise UserError(f"reach={options.reach}: expected multiples of 8 from 16 on")
     if not 0 < options.kept < 1:

@@ -7,6 +7,23 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from expirespan.experiments.settings import Count
+from expirespan.parameters import (
+    BatchSize,
+    Capacity,
+    Decay,
+    Epochs,
+    FiniteWindow,
+    Heads,
+    Layers,
+    MaxSpan,
+    NSteps,
+    Number,
+    NumEnvs,
+    Seed,
+    Steps,
+    Threads,
+    Width,
+)
 
 BASE = "fixed_window"
 """The memory that costs are compared with."""
@@ -22,7 +39,7 @@ class AgentsOptions:
     """What is compared: PPO with sb3-contrib's RecurrentPPO, or A2C with SB3's."""
     corridors: tuple[str, ...] = ("3-200", "190-200")
     """Lengths of corridors, a workload each: many episodes end within a rollout, or few."""
-    batch_sizes: tuple[int, ...] = (512, 2048)
+    batch_sizes: tuple[BatchSize, ...] = (512, 2048)
     """Steps per minibatch, a workload each; of A2C the whole rollout."""
     memories: bool = False
     """Also our other memories."""
@@ -31,21 +48,21 @@ class AgentsOptions:
     peers: tuple[Path, ...] = ()
     """Checkouts of other projects that take part in the comparison of PPO: of CleanRL, with its ppo_trxl, and of
     PufferLib 1.0, with its LSTM."""
-    num_envs: int = 64
+    num_envs: NumEnvs = 64
     """Environments side by side."""
-    n_steps: int = 128
+    n_steps: NSteps = 128
     """Steps of every environment between updates."""
-    epochs: int = 3
+    epochs: Epochs = 3
     """Passes over each rollout; A2C makes one."""
-    width: int = 64
+    width: Width = 64
     """Size of states: of the memory, the LSTM and the layers of the heads."""
-    layers: int = 2
+    layers: Layers = 2
     """Transformer layers of our memories; RecurrentPPO has LSTMs for actor and critic, or shares one."""
-    max_span: float = 256
+    max_span: MaxSpan = 256
     """Longest span of memories."""
-    rounds: int = 5
+    rounds: Number = 5
     """Measured rollouts with their updates per agent; one more comes before, to warm up."""
-    threads: int = 2
+    threads: Threads = 2
     """Threads of PyTorch."""
     output: Path | None = None
     """JSON file for the numbers."""
@@ -57,19 +74,19 @@ class AttentionOptions:
 
     kernel: Literal["triton", "native"] = "triton"
     """Triton, on a GPU, or C (native), on a CPU."""
-    cases: int = 300
+    cases: Number = 300
     """Random cases to check."""
-    head_widths: tuple[int, ...] = (16, 64)
+    head_widths: tuple[Width, ...] = (16, 64)
     """Sizes of a head to time."""
-    memories: tuple[int, ...] = (128, 512, 2048)
+    memories: tuple[FiniteWindow, ...] = (128, 512, 2048)
     """Memories from before the block, to time."""
-    rows: int = 64
+    rows: NumEnvs = 64
     """Environments side by side, when timing."""
-    block: int = 128
+    block: NSteps = 128
     """Steps of a block, when timing."""
-    heads: int = 4
+    heads: Heads = 4
     """Heads, when timing."""
-    rounds: int = 20
+    rounds: Number = 20
     """Measured calls, of which the median counts."""
     output: Path | None = None
     """JSON file for the numbers."""
@@ -79,13 +96,13 @@ class AttentionOptions:
 class DeploymentOptions:
     """What to run, and how long."""
 
-    capacities: tuple[int | None, ...] = (16, 64, None)
+    capacities: tuple[Capacity | None, ...] = (16, 64, None)
     """Memories that each layer of a graph can keep; None for as many as can never be too few."""
-    envs: tuple[int, ...] = (1, 16)
+    envs: tuple[NumEnvs, ...] = (1, 16)
     """Environments side by side."""
-    steps: int = 200
+    steps: Steps = 200
     """Steps of a round."""
-    rounds: int = 7
+    rounds: Number = 7
     """Measured rounds of each; one more comes before, to warm up."""
     output: Path | None = None
     """JSON file for the numbers."""
@@ -95,10 +112,26 @@ class DeploymentOptions:
 class EnvsOptions:
     """What to measure."""
 
-    num_envs: int = 1024
+    num_envs: NumEnvs = 1024
     """Environments of a vector environment."""
-    rounds: int = 20
+    rounds: Number = 20
     """Measured rounds of each environment; one more comes before, to warm up."""
+    output: Path | None = None
+    """JSON file for the numbers."""
+
+
+@dataclass(frozen=True)
+class GrowthOptions:
+    """How long to train."""
+
+    steps: Count = 2_000_000
+    """Environment steps of each training."""
+    num_envs: Count = 64
+    """Environments side by side."""
+    jobs: Count = 1
+    """Trainings side by side."""
+    bounded: bool = True
+    """Give freed memory back as `expirespan train` does; otherwise as the system's malloc does by itself."""
     output: Path | None = None
     """JSON file for the numbers."""
 
@@ -109,13 +142,13 @@ class LearningOptions:
 
     recipes: tuple[str, ...] = ("cartpole", "pendulum", "memory-room")
     """Recipes to compare on."""
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: tuple[Seed, ...] = (0, 1, 2)
     """Seeds of training."""
-    total_timesteps: int | None = None
+    total_timesteps: Steps | None = None
     """Environment steps of training; None for the recipe's."""
-    episodes: int = 100
+    episodes: Number = 100
     """Episodes of the evaluation."""
-    threads: int = 1
+    threads: Threads = 1
     """Threads of PyTorch."""
     progress: bool = True
     """Show a progress bar."""
@@ -127,27 +160,27 @@ class LearningOptions:
 class MemoriesOptions:
     """Sizes of the comparison."""
 
-    reach: tuple[int, ...] = (1024, 4096, 16384, 65536)
+    reach: tuple[FiniteWindow, ...] = (1024, 4096, 16384, 65536)
     """Steps after which nothing can be read any more."""
-    kept: float = 0.05
+    kept: Decay = 0.05
     """Share of the states that Expire-Span keeps for so long."""
-    alive: int | None = None
+    alive: FiniteWindow | None = None
     """States that Expire-Span keeps for so long at every reach, in the place of a share."""
     memories: tuple[str, ...] = MEASURED
     """Memories to compare."""
-    width: int = 64
+    width: Width = 64
     """Size of states."""
-    layers: int = 2
+    layers: Layers = 2
     """Layers."""
-    heads: int = 4
+    heads: Heads = 4
     """Heads."""
-    rows: int = 4
+    rows: NumEnvs = 4
     """Sequences side by side."""
-    block: int = 128
+    block: NSteps = 128
     """Steps of a block."""
-    repeats: int = 5
+    repeats: Number = 5
     """Measurements of a block in a round, of which the fastest counts; ten times as many of a step."""
-    rounds: int = 1
+    rounds: Number = 1
     """Rounds through all cases, of which the median counts."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
@@ -183,13 +216,13 @@ class OwnOptions:
     """Environments; repeat-first needs popgym, mortar-mayhem memory-gym."""
     agents: tuple[str, ...] = ("MemoryPPO", "PPO", "RecurrentPPO")
     """Agents."""
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: tuple[Seed, ...] = (0, 1, 2)
     """Seeds of training."""
-    total_timesteps: int | None = None
+    total_timesteps: Steps | None = None
     """Environment steps of training; None for those chosen for the environment."""
-    episodes: int = 100
+    episodes: Number = 100
     """Episodes of the evaluation."""
-    threads: int = 1
+    threads: Threads = 1
     """Threads of PyTorch."""
     progress: bool = True
     """Show a progress bar."""
@@ -205,7 +238,7 @@ class TrackingOptions:
     """Recipe."""
     steps: Count = 200_000
     """Environment steps of each training."""
-    rounds: int = 1
+    rounds: Number = 1
     """Trainings without and with tracking, in turn; the median counts."""
     output: Path | None = None
     """JSON file for the numbers."""
@@ -215,7 +248,7 @@ class TrackingOptions:
 class ViewerOptions:
     """What to measure."""
 
-    scrubs: int = 100
+    scrubs: Number = 100
     """Steps of the slider."""
     output: Path | None = None
     """JSON file for the numbers."""
@@ -246,6 +279,7 @@ OPTIONS: dict[str, Any] = {
     "attention": AttentionOptions,
     "deployment": DeploymentOptions,
     "envs": EnvsOptions,
+    "growth": GrowthOptions,
     "learning": LearningOptions,
     "memories": MemoriesOptions,
     "own": OwnOptions,

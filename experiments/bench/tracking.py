@@ -19,7 +19,7 @@ from expirespan.agents.forgetting.rollout_spans import RolloutSpans
 from expirespan.experiments.bench.options import TrackingOptions as Options
 from expirespan.experiments.recipes import find_recipe
 from expirespan.experiments.settings import Config, TargetSettings
-from expirespan.experiments.settings.errors import UserError
+from expirespan.experiments.settings.checks import check_settings
 from expirespan.experiments.tracking.log_files import TensorBoardWriter
 from expirespan.experiments.tracking.wandb_writer import WandbWriter
 from expirespan.experiments.training import callbacks
@@ -58,8 +58,7 @@ def run(options: Options) -> list[Row]:
     Raises:
         UserError: the recipe is unknown, or there is no round.
     """
-    if options.rounds < 1 or options.steps < 1:
-        raise UserError(f"rounds={options.rounds}, steps={options.steps}: expected at least 1 of each")
+    check_settings(options)
     chosen = find_recipe(options.recipe).config
     found: dict[str, list[_Run]] = {"off": [], "on": []}
     with tempfile.TemporaryDirectory() as folder:

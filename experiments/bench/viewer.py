@@ -13,7 +13,7 @@ import numpy as np
 
 from expirespan.experiments.bench.options import ViewerOptions as Options
 from expirespan.experiments.episodes.trace import EpisodeTrace
-from expirespan.experiments.settings.errors import UserError
+from expirespan.experiments.settings.checks import check_settings
 from expirespan.experiments.viewer import viewer_page
 from expirespan.experiments.viewer.browser import opened
 from expirespan.experiments.viewer.page import comparison_page
@@ -68,8 +68,7 @@ def run(options: Options) -> list[Row]:
     Raises:
         UserError: there is nothing to measure, or no browser.
     """
-    if options.scrubs < 1:
-        raise UserError(f"scrubs={options.scrubs}: expected at least 1")
+    check_settings(options)
     return [_row(*size, options.scrubs) for size in SIZES]
 
 

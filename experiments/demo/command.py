@@ -10,19 +10,19 @@ from expirespan.experiments.settings import CorridorSettings
 from expirespan.experiments.settings.errors import UserError
 from expirespan.experiments.settings.options import parse
 from expirespan.experiments.terminal.text import facts, fitted
+from expirespan.parameters import CorridorLength, Seed
 
 HELP = """Play one corridor with an agent that comes with the package, say what it keeps at the end, and write a picture
 and a page of it. The agent was trained on corridors of 3 to 200 cells."""
-SHORTEST = 3
 
 
 @dataclass(frozen=True)
 class DemoOptions:
     """Which episode, and where the files go."""
 
-    length: int = 200
+    length: CorridorLength = 200
     """Cells of the corridor. The agent has seen no longer ones than 200."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the episode: the colour of the ball, and the sides of the doors."""
     output: Path = Path("runs/demo")
     """Folder for the picture and the page."""
@@ -33,8 +33,6 @@ class DemoOptions:
 def demo_command(args: Sequence[str]) -> int:
     """``expirespan demo``."""
     options = parse(DemoOptions(), args, "expirespan demo", HELP)
-    if options.length < SHORTEST:
-        raise UserError(f"length={options.length}: expected at least {SHORTEST} cells, such as --length 200")
     try:
         options.output.mkdir(parents=True, exist_ok=True)
     except OSError as error:

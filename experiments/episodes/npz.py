@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from expirespan.quoting import said
+
 Arrays = dict[str, npt.NDArray[Any]]
 MOST_BYTES = 512 << 20
 """Bytes of all arrays of a file; recorded episodes have at most some 50 million."""
@@ -52,7 +54,7 @@ def read_arrays(path: Path, names: Collection[str]) -> Arrays:
         ),
         *(zipfile.BadZipFile, zlib.error, NotImplementedError),
     ) as error:
-        raise ValueError(" ".join(str(error).split())[:300] or type(error).__name__) from error
+        raise ValueError(said(error, 300)) from error
     given = found.pop(DIGEST, None)
     if given is not None and str(given) != digest(found):
         raise ValueError("its arrays are not those that were saved together")

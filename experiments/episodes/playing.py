@@ -57,7 +57,7 @@ class PolicyPlayer:
     def __init__(self, agent: Agent, num_envs: int, deterministic: bool = True) -> None:
         self.agent, self.deterministic = agent, deterministic
         self.policy = memory_policy(agent)
-        self._state = self.policy.initial_state(num_envs)
+        self.state = self.policy.initial_state(num_envs)
         self._ramps = ramps(agent)
         self._rows = np.arange(num_envs)
         space = batch_space(agent.action_space, num_envs)
@@ -74,21 +74,21 @@ class PolicyPlayer:
         """See `Player`; environments that do not play any more cost nothing."""
         if playing.sum() < len(self._rows):
             stay = playing[self._rows]
-            self._state = self._state[torch.as_tensor(np.flatnonzero(stay), device=self.agent.device)]
+            self.state = self.state[torch.as_tensor(np.flatnonzero(stay), device=self.agent.device)]
             self._rows = self._rows[stay]
         rows = self._rows
         chosen = select(observations, rows)
         with torch.no_grad():
             out = self.policy.step(
                 self.policy.obs_to_tensor(chosen)[0],
-                self._state,
+                self.state,
                 torch.as_tensor(starts[rows], device=self.agent.device),
                 deterministic=self.deterministic,
                 action_masks=None
                 if masks is None
                 else torch.as_tensor(masks[rows], device=self.agent.device),
             )
-        self._state = out.state
+        self.state = out.state
         self._before, self._survivors = self._survivors, (rows, out.trace.births)
         if out.trace.spans:
             lives = [span[:, 0] + ramp for span, ramp in zip(out.trace.spans, self._ramps, strict=True)]

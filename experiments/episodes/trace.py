@@ -17,6 +17,7 @@ from expirespan.experiments.episodes.npz import DIGEST, digest, read_arrays
 from expirespan.experiments.run_folder.files import atomically
 from expirespan.experiments.settings import texts
 from expirespan.experiments.settings.errors import UserError
+from expirespan.quoting import said, shortened
 
 FORMAT = "expirespan-trace"
 VERSION = 3
@@ -210,7 +211,7 @@ class EpisodeTrace:
             ) from None
         except (OSError, ValueError) as error:
             raise UserError(
-                f"{path} is damaged or no .npz file ({error}); record the episode again with "
+                f"{path} is damaged or no .npz file ({said(error)}); record the episode again with "
                 "`expirespan evaluate RUN --trace`"
             ) from None
         if "format" not in data or str(data["format"]) != FORMAT:
@@ -220,8 +221,8 @@ class EpisodeTrace:
         version = str(data.get("version"))
         if version not in READABLE:
             raise UserError(
-                f"{path} is a trace of version {version} and this program reads {' and '.join(READABLE)}; "
-                "record it again, or install the version that made it"
+                f"{path} is a trace of version {shortened(version, 40)} and this program reads "
+                f"{' and '.join(READABLE)}; record it again, or install the version that made it"
             )
         names = [name for name in KINDS if version != "2" or name not in SINCE_3]
         missing = [name for name in (*names, "about") if name not in data]
@@ -232,7 +233,7 @@ class EpisodeTrace:
             about = texts.parse_json(str(data["about"]))
             return cls(**{name: data[name] for name in names}, about=about)
         except (ValueError, TypeError, IndexError) as error:
-            raise UserError(f"{path} is a damaged trace: {error}; record it again") from None
+            raise UserError(f"{path} is a damaged trace: {said(error)}; record it again") from None
 
 
 def _check_numbers(data: dict[str, npt.NDArray[Any]], names: list[str]) -> None:

@@ -20,8 +20,9 @@ from expirespan.experiments.evaluation.stats import Interval, interquartile_inte
 from expirespan.experiments.run_folder.evaluations import fault_of_score
 from expirespan.experiments.run_folder.run import Run
 from expirespan.experiments.settings import FixedWindowSettings, texts
-from expirespan.experiments.settings.config_file import shown, to_dict
+from expirespan.experiments.settings.config_file import to_dict
 from expirespan.experiments.settings.errors import UserError
+from expirespan.quoting import said, shown
 
 WINDOW = FixedWindowSettings.name
 ASIDE = (
@@ -162,20 +163,33 @@ def _read_run(run: Run) -> RunResult:
 def _read_file(path: Path) -> RunResult:
     try:
         file = texts.read_json(path)
-        if wrong := fault_of_score(file["agent"]):
+        if wrong := _fault(file):
             raise ValueError(wrong)
-        if not texts.is_number(file["trained_steps"], 0):
-            raise ValueError(f"trained_steps={shown(file['trained_steps'])}, expected a count")
         task = {"name": file["env"], **file["settings"]}
         label = re.sub(r"-seed\d+$", "", path.stem)
         # older files do not store the memory; their names show it
         memory = str(file.get("memory") or "") or (WINDOW if label.startswith("window") else "")
         return RunResult(str(path), label, memory, task, [file["trained_steps"]], [file["agent"]])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except ValueError as error:
         raise UserError(
-            f"{path} is no evaluation ({type(error).__name__}: {error}): expected what `expirespan evaluate RUN "
+            f"{path} is no evaluation ({said(error)}): expected what `expirespan evaluate RUN "
             "--output FILE.json` writes"
         ) from None
+
+
+def _fault(file: Any) -> str:
+    """What is wrong with the content of a file; nothing if it is as it was written."""
+    if not isinstance(file, dict):
+        return f"{shown(file)}, expected values by name"
+    if missing := [name for name in ("env", "settings", "trained_steps", "agent") if name not in file]:
+        return f"it has no {missing[0]}"
+    if not isinstance(file["env"], str) or not file["env"]:
+        return f"env={shown(file['env'])}, expected the id of an environment"
+    if not isinstance(file["settings"], dict):
+        return f"settings={shown(file['settings'])}, expected values by name"
+    if not texts.is_number(file["trained_steps"], 0):
+        return f"trained_steps={shown(file['trained_steps'])}, expected a count"
+    return fault_of_score(file["agent"])
 
 
 def _flat(settings: Any, prefix: str = "") -> Iterable[tuple[str, str]]:

@@ -25,7 +25,7 @@ from expirespan.experiments.episodes.playing import (
     play,
 )
 from expirespan.experiments.evaluation.stats import Interval, mean_interval, wilson
-from expirespan.experiments.making.agents import Agent, max_spans, memory_policy
+from expirespan.experiments.making.agents import Agent, max_spans, memory_policy, rules
 from expirespan.experiments.run_folder.provenance import provenance
 from expirespan.experiments.settings import Env
 
@@ -87,7 +87,8 @@ class Score:
 class EvaluationResult:
     """Scores on the same episodes of the agent, of random actions, and of the oracle where there is one.
 
-    ``deterministic``: whether the agent took its most likely actions.
+    ``deterministic``: whether the agent took its most likely actions. ``stretch``: how many times as long as in
+    training each layer's long spans were, if only they were raised.
     """
 
     env: str
@@ -100,6 +101,7 @@ class EvaluationResult:
     oracle: Score | None
     memory: str = ""
     deterministic: bool = True
+    stretch: list[float] = field(default_factory=list)
     provenance: dict[str, Any] = field(default_factory=provenance)
 
     def to_json(self) -> str:
@@ -149,6 +151,7 @@ def evaluate(
         seed=seed,
         trained_steps=agent.num_timesteps,
         max_span=max_spans(agent),
+        stretch=[rule.stretch for rule in rules(agent)],
         memory=memory_policy(agent).memory_name,
         deterministic=deterministic,
         agent=ours,

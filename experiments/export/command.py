@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from expirespan.experiments.settings.errors import UserError
 from expirespan.experiments.settings.options import parse
 from expirespan.experiments.terminal.text import facts
+from expirespan.parameters import Capacity
 
 if TYPE_CHECKING:
     from expirespan.agents import DeployedPolicy
@@ -35,7 +36,7 @@ class ExportOptions:
     """File to write; by default policy.zip or policy.onnx in the run's folder."""
     format: Literal["policy", "onnx"] = "policy"
     """policy: settings and weights, for PyTorch; onnx: the graph of one step."""
-    capacity: int | None = None
+    capacity: Capacity | None = None
     """For onnx: memories that each layer can keep at a time. By default as many as can never be too few; the fewer,
     the faster a step. The graph's output overflow says when it is too small."""
     action_masks: bool = False

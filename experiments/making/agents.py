@@ -43,6 +43,7 @@ from expirespan.experiments.settings import (
     settings,
 )
 from expirespan.experiments.settings.errors import UserError
+from expirespan.parameters import Stretch
 
 Agent = MemoryPPO | MemoryA2C
 
@@ -204,11 +205,11 @@ def max_spans(agent: Agent) -> list[float | None]:
     return [rule.max_span if math.isfinite(rule.max_span) else None for rule in rules(agent)]
 
 
-def override_max_span(agent: Agent, max_span: float) -> None:
-    """Give every layer another longest span: what was kept lives longer in proportion, the rest dies soon.
+def override_max_span(agent: Agent, max_span: float, stretch: Stretch = "all") -> None:
+    """Give every layer another longest span: ``all`` spans change in proportion, or only ``long`` ones (`stretched`).
 
     Raises:
-        UserError: it is no number of steps, or the memory has no spans to lengthen.
+        UserError: it is no number of steps, or the memory has no such spans to lengthen.
     """
     if not 0 < max_span < math.inf or not rules(agent):
         raise UserError(
@@ -217,4 +218,4 @@ def override_max_span(agent: Agent, max_span: float) -> None:
         )
     with checked("max-span"):
         for rule in rules(agent):
-            rule.max_span = max_span
+            rule.raise_max_span(max_span, stretch)

@@ -25,6 +25,7 @@ from expirespan.experiments.making.registered import check_arguments, metadata_o
 from expirespan.experiments.making.wrappers import read_wrappers
 from expirespan.experiments.settings import Config, Env
 from expirespan.experiments.settings.errors import UserError
+from expirespan.quoting import said
 
 VectorEnvs = VectorEnv[Any, Any, Any]
 _open: ContextVar[list[tuple[Any, VectorEnvs]] | None] = ContextVar("_open", default=None)
@@ -61,7 +62,7 @@ def make_envs(env: Env, num_envs: int, **more: Any) -> VectorEnvs:
                     **given,
                 )
         except gym.error.Error as error:
-            raise UserError(f"environment {env.gym_id}: {' '.join(str(error).split())}") from None
+            raise UserError(f"environment {env.gym_id}: {said(error)}") from None
         made = GuardedEnvs(made, env.gym_id, env.timeout)
         for wrap in around:
             made = wrap(made)

@@ -13,9 +13,7 @@ import numpy as np
 from gymnasium import spaces
 
 from expirespan.experiments.settings.errors import UserError
-
-SHOWN = 120
-"""Characters of a value that a message shows."""
+from expirespan.quoting import ERROR, shortened, shown
 
 
 class EnvironmentFault(UserError):  # noqa: N818  (no error of the program)
@@ -82,8 +80,8 @@ def raised_as_fault(where: Any) -> Iterator[None]:
     except (KeyboardInterrupt, EnvironmentFault):
         raise
     except BaseException as error:  # sys.exit() of an environment must not end the run unsaved
-        said = " ".join(str(error).split())[:500]
-        raise EnvironmentFault(f"{where()} raised {type(error).__name__}{said and ': '}{said}") from error
+        words = shortened(str(error), ERROR)
+        raise EnvironmentFault(f"{where()} raised {type(error).__name__}{words and ': '}{words}") from error
 
 
 def wrong_observation(space: spaces.Space[Any], value: Any, name: str = "observation") -> str:
@@ -152,12 +150,3 @@ def _is_flag(value: Any) -> bool:
     if isinstance(value, np.ndarray):
         return value.size == 1 and value.dtype.kind == "b"
     return isinstance(value, bool | np.bool_) or (isinstance(value, Integral) and value in (0, 1))
-
-
-def shown(value: Any) -> str:
-    """A value for a message, in one line, cut off where it is long."""
-    try:
-        text = " ".join(repr(value).split())
-    except Exception as error:  # whatever somebody's __repr__ raises
-        text = f"a {type(value).__name__} ({type(error).__name__} in its repr)"
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."

@@ -10,6 +10,7 @@ from expirespan.experiments.settings import (
     AdaptivePenaltySettings,
     ExpireSpanSettings,
     InstructionSettings,
+    LessonSettings,
     PPOSettings,
     TargetSettings,
 )
@@ -52,6 +53,7 @@ RECIPES = (
                 batch_size=1024,
             ),
             penalty=AdaptivePenaltySettings(coef=0.02, target=0.8),
+            forgetting=LessonSettings(),
             target=TargetSettings(success=0.97, alive=14, evaluations=2),
         ),
         source=LIGHT,

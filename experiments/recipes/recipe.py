@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from expirespan.experiments.settings import Config
+from expirespan.parameters import Steps
+from expirespan.ranges import check_fields
 
 ZOO = "`ppo_lstm` of rl-baselines3-zoo, whose returns and budget are to be met"
 LIGHT = "Sukhbaatar et al. 2021, arXiv 2105.06548, instructions in LIGHT; ours in a grammar of our own"
@@ -22,7 +24,10 @@ class Recipe:
     source: str
     expected: str
     config: Config
-    usual_steps: int | None = None
+    usual_steps: Steps | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 def recipe(

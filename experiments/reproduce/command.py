@@ -12,15 +12,16 @@ from expirespan.experiments.reproduce.outcome import shortcomings
 from expirespan.experiments.reproduce.tables import DOCUMENTED, comparison, write_tables
 from expirespan.experiments.settings.errors import UserError, unknown
 from expirespan.experiments.settings.options import parse, split_paths
+from expirespan.parameters import Seed, Threads
 
 
 @dataclass(frozen=True)
 class ReproduceOptions:
     """Which seeds, and where."""
 
-    seeds: tuple[int, ...] = (0,)
+    seeds: tuple[Seed, ...] = (0,)
     """Seeds to train."""
-    jobs: int = 1
+    jobs: Threads = 1
     """Seeds to train at the same time, one thread each."""
     output: Path = Path("runs/reproduce")
     """Folder for TASK-SEED.json; a seed whose file is there is not run again."""
@@ -52,8 +53,8 @@ def reproduce_command(args: Sequence[str]) -> int:
     for task in tasks:
         if task not in CLAIMS:
             raise unknown("task", task, CLAIMS)
-    if options.jobs < 1 or not options.seeds:
-        raise UserError(f"jobs={options.jobs}, seeds={options.seeds}: expected at least one of each")
+    if not options.seeds:
+        raise UserError("seeds=(): expected at least one, such as --seeds 0")
     for folder in (options.output, options.runs):
         folder.mkdir(parents=True, exist_ok=True)
     from expirespan.experiments.reproduce.runner import Runner

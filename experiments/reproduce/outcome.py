@@ -11,6 +11,7 @@ from expirespan.experiments.reproduce.claims import Claim
 from expirespan.experiments.run_folder.files import write_text
 from expirespan.experiments.settings import texts
 from expirespan.experiments.settings.errors import UserError
+from expirespan.quoting import said, shown
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,9 @@ class Outcome:
                 data[which] = {name: Scored(**scored) for name, scored in data[which].items()}
             return cls(**data)._checked()
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise UserError(f"{path} is no outcome of `expirespan reproduce`: {error}; remove it") from None
+            raise UserError(
+                f"{path} is no outcome of `expirespan reproduce`: {said(error)}; remove it"
+            ) from None
 
     def _checked(self) -> Outcome:
         """This outcome, if its numbers are numbers; ValueError otherwise."""
@@ -74,7 +77,9 @@ class Outcome:
         numbers += [n for s in scored for n in (*s.alive, *(s.at_end or ()), *(s.interval or ()))]
         wrong = [number for number in numbers if not texts.is_number(number)]
         if wrong or not isinstance(self.task, str):
-            raise ValueError(f"{(wrong or [self.task])[0]!r:.60} stands where a number or name is expected")
+            raise ValueError(
+                f"{shown((wrong or [self.task])[0], 60)} stands where a number or name is expected"
+            )
         return self
 
     def solved(self, least: float) -> int | None:

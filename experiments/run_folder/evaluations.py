@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from expirespan.experiments.settings import texts
-from expirespan.experiments.settings.config_file import shown
 from expirespan.experiments.terminal.text import warn
+from expirespan.quoting import shown
 
 _warned: set[tuple[str, int]] = set()
 
@@ -55,7 +55,7 @@ def _entry(line: bytes) -> dict[str, Any] | None:
 def fault_of_score(entry: Any) -> str:
     """What is wrong with an evaluation of an agent; nothing if its numbers are as `Score` has them."""
     if not isinstance(entry, dict):
-        return f"expected scores by name, not {type(entry).__name__}"
+        return f"{shown(entry)}, expected scores by name"
     if missing := [name for name in ("success", "mean_return") if name not in entry]:
         return f"it has no {missing[0]}"
     if entry["success"] is not None and not texts.is_number(entry["success"], 0, 1):

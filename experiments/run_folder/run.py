@@ -17,6 +17,7 @@ from expirespan.experiments.run_folder.provenance import provenance
 from expirespan.experiments.settings import Config, texts
 from expirespan.experiments.settings.config_file import read_config, to_yaml
 from expirespan.experiments.settings.errors import UserError
+from expirespan.quoting import said
 
 _CONFIG = "config.yaml"
 
@@ -223,8 +224,8 @@ class Run:
             return {}
         except (OSError, ValueError) as error:
             raise UserError(
-                f"{path} cannot be read ({error}): it says what was logged when the checkpoint beside it was saved; "
-                "remove both to go on from the checkpoint before"
+                f"{path} cannot be read ({said(error)}): it says what was logged when the checkpoint beside it was "
+                "saved; remove both to go on from the checkpoint before"
             ) from None
         return found
 

@@ -14,6 +14,7 @@ from expirespan.agents.checkpoint.archive import read, write
 from expirespan.experiments.run_folder.files import atomically
 from expirespan.experiments.settings.errors import UserError
 from expirespan.memory import Memory, MemoryState
+from expirespan.quoting import said, shortened, shown
 
 PARTS = ("config", "stream", "generators", "counters", "state", "model", "optimizer")
 """What a checkpoint holds: settings, position in the data, random numbers, updates and steps, memory, weights."""
@@ -44,7 +45,7 @@ def load(path: Path, memory: Memory[Any]) -> dict[str, Any]:
     except FileNotFoundError:
         raise UserError(f"cannot load the checkpoint {path}: there is none") from None
     except Exception as error:  # zipfile, json, safetensors and torch each have their own
-        raise UserError(f"cannot load the checkpoint {path}: {' '.join(str(error).split())[:600]}") from error
+        raise UserError(f"cannot load the checkpoint {path}: {said(error)}") from error
     return content
 
 
@@ -52,7 +53,9 @@ def _load(path: Path) -> dict[str, Any]:
     content = read(path, WHAT)
     if "sequence" not in content.sections:
         held = ", ".join(sorted(content.sections))
-        raise ValueError(f"it is no {WHAT} but holds {held[:100]}; an agent is for `expirespan evaluate`")
+        raise ValueError(
+            f"it is no {WHAT} but holds {shortened(held, 100)}; an agent is for `expirespan evaluate`"
+        )
     weights = content.decode("weights")
     held_by_name: dict[str, Any] = content.decode("sequence")
     return held_by_name | {"model": weights["policy"], "optimizer": weights["policy.optimizer"]}
@@ -76,7 +79,7 @@ def _check(content: dict[str, Any]) -> None:
         raise ValueError(f"its {' and '.join(wrong)} are none")
     for name, tensor in content["model"].items():
         if not isinstance(tensor, torch.Tensor) or not bool(tensor.isfinite().all()):
-            raise ValueError(f"its weights {name} are no finite numbers")
+            raise ValueError(f"its weights {shown(name)} are no finite numbers")
 
 
 def _is_0_1(path: Path) -> bool:

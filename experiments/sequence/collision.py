@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from expirespan.experiments.run_folder.files import atomically
 from expirespan.experiments.sequence.stream import IGNORE, Block, Bools, Ints, Stream
-from expirespan.ranges import require
+from expirespan.parameters import NumEnvs, ParticleColours, Rate, Seed, Steps
+from expirespan.ranges import checked
 
 SIDE = 16
 VELOCITIES: Ints = np.array([(x, y) for x in (-1, 0, 1) for y in (-1, 0, 1) if (x, y) != (0, 0)], np.int64)
@@ -76,21 +77,17 @@ class Collision(Stream):
     chance = 0.25
     classes = 4
 
+    @checked
     def __init__(
         self,
-        rows: int,
-        colours: int = 4,
-        episode: int = 8192,
-        ask: float = 0.05,
-        turn: float = 0.1,
-        recolour: float = 0.02,
-        seed: int = 0,
+        rows: NumEnvs,
+        colours: ParticleColours = 4,
+        episode: Steps = 8192,
+        ask: Rate = 0.05,
+        turn: Rate = 0.1,
+        recolour: Rate = 0.02,
+        seed: Seed = 0,
     ) -> None:
-        require(rows >= 1, "rows", rows, "an integer >= 1")
-        require(colours >= 1, "colours", colours, "an integer >= 1")
-        require(episode >= 1, "episode", episode, "an integer >= 1")
-        for name, value in (("ask", ask), ("turn", turn), ("recolour", recolour)):
-            require(0 <= value <= 1, name, value, "a probability within [0, 1]")
         self.rows, self.colours, self.episode = rows, colours, episode
         self.ask, self.turn, self.recolour = ask, turn, recolour
         self.pairs = colours * (colours + 1) // 2

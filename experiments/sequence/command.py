@@ -12,6 +12,7 @@ from expirespan.experiments.sequence.recipes import RECIPES
 from expirespan.experiments.settings import settings
 from expirespan.experiments.settings.errors import UserError, unknown
 from expirespan.experiments.settings.options import choose_kinds, parse
+from expirespan.parameters import Stretch
 
 if TYPE_CHECKING:
     from expirespan.experiments.run_folder.run import Run
@@ -24,6 +25,9 @@ STOPPED = 130
 class _Evaluation(SequenceConfig):
     output: Path | None = None
     """JSON file for the score; by default test.json in the run's folder."""
+    stretch: Stretch = "all"
+    """With another memory.max-span than the trained one, the spans that it lengthens: all in proportion, or only
+    the long ones."""
 
 
 def sequence_command(args: Sequence[str]) -> int:
@@ -83,7 +87,7 @@ def _evaluate(run: Run, args: Sequence[str], prog: str) -> int:
     config = SequenceConfig(**{name: getattr(options, name) for name in settings(SequenceConfig())})
     from expirespan.experiments.sequence.train import evaluate_run, final_score
 
-    _show(final_score(evaluate_run(config, run), run, options.output))
+    _show(final_score(evaluate_run(config, run, options.stretch), run, options.output))
     return 0
 
 

@@ -16,7 +16,23 @@ from expirespan.experiments.settings import (
     WandbSettings,
 )
 from expirespan.experiments.settings.config_file import read_settings
-from expirespan.parameters import LearningRate, MaxGradNorm, NSteps, Number, NumEnvs, Price, Seed, Threads
+from expirespan.parameters import (
+    Alphabet,
+    Delay,
+    LearningRate,
+    MaxGradNorm,
+    NSteps,
+    Number,
+    NumEnvs,
+    ParticleColours,
+    Price,
+    Rate,
+    Seed,
+    ShortestDelay,
+    Steps,
+    Symbols,
+    Threads,
+)
 
 
 @dataclass(frozen=True)
@@ -24,13 +40,13 @@ class CopyTask:
     """Symbols to be repeated after a long delay."""
 
     name: ClassVar[str] = "copy"
-    delay: int = 1000
+    delay: Delay = 1000
     """Steps of noise between the symbols and the questions; evaluation uses exactly these."""
-    shortest: int | None = 10
+    shortest: ShortestDelay | None = 10
     """In training delays are drawn log-uniformly from this to delay; None for delay alone."""
-    payload: int = 4
+    payload: Symbols = 4
     """Symbols to be repeated."""
-    symbols: int = 8
+    symbols: Alphabet = 8
     """Number of different symbols; chance is one in so many."""
 
 
@@ -39,11 +55,11 @@ class CollisionTask:
     """Two moving coloured particles: in which quarter did a pair of colours meet last?"""
 
     name: ClassVar[str] = "collision"
-    colours: int = 4
+    colours: ParticleColours = 4
     """Number of colours."""
-    episode: int = 8192
+    episode: Steps = 8192
     """Steps of an episode."""
-    ask: float = 0.05
+    ask: Rate = 0.05
     """Probability of a question, per step."""
 
 

@@ -15,27 +15,25 @@ from typing import Any
 import numpy as np
 
 from expirespan.experiments.sequence.stream import IGNORE, Block, Ints, Stream
-from expirespan.ranges import require
+from expirespan.parameters import Alphabet, Delay, NumEnvs, Seed, ShortestDelay, Symbols
+from expirespan.ranges import checked, require
 
 
 class Copy(Stream):
     """``rows`` independent rows of episodes, each beginning where the last ends."""
 
+    @checked
     def __init__(
         self,
-        rows: int,
-        delay: int,
-        payload: int = 4,
-        symbols: int = 8,
-        shortest: int | None = None,
-        seed: int = 0,
+        rows: NumEnvs,
+        delay: Delay,
+        payload: Symbols = 4,
+        symbols: Alphabet = 8,
+        shortest: ShortestDelay | None = None,
+        seed: Seed = 0,
     ) -> None:
-        require(rows >= 1, "rows", rows, "an integer >= 1")
-        require(delay >= 0, "delay", delay, "an integer >= 0")
-        require(payload >= 1, "payload", payload, "an integer >= 1")
-        require(symbols >= 2, "symbols", symbols, "an integer >= 2")
         require(
-            shortest is None or 1 <= shortest <= delay,
+            shortest is None or shortest <= delay,
             "shortest",
             shortest,
             f"None or from 1 to delay={delay}",

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from expirespan.experiments.run_folder.files import atomically
 from expirespan.experiments.sequence.stream import Ints
 from expirespan.experiments.settings.errors import UserError, unknown
+from expirespan.quoting import said
 
 SPLITS = ("train", "valid", "test")
 PARTS = {"train": (0, 90), "valid": (90, 95), "test": (95, 100)}
@@ -56,7 +57,7 @@ def load_corpus(path: str | Path, split: str) -> Corpus:
             return Corpus(_bytes(root / f"{split}.txt"), np.zeros(1, np.int64))
         whole = next((root / name for name in ("enwik8", "enwik8.zip") if (root / name).is_file()), None)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise UserError(f"text={str(path)!r} is a damaged archive ({error}): {LAYOUT}") from None
+        raise UserError(f"text={str(path)!r} is a damaged archive ({said(error)}): {LAYOUT}") from None
     if whole is None:
         raise UserError(f"text={str(path)!r} holds no {split} text: {LAYOUT}")
     return load_corpus(whole, split)

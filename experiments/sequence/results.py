@@ -18,6 +18,7 @@ from expirespan.experiments.pictures.palette import GREY, line
 from expirespan.experiments.pictures.picture_file import write_picture
 from expirespan.experiments.settings import texts
 from expirespan.experiments.settings.errors import UserError
+from expirespan.quoting import said
 
 Result = dict[str, Any]
 NEEDED = {
@@ -47,7 +48,7 @@ def read_results(folder: Path) -> dict[str, Result]:
             wrong = "" if missing else _fault(found[path.stem])
         except (OSError, ValueError, AttributeError) as error:
             raise UserError(
-                f"cannot read {path}: {error}; write it again with `expirespan sequence --evaluate`"
+                f"cannot read {path}: {said(error)}; write it again with `expirespan sequence --evaluate`"
             ) from error
         if wrong:
             raise UserError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -12,17 +13,21 @@ import torch
 from tqdm import tqdm
 
 from expirespan.experiments.evaluation.stats import wilson
+from expirespan.experiments.making.checked import checked
 from expirespan.experiments.run_folder.files import write_text
 from expirespan.experiments.run_folder.lock import locked
 from expirespan.experiments.run_folder.provenance import provenance
 from expirespan.experiments.run_folder.run import Run
 from expirespan.experiments.sequence.build import make_stream
-from expirespan.experiments.sequence.config import SequenceConfig
+from expirespan.experiments.sequence.config import SequenceConfig, read_sequence_config
 from expirespan.experiments.sequence.evaluate import SequenceScore, evaluate
 from expirespan.experiments.sequence.trainer import Trainer
 from expirespan.experiments.settings.config_file import to_dict
 from expirespan.experiments.tracking.log_files import STEP
 from expirespan.experiments.training.session import Session, is_complete, session
+from expirespan.memory import Rule
+from expirespan.parameters import Stretch
+from expirespan.quoting import said
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ def _train(config: SequenceConfig, resume: Run | None) -> SequenceResult:
             if not _out_of_memory(error):
                 raise
             raise MemoryError(
-                f"out of memory at update {trainer.update_number} ({' '.join(str(error).split())[:200]}); lower "
+                f"out of memory at update {trainer.update_number} ({said(error, 200)}); lower "
                 "--rows, --block or the memory's reach"
             ) from error
     run, step = run_session.run, trainer.num_timesteps
@@ -128,8 +133,10 @@ def _last_score(run: Run) -> SequenceScore | None:
     return SequenceScore(**{name: entries[-1][name] for name in names}) if entries else None
 
 
-def evaluate_run(config: SequenceConfig, run: Run) -> Trainer:
-    """The newest weights of a run, on the data and with the reach that ``config`` says.
+def evaluate_run(config: SequenceConfig, run: Run, stretch: Stretch = "all") -> Trainer:
+    """The newest weights of a run, on the data and with the max span that ``config`` says.
+
+    ``stretch``: whether a max span other than the trained one changes ``all`` spans or only the ``long`` ones.
 
     Raises:
         UserError: they do not fit, or there is no checkpoint yet.
@@ -138,7 +145,18 @@ def evaluate_run(config: SequenceConfig, run: Run) -> Trainer:
     trainer = Trainer(config)
     counters = trainer.load_weights(run.newest_checkpoint())
     trainer.update_number, trainer.num_timesteps = counters
+    if stretch == "long":
+        trained = getattr(read_sequence_config(run).memory, "max_span", math.inf)
+        with checked("memory.max-span"):
+            for rule in rules_of(trainer):
+                given, rule.max_span = rule.max_span, trained
+                rule.raise_max_span(given, stretch)
     return trainer
+
+
+def rules_of(trainer: Trainer) -> list[Rule]:
+    """The rules for forgetting of the layers; none for recurrent memories."""
+    return list(getattr(trainer.model.memory, "rules", []))
 
 
 def final_score(trainer: Trainer, run: Run, path: Path | None = None) -> SequenceScore:
@@ -152,6 +170,7 @@ def final_score(trainer: Trainer, run: Run, path: Path | None = None) -> Sequenc
         "timesteps": trainer.num_timesteps,
         "parameters": sum(parameter.numel() for parameter in trainer.model.parameters()),
         "settings": to_dict(trainer.config),
+        "stretch": [rule.stretch for rule in rules_of(trainer)],
         "evaluations": run.evaluations(),
         **provenance(),
     }

@@ -21,6 +21,7 @@ from expirespan.experiments.sequence.stream import IGNORE, Stream
 from expirespan.experiments.settings.config_file import from_dict, to_dict
 from expirespan.experiments.settings.errors import UserError
 from expirespan.memory import MemoryState, TransformerMemory
+from expirespan.quoting import said
 
 FIXED = ("seed", "task", "memory", "rows", "block", "accumulate")
 """Settings that a run cannot change when it is resumed."""
@@ -156,8 +157,7 @@ class Trainer:
             self.generator.set_state(mine)
             torch.set_rng_state(everyone)
         except (ValueError, TypeError, KeyError, AttributeError, IndexError, RuntimeError) as error:
-            reason = " ".join(str(error).split())[:300]
-            raise UserError(f"the checkpoint {path} cannot be gone on from: {reason}") from error
+            raise UserError(f"the checkpoint {path} cannot be gone on from: {said(error, 300)}") from error
         self.update_number, self.num_timesteps = content["counters"]
 
     def load_weights(self, path: str | Path) -> tuple[int, int]:

@@ -6,6 +6,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from expirespan.experiments.settings.errors import UserError
+from expirespan.quoting import shown
 from expirespan.ranges import hints_of, misfit
 
 
@@ -24,4 +25,4 @@ def check_settings(made: Any, where: str = "") -> None:
             continue
         wrong = misfit(hints[item.name], value)
         if wrong:
-            raise UserError(f"{where}{item.name}={value!r}: expected {wrong}")
+            raise UserError(f"{where}{item.name}={shown(value)}: expected {wrong}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import reprlib
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
@@ -15,10 +14,10 @@ import yaml
 from expirespan.experiments.settings import KINDS, Config, Kinds, texts
 from expirespan.experiments.settings.checks import check_settings
 from expirespan.experiments.settings.errors import UserError, unknown
+from expirespan.quoting import shown
+from expirespan.ranges import accepted
 
 C = TypeVar("C")
-_SHORT = reprlib.Repr()
-_SHORT.maxstring = _SHORT.maxother = 80
 
 
 def to_dict(part: Any) -> dict[str, Any]:
@@ -82,13 +81,9 @@ def read_settings(path: Path, kind: type[C], kinds: Kinds) -> C:
     return parse_yaml(texts.read_text(path, texts.MOST_SETTINGS), str(path), kind, kinds)
 
 
-def shown(value: Any) -> str:
-    """A value in a message: of a large one its beginning."""
-    return _SHORT.repr(value)
-
-
 def _read(kind: Any, value: Any, where: str, kinds: Kinds) -> Any:
     """The value at ``where`` as an instance of ``kind``: a dataclass, a union, a Literal or a plain type."""
+    words = accepted(kind)
     if get_origin(kind) is Annotated:
         kind = get_args(kind)[0]
     if where in kinds:
@@ -116,9 +111,11 @@ def _read(kind: Any, value: Any, where: str, kinds: Kinds) -> Any:
         with contextlib.suppress(ValueError, OverflowError):
             value = float(value)  # YAML takes 3e-4 for a text, and 1 for an int
     if isinstance(value, float) and math.isnan(value):
-        raise UserError(f"{where}=nan: expected a number")
+        raise UserError(f"{where}=nan: expected {words or 'a number'}")
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise UserError(f"{where}={shown(value)}: expected {kind.__name__}, not {type(value).__name__}")
+        raise UserError(
+            f"{where}={shown(value)}: expected {words or f'{kind.__name__}, not {type(value).__name__}'}"
+        )
     return value
 
 

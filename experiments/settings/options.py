@@ -8,6 +8,7 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from itertools import takewhile
 from typing import Any, TypeVar
 
 import tyro
@@ -15,6 +16,8 @@ import tyro
 from expirespan.experiments.settings import KINDS, Config, Kinds, choose, settings
 from expirespan.experiments.settings.checks import check_settings
 from expirespan.experiments.settings.errors import UserError, unknown
+from expirespan.experiments.settings.help_texts import registry
+from expirespan.ranges import accepted, hints_of
 
 T = TypeVar("T")
 
@@ -39,11 +42,13 @@ def parse(default: T, args: Sequence[str], prog: str, description: str) -> T:
                 prog=prog,
                 description=description,
                 return_unknown_args=True,
+                registry=registry,
             )
     except SystemExit as end:
         if end.code in (0, None):
             raise
-        raise UserError(f"{_sentence(message.getvalue())}; see `{prog} --help`") from None
+        said = _sentence(message.getvalue())
+        raise UserError(f"{_misread(said, default, args) or said}; see `{prog} --help`") from None
     if rest:
         raise _unknown_flag(rest[0], default, prog)
     parsed: T = found
@@ -123,12 +128,27 @@ def _sentence(box: str) -> str:
     """The text of one of tyro's framed messages in one line, with semicolons between its sections."""
     sections: list[list[str]] = [[]]
     for row in box.splitlines()[1:]:  # the first is the frame's title
-        line = row.strip("│╭╮╰╯─ \t")
-        if not line:
+        line = row.strip().strip("│|╭╮╰╯").strip()
+        if not line.strip("─-+ "):
             sections.append([])
         elif not line.startswith(("For full helptext", "Argument helptext")):
             sections[-1].append(line)
     return "; ".join(" ".join(lines).replace(" .", ".").rstrip(".") for lines in sections if lines)
+
+
+def _misread(said: str, default: Any, args: Sequence[str]) -> str:
+    """What was expected in the place of a text that is no number, by the setting's declaration, or nothing."""
+    found = re.match(r"Error parsing (--[\w.-]+):", said)
+    if not found:
+        return ""
+    flag, part, hint = found[1], default, None
+    for name in flag.removeprefix("--").replace("-", "_").split("."):
+        kind: Any = type(part)
+        hint, part = hints_of(kind).get(name), getattr(part, name, None)
+    given = next((list(args[i:]) for i, arg in enumerate(args) if arg.partition("=")[0] == flag), [flag])
+    value = given[0].partition("=")[2] or " ".join(takewhile(lambda arg: not arg.startswith("--"), given[1:]))
+    words = accepted(hint)
+    return words and f"{flag} {value!r}: expected {words}"
 
 
 def _unknown_flag(flag: str, default: Any, prog: str) -> UserError:

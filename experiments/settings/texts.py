@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from expirespan.experiments.settings.errors import UserError
+from expirespan.quoting import said, shown
 
 MOST_SETTINGS = 100_000
 """Bytes of a YAML file; settings of a run have about 3,000."""
@@ -90,7 +91,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"{next(n for n in names if names.count(n) > 1)[:60]!r} stands in it twice")
+        raise ValueError(f"{shown(next(n for n in names if names.count(n) > 1), 60)} stands in it twice")
     return found
 
 
@@ -127,7 +128,7 @@ class _Loader(yaml.SafeLoader):
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
         if len(set(keys)) != len(keys):
             twice = next(key for key in keys if keys.count(key) > 1)
-            raise yaml.YAMLError(f"{twice[:60]!r} stands in it twice")
+            raise yaml.YAMLError(f"{shown(twice, 60)} stands in it twice")
         return super().construct_mapping(node, deep)
 
 
@@ -160,4 +161,4 @@ def parse_yaml(text: str) -> Any:
     try:
         return yaml.load(text, _Loader)
     except (yaml.YAMLError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        raise ValueError(" ".join(str(error).split())[:400]) from None
+        raise ValueError(said(error, 400)) from None

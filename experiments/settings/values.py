@@ -12,7 +12,7 @@ from expirespan.parameters import SomeSteps, Steps
 
 def _whole(text: list[str]) -> int:
     number = float(text[0])
-    if number != int(number):
+    if not number.is_integer():
         raise ValueError(f"{text[0]!r} is not a whole number")
     return int(number)
 

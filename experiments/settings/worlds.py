@@ -3,25 +3,43 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 from expirespan.experiments.settings.values import ByName
-from expirespan.parameters import Seconds
-
-Lengths = Literal["uniform", "log_uniform", "mixed"]
+from expirespan.parameters import (
+    Chatter,
+    Colours,
+    CorridorLength,
+    Corridors,
+    Cost,
+    FrameStack,
+    Lengths,
+    LineCount,
+    LineLength,
+    MazeLength,
+    Mistakes,
+    Multiple,
+    Pays,
+    Revisions,
+    Rooms,
+    RoomSize,
+    Seconds,
+    Split,
+    StepLimit,
+)
 
 
 class _World:
     """What every environment's settings hold: its Gymnasium id, its parameters, and which episodes are longest."""
 
     name: ClassVar[str]
-    frame_stack: int = 1
+    frame_stack: FrameStack = 1
     """Observations that the policy sees at a time; a setting of some."""
     imports: tuple[str, ...] = ()
     """Modules that register the environment; a setting of `GymSettings`, as are ``wrappers``."""
     wrappers: tuple[str, ...] = ()
     """Wrappers around each environment, by dotted name."""
-    timeout: float | None = None
+    timeout: Seconds | None = None
     """Seconds that a step may take, in processes of their own; a setting of `GymSettings`."""
     choices: ClassVar[dict[str, int]] = {}
     """Where an observation describes actions, as arguments of `ChoiceExtractor`; nothing if it does not."""
@@ -53,13 +71,13 @@ class CorridorSettings(_Lengths):
     """A ball at the start, two doors at the end: enter the one of the ball's colour."""
 
     name: ClassVar[str] = "ExpireSpan/Corridor-v0"
-    min_length: int = 3
+    min_length: CorridorLength = 3
     """Shortest corridor, in cells."""
-    max_length: int = 200
+    max_length: CorridorLength = 200
     """Longest corridor, in cells."""
     length_distribution: Lengths = "uniform"
     """How lengths are drawn; log_uniform favours short corridors, mixed is half of each."""
-    max_steps: int | None = None
+    max_steps: StepLimit | None = None
     """Steps after which an episode is cut off; None for 4 * length + 16."""
 
 
@@ -68,15 +86,15 @@ class TMazeSettings(_Lengths):
     """Corridors in a row, each with a cue at its start and a junction at its end: turn as the last cue showed."""
 
     name: ClassVar[str] = "ExpireSpan/EndlessTMaze-v0"
-    corridors: int = 3
+    corridors: Corridors = 3
     """How many."""
-    min_length: int = 5
+    min_length: MazeLength = 5
     """Least length of each, in steps."""
-    max_length: int = 5
+    max_length: MazeLength = 5
     """Greatest length of each, in steps."""
-    delay_penalty: float = 0.01
+    delay_penalty: Cost = 0.01
     """Cost of an action that leaves the agent where it is."""
-    max_steps: int | None = None
+    max_steps: StepLimit | None = None
     """Steps after which an episode is cut off; None for 6 * (max_length + 1) * corridors."""
 
 
@@ -85,23 +103,23 @@ class PortalSettings(_World):
     """Rooms in a row, each with a door that leads on and one that leads back to the first: find and remember."""
 
     name: ClassVar[str] = "ExpireSpan/PortalRooms-v0"
-    rooms: int = 50
+    rooms: Rooms = 50
     """How many."""
-    room_size: int = 5
+    room_size: RoomSize = 5
     """Side of a room, in cells."""
-    colours: int = 6
+    colours: Colours = 6
     """Colours that doors can have."""
-    mistakes: int = 1
+    mistakes: Mistakes = 1
     """Wrong doors that may be taken in each room."""
-    max_steps: int = 1000
+    max_steps: StepLimit = 1000
     """Steps after which an episode is cut off."""
-    reward_scale: float = 0.1
+    reward_scale: Multiple = 0.1
     """Moving on from room k pays this times k."""
-    pays: Literal["every", "first"] = "every"
+    pays: Pays = "every"
     """Whether every passage pays or only the first."""
     show_room: bool = True
     """Whether the room's number is seen."""
-    frame_stack: int = 1
+    frame_stack: FrameStack = 1
     """Observations that the policy sees at a time, the present one and those before."""
 
 
@@ -111,21 +129,21 @@ class InstructionSettings(_Lengths):
 
     name: ClassVar[str] = "ExpireSpan/FindInstruction-v0"
     choices: ClassVar[dict[str, int]] = {"first": 2, "choices": 4, "words": 5}
-    min_length: int = 10
+    min_length: LineCount = 10
     """Fewest lines between the instruction and the turn."""
-    max_length: int = 1000
+    max_length: LineCount = 1000
     """Most lines between the instruction and the turn."""
     length_distribution: Lengths = "uniform"
     """How that number is drawn; log_uniform favours few, mixed is half of each."""
-    split: Literal["train", "test"] = "train"
+    split: Split = "train"
     """test: sentences and objects that training does not show."""
-    revisions: Literal["never", "replace", "cancel", "any"] = "never"
+    revisions: Revisions = "never"
     """Whether a later line may replace or cancel the instruction."""
-    early_penalty: float = 0.01
+    early_penalty: Cost = 0.01
     """Cost of acting before the turn."""
-    token_length: int = 24
+    token_length: LineLength = 24
     """Words of a line, at most."""
-    lines: Literal["grammar", "light"] = "grammar"
+    lines: Chatter = "grammar"
     """light: chatter from local LIGHT files."""
     light_path: str | None = None
     """Those files, or their folder."""
@@ -144,7 +162,7 @@ class GymSettings(_World):
     """Arguments of its constructor or of gymnasium.make, as size=5 max_episode_steps=100 or one JSON object."""
     wrappers: tuple[str, ...] = ()
     """Wrappers around it, innermost first: module.Name, module:Name or "module.Name(argument=value)"."""
-    frame_stack: int = 1
+    frame_stack: FrameStack = 1
     """Observations that the policy sees at a time, the present one and those before."""
     timeout: Seconds | None = None
     """Seconds that a step or reset may take, after which the run stops. Each environment then has a process of its own,

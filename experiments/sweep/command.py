@@ -15,6 +15,7 @@ from expirespan.experiments.settings.options import parse, split_paths
 from expirespan.experiments.sweep.grid import Grid, Trial, read_seeds, split_over, trials
 from expirespan.experiments.sweep.plan import Plan, again, check_folder
 from expirespan.experiments.terminal.text import fitted, show_table
+from expirespan.parameters import Jobs, Retries
 
 USAGE, STOPPED = 2, 130
 ABOUT = (
@@ -36,9 +37,9 @@ class SweepOptions:
     """Seeds: 0:5 is 0 to 4, 0 3 7 are those three."""
     engine: Literal["local"] = "local"
     """What runs the trials: local is processes on this machine."""
-    jobs: int = 0
+    jobs: Jobs = 0
     """Trials at a time, one thread each unless --threads follows the --; 0 for as many as there are cores."""
-    retries: int = 1
+    retries: Retries = 1
     """Further attempts of a trial that fails, each from its last checkpoint."""
     runs: str = "runs"
     """Folder in which the sweep's folder is."""

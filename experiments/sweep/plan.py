@@ -13,6 +13,7 @@ from expirespan.experiments.run_folder.names import check_name, quoted
 from expirespan.experiments.run_folder.provenance import commit
 from expirespan.experiments.settings.errors import UserError
 from expirespan.experiments.sweep.grid import Grid, Trial
+from expirespan.quoting import said, shown
 
 Status = Literal["waiting", "running", "done", "failed", "stopped"]
 FILE, VERSION = "plan.json", 1
@@ -129,12 +130,11 @@ def _read(folder: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads((folder / FILE).read_text(encoding="utf-8"))
         if found["version"] != VERSION:
-            raise ValueError(f"version {found['version']}, expected {VERSION}")
+            raise ValueError(f"version {shown(found['version'])}, expected {VERSION}")
         if not all(entry["status"] in get_args(Status) for entry in found["trials"]) or not found["sweep"]:
             raise ValueError("a status that is none")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"{folder / FILE} is no plan of a sweep ({type(error).__name__}: {error}): restore it, or choose "
-            "another --name"
+            f"{folder / FILE} is no plan of a sweep ({said(error)}): restore it, or choose another --name"
         ) from None
     return found

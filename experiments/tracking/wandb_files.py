@@ -1,48 +1,69 @@
-"""Reader of W&B's local files: which rows were logged, without W&B's network.
-
-A resumed run logs nothing twice: what an earlier part of it has logged is read from here.
-"""
+"""Reader of W&B's local files: which rows were logged, and what belongs to each, without W&B's network."""
 
 from __future__ import annotations
 
 import struct
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+BESIDE = ("files", "artifact", "summary")
+"""Records that come with a row: pictures, tables, and the last value of each key."""
 
 
-def logged_rows(folder: Path, key: str) -> Counter[int]:
-    """How many rows W&B runs under ``folder`` have logged with each value of ``key``, a step; none if unreadable."""
-    found: Counter[int] = Counter()
-    for file in run_files(folder):
-        try:
-            found.update(int(row[key]) for row in read_rows(file)[0] if key in row)
-        except Exception:  # protobuf has its own; what cannot be read was not logged
-            continue
-    return found
+class Row(NamedTuple):
+    """What was logged at a step: the row itself, the last of its ``records``, and what came with it."""
+
+    step: int
+    records: tuple[Any, ...]
+    file: Path
 
 
 def run_files(folder: Path) -> list[Path]:
-    """Of the runs under a folder, in the order in which they began."""
+    """Of the runs under a folder, in the order in which they began; not those that are superseded."""
     found = folder.glob("wandb/*run-*/*.wandb")
     return sorted(found, key=lambda file: file.parent.name.removeprefix("offline-"))
 
 
+def rows_of(file: Path, key: str) -> Iterator[Row]:
+    """The rows of a file that have a ``key``, a step, up to where it ends or is damaged."""
+    beside: list[Any] = []
+    try:
+        for record in _read(file):
+            kind = record.WhichOneof("record_type")
+            if kind in BESIDE:
+                beside.append(record)
+            elif kind == "history":
+                step = {_name(item): item.value_json for item in record.history.item}.get(key)
+                if step is not None:
+                    yield Row(int(step), (*beside, record), file)
+                beside = []
+    except Exception:  # protobuf has its own; what cannot be read was not logged
+        return
+
+
 def read_rows(file: Path) -> tuple[list[dict[str, str]], bool]:
     """What was logged, a dict per call, and whether the run has ended."""
-    from wandb.proto import wandb_internal_pb2
-
     rows, ended = [], False
-    for data in records(file.read_bytes()):
-        record: Any = wandb_internal_pb2.Record()  # type: ignore[attr-defined]
-        record.ParseFromString(data)
+    for record in _read(file):
         kind = record.WhichOneof("record_type")
         ended = ended or kind == "exit"
         if kind == "history":
-            items = record.history.item
-            rows.append({item.key or "/".join(item.nested_key): item.value_json for item in items})
+            rows.append({_name(item): item.value_json for item in record.history.item})
     return rows, ended
+
+
+def _name(item: Any) -> str:
+    return item.key or "/".join(item.nested_key)
+
+
+def _read(file: Path) -> Iterator[Any]:
+    from wandb.proto import wandb_internal_pb2
+
+    for data in records(file.read_bytes()):
+        record: Any = wandb_internal_pb2.Record()  # type: ignore[attr-defined]
+        record.ParseFromString(data)
+        yield record
 
 
 def records(data: bytes) -> Iterator[bytes]:

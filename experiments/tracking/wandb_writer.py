@@ -6,7 +6,6 @@ import os
 import re
 import warnings
 import zlib
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO, StringIO
@@ -20,7 +19,8 @@ from expirespan.agents import Histogram
 from expirespan.experiments.settings.tracking import WandbSettings
 from expirespan.experiments.tracking.log_files import STEP
 from expirespan.experiments.tracking.log_values import Movie, Page, Table
-from expirespan.experiments.tracking.wandb_files import logged_rows
+from expirespan.experiments.tracking.wandb_files import run_files
+from expirespan.experiments.tracking.wandb_history import PATIENCE, Earlier
 from expirespan.experiments.tracking.wandb_login import logged_in
 
 Mode = Literal["auto", "offline", "off"]
@@ -34,8 +34,9 @@ class WandbWriter(KVWriter):
 
     Offline unless the user is logged in (or ``WANDB_MODE`` says otherwise), or if W&B cannot be reached:
     ``folder/wandb/offline-run-*``, which ``wandb sync`` uploads. A killed run loses its last block, so W&B is
-    not the record of truth. A run that is resumed at step ``until`` does not log again what it had logged beyond;
-    ``kept``: rows of each step that the record of truth keeps, where not all up to ``until``.
+    not the record of truth. A run that is resumed at step ``until`` takes over what its earlier parts have up to there,
+    and sends nothing that W&B's server has already (`wandb_history.py`). ``kept``: rows of each step that the record of
+    truth keeps, where not all up to ``until``.
     """
 
     def __init__(
@@ -50,13 +51,10 @@ class WandbWriter(KVWriter):
     ) -> None:
         self.run: Any = None
         self._data = folder / "wandb"
-        self._logged: Counter[int] = Counter()
+        self._earlier: Earlier | None = None
         if mode == "off":
             return
-        if until is not None and self._data.exists():
-            known = kept or {}
-            logged = logged_rows(folder, STEP).items()
-            self._logged = Counter({s: n - known.get(s, n if s <= until else 0) for s, n in logged})
+        files = [] if until is None else run_files(folder)
         chosen = os.environ.get("WANDB_MODE") or ("online" if mode == "auto" and logged_in() else "offline")
         try:
             try:
@@ -68,6 +66,8 @@ class WandbWriter(KVWriter):
                 self.run = _start(folder, name, config, "offline", filed)
             self.run.define_metric(STEP)
             self.run.define_metric("*", step_metric=STEP)
+            if until is not None and files:
+                self._earlier = _taken_over(self.run, files, until, kept)
         except Exception as error:
             self._give_up(error)
 
@@ -75,15 +75,18 @@ class WandbWriter(KVWriter):
         """Log all values under the step."""
         if self.run is None:
             return
-        if self._logged[step] > 0:
-            self._logged[step] -= 1
+        earlier = self._earlier
+        if earlier is not None and earlier.logged[step] > 0:
+            earlier.logged[step] -= 1
             return
         try:
             with _data_in(self._data):
                 shown = {
                     k: _wandb(v) for k, v in key_values.items() if "wandb" not in (key_excluded.get(k) or ())
                 }
-                self.run.log(shown | {STEP: step})
+                self.run.log(shown | {STEP: step}, step=None if earlier is None else earlier.step)
+            if earlier is not None:
+                earlier.logged_one()
         except Exception as error:
             self._give_up(error)
 
@@ -93,6 +96,8 @@ class WandbWriter(KVWriter):
         if run is not None:
             try:
                 run.finish(exit_code=exit_code)
+                if self._earlier is not None:
+                    self._earlier.supersede(PATIENCE)
             except Exception as error:
                 self._give_up(error)
 
@@ -134,6 +139,19 @@ def _start(folder: Path, name: str, config: dict[str, Any], mode: str, filed: Wa
         mode=mode,  # type: ignore[arg-type]
         settings=settings,
     )
+
+
+def _taken_over(run: Any, files: list[Path], until: int, kept: Mapping[int, int] | None) -> Earlier | None:
+    """The earlier parts; None, with a warning, if W&B's interior is another than the one we know."""
+    try:
+        return Earlier(run, files, STEP, until, kept)
+    except Exception as error:
+        warnings.warn(
+            f"the W&B folder of the resumed run lacks what it had logged before ({error}); that is in "
+            f"{files[-1].parent}, and everything in progress.csv",
+            stacklevel=4,
+        )
+        return None
 
 
 def run_id(name: str, most: int = 100) -> str:

@@ -29,6 +29,7 @@ from expirespan.experiments.settings.tracking import WandbSettings
 from expirespan.experiments.tracking.log_files import CSVWriter, TensorBoardWriter
 from expirespan.experiments.tracking.wandb_writer import WandbWriter
 from expirespan.experiments.training.interrupt import StopOnSignal
+from expirespan.experiments.training.process_memory import BOUNDED, choose_malloc
 
 
 class SessionSettings(RunSettings, Protocol):
@@ -156,6 +157,7 @@ def session(
         UserError: the folder cannot be written, or something is raised within the block; the message names the last
             checkpoint, and the traceback is in ``error.txt`` in the run's folder.
     """
+    choose_malloc(BOUNDED)
     with ExitStack() as stack:
         run = resume or Run.create(config)
         if resume is None:

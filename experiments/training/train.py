@@ -30,6 +30,7 @@ from expirespan.experiments.training.header import header
 from expirespan.experiments.training.progress import ProgressBar
 from expirespan.experiments.training.session import Session, is_complete, session
 from expirespan.experiments.training.target import is_target
+from expirespan.quoting import said
 
 FIXED = ("seed", "trained_agent", "num_envs", "env", "memory", "algorithm", "penalty", "forgetting", "recipe")
 """Settings that a run cannot change when it is resumed."""
@@ -205,9 +206,8 @@ def _begin_with(agent: Agent, weights: dict[str, torch.Tensor], config: Config) 
     try:
         agent.policy.load_state_dict(weights)
     except RuntimeError as error:
-        first = " ".join(str(error).split())[:300]
         raise UserError(
-            f"trained-agent={config.trained_agent}: its policy is not that of these settings ({first}); "
+            f"trained-agent={config.trained_agent}: its policy is not that of these settings ({said(error, 300)}); "
             "choose the memory, heads and environment that it was trained with"
         ) from None
 

@@ -22,7 +22,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from expirespan.memory.rules.expire_span import expiration
+from expirespan.memory.rules.expire_span import expiration, stretched
 from expirespan.memory.rules.rule import Rule
 from expirespan.parameters import InitFraction, MaxSpan, Ramp
 from expirespan.ranges import checked
@@ -52,7 +52,7 @@ class AdaptiveSpan(Rule):
 
     def reaches(self) -> Tensor:
         """z (H,), in steps."""
-        return expiration(self.reach_logit, self.max_span)
+        return stretched(expiration(self.reach_logit, self.max_span / self.stretch), self.ramp, self.stretch)
 
     def spans(self, h_BSD: Tensor) -> Tensor:
         """The longest reach, for all."""

@@ -9,6 +9,8 @@ that it learns.
     m_ti = clamp(1 + r_ti / R, 0, 1)             soft mask (`mask.py`)
     loss = alpha mean_i e_i                      penalty (eq. 7)
 
+    e_i f^clamp(log_4(e_i / R), 0, 1)            long spans f times as long, after training; ours (`stretched`)
+
 h_i state written at step i, t the step that reads, L ``max_span``, R ``ramp``, k ``stabilizer``.
 """
 
@@ -30,6 +32,16 @@ def expiration(logit: Tensor, max_span: float, stabilizer: float = 1.0) -> Tenso
     """Expiration e in steps, within [0, max_span], from the predictor's output (any shape), in 32 bits or more."""
     logit = logit.to(torch.promote_types(logit.dtype, torch.float32))  # bfloat16 cannot count beyond 256
     return max_span * torch.sigmoid(logit if stabilizer == 1 else logit / stabilizer)
+
+
+def stretched(span: Tensor, ramp: float, factor: float) -> Tensor:
+    """Spans in steps of which the long ones are ``factor`` f >= 1 times as long: e up to R, e f from 4 R on.
+
+    Between them the exponent of f grows with the logarithm of e: e f^clamp(log_4(e / R), 0, 1), which grows with e.
+    """
+    if factor == 1:
+        return span
+    return span * factor ** ((span / ramp).clamp(1, 4).log() / math.log(4))
 
 
 def mean_span(
@@ -91,7 +103,8 @@ class ExpireSpan(Rule):
 
     def spans(self, h_BSD: Tensor) -> Tensor:
         """e (B, S)."""
-        return expiration(self.predictor(h_BSD).squeeze(-1), self.max_span, self.stabilizer)
+        logit_BS, trained = self.predictor(h_BSD).squeeze(-1), self.max_span / self.stretch
+        return stretched(expiration(logit_BS, trained, self.stabilizer), self.ramp, self.stretch)
 
     def span_cost(self, span_BK: Tensor, steps: int, ages: Callable[[], Tensor]) -> Tensor:
         """Mean span, see :func:`mean_span`."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from expirespan.memory.rules.mask import is_expired
-from expirespan.parameters import EXACT
+from expirespan.parameters import EXACT, Stretch
 from expirespan.ranges import require
 
 
@@ -85,6 +85,36 @@ class Rule(nn.Module, ABC):
         exact = 0 <= steps <= most or steps == math.inf
         require(exact, "max_span", steps, f"a number of steps from 0 to 2**24 less the ramp, {most:,}")
         self._max_span = float(steps)
+
+    stretch = 1.0
+    """How many times as long as in training the longest spans are, if only long ones were raised; see
+    :meth:`raise_max_span`."""
+
+    def raise_max_span(self, max_span: float, stretch: Stretch = "all") -> None:
+        """Raise ``max_span`` after training, for ``all`` spans in proportion or only for ``long`` ones.
+
+        With ``long`` spans are `stretched`: unchanged up to ``ramp``, and multiplied by ``max_span`` over that of
+        training from 4 ramps on. So memories judged irrelevant are deleted as soon as before. Not in the paper.
+
+        Raises:
+            ValueError: ages would not be exact (see :attr:`max_span`). With ``long`` also if the rule learns no
+                spans, if it would lower ``max_span``, or if that of training is below 4 ramps, so that no span is long.
+        """
+        if stretch == "all":
+            self.max_span = max_span
+            return
+        name, trained = type(self).__name__, self.max_span / self.stretch
+        if not self.span_parameters():
+            raise ValueError(f"{name} learns no spans, so that none of them is long: stretch must be 'all'")
+        require(
+            trained >= 4 * self.ramp,
+            "ramp",
+            self.ramp,
+            f"at most a quarter of max_span in training, {trained:g}",
+        )
+        require(max_span >= trained, "max_span", max_span, f"at least that of training, {trained:g}")
+        self.max_span = max_span
+        self.stretch = self.max_span / trained
 
     random_span = False
     """Whether training should shorten spans at random (see `TransformerMemory.shorten`)."""

@@ -28,12 +28,14 @@ def after_two_steps(kind: type[torch.optim.Optimizer]) -> torch.optim.Optimizer:
 def test_every_tensor_has_its_shape_and_is_finite(kind: type[torch.optim.Optimizer]) -> None:
     optimizer = after_two_steps(kind)
     check_optimizer(optimizer)
-    for parameter, kept in optimizer.state.items():
+    for _, kept in optimizer.state.items():
         for name, value in list(kept.items()):
             if not isinstance(value, torch.Tensor):
                 continue
             others = {shape for shape in [*SHAPES, (9,)] if shape != tuple(value.shape)}
-            wrong = [torch.ones(shape) for shape in others] + [torch.full_like(value, x) for x in (torch.nan, torch.inf)]
+            wrong = [torch.ones(shape) for shape in others] + [
+                torch.full_like(value, x) for x in (torch.nan, torch.inf)
+            ]
             for bad in wrong:
                 kept[name] = bad
                 with pytest.raises(ValueError, match=f"the optimizer's {name} "):

@@ -27,7 +27,7 @@ def test_the_least_deviation_is_a_choice():
     made = StandardizedExtractor(spaces.Box(-10, 10, (3,)), least_deviation=0.5)
     made.calibrate([SEEN])
     th.testing.assert_close(made.deviation, th.tensor([2.0, 1.0, 1.0]))
-    with pytest.raises(ValueError, match="least_deviation must be within"):
+    with pytest.raises(ValueError, match="least_deviation must be a number within"):
         StandardizedExtractor(spaces.Box(-10, 10, (3,)), least_deviation=0.0)
 
 

@@ -453,5 +453,5 @@ def test_wrong_numbers_and_options_are_refused(env_id: str) -> None:
             env.reset(options={"map": 1})
     with pytest.raises(ValueError, match=r"seed=\[1\]: expected an int, or a list of 2"):
         vector.reset(seed=[1])
-    with pytest.raises(ValueError, match="num_envs=0"):
+    with pytest.raises(ValueError, match="num_envs must be an integer >= 1, got 0"):
         make_vector(env_id, 0)

@@ -74,9 +74,9 @@ def test_it_goes_on_from_a_state() -> None:
 
 
 def test_bad_input() -> None:
-    with pytest.raises(ValueError, match="stack_size=0: expected an integer of at least 1"):
+    with pytest.raises(ValueError, match="stack_size must be an integer of observations >= 1, got 0"):
         ours(stack_size=0)
-    with pytest.raises(ValueError, match=r"stack_size=2\.5: expected an integer"):
+    with pytest.raises(ValueError, match=r"stack_size must be an integer .*, got 2\.5"):
         ours(stack_size=2.5)  # type: ignore[arg-type]
     for state in ({}, {"stack": np.full((2, 3, 76), np.nan)}):
         with pytest.raises(ValueError, match=r"expected \(2, 3, 76\) and uint8"):

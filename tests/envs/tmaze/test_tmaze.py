@@ -206,12 +206,12 @@ def test_minigrids_own_map_is_the_corridor() -> None:
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"corridors": 0}, r"corridors=0: expected an integer of at least 1"),
-        ({"min_length": 0}, r"min_length=0: expected an integer of at least 1"),
+        ({"corridors": 0}, r"corridors must be an integer.* >= 1.*, got 0"),
+        ({"min_length": 0}, r"min_length must be an integer.* >= 1.*, got 0"),
         ({"min_length": 6}, r"max_length=5 is below min_length=6: raise"),
-        ({"delay_penalty": -0.1}, r"delay_penalty=-0.1: expected a number of at least 0"),
-        ({"delay_penalty": float("nan")}, r"delay_penalty=nan: expected a number"),
-        ({"max_steps": 0}, r"max_steps=0: expected an integer of at least 1 \(or None"),
+        ({"delay_penalty": -0.1}, r"delay_penalty must be a finite number >= 0, got -0.1"),
+        ({"delay_penalty": float("nan")}, r"delay_penalty must be a finite number.*, got nan"),
+        ({"max_steps": 0}, r"max_steps must be an integer.* >= 1.*, got 0"),
         ({"max_steps": 17}, r"max_steps=17 for corridors=3 of max_length=5: the end can be 18 steps away"),
         ({"render_mode": "xml"}, r"render_mode='xml': expected None or one of \[.*'rgb_array'"),
     ],

@@ -92,8 +92,8 @@ def test_a_checkout_that_fails(tmp_path, capfd, monkeypatch):
     "args, message",
     [
         (["agent"], "unknown bench 'agent': did you mean 'agents'? expected one of agents"),
-        (["agents", "--rounds", "0"], "rounds=0: expected at least 1"),
-        (["agents", "--batch-sizes", "0"], "batch-sizes=(0,): expected numbers of at least 1"),
+        (["agents", "--rounds", "0"], "rounds=0: expected an integer >= 1"),
+        (["agents", "--batch-sizes", "0"], "batch_sizes=(0,): expected a tuple, each item an integer >= 1"),
         (["agents", "--corridors", "2-9"], "corridors='2-9': expected LOW-HIGH, lengths of at least 3 cells"),
         (["agents", "--version", "/nowhere"], "version=/nowhere: expected a checkout of expirespan"),
         (["agents", "--algorithm", "dqn"], "dqn"),

@@ -92,7 +92,7 @@ def test_cases_cover_what_attention_can_do() -> None:
             "kernel=triton is not to be had here: PyTorch finds no GPU; run this on a machine",
         ),
         (["--head-widths", "129"], "expected at most 128 for triton"),
-        (["--memories", "0"], "memories=(0,): expected integers >= 1"),
+        (["--memories", "0"], "memories=(0,): expected a tuple, each item an integer of states >= 1"),
         (["--cases", "0"], "cases=0: expected an integer >= 1"),
     ],
 )

@@ -28,4 +28,4 @@ def test_bench_envs(tmp_path: Path, capsys: Any) -> None:
 @pytest.mark.parametrize("option", ["--num-envs", "--rounds"])
 def test_wrong_numbers(option: str, capsys: Any) -> None:
     assert main(["bench", "envs", option, "0"]) == 2
-    assert f"{option[2:]}=0: expected at least 1" in capsys.readouterr().err
+    assert f"{option[2:].replace('-', '_')}=0: expected an integer >= 1" in capsys.readouterr().err

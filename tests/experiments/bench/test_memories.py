@@ -11,8 +11,8 @@ import torch
 
 from expirespan.experiments.bench.costs import Cost, middle, table
 from expirespan.experiments.bench.memories import Options, aged, build, measure
-from expirespan.experiments.bench.peak_memory import peak_bytes
 from expirespan.experiments.cli import main
+from expirespan.experiments.training.process_memory import peak_bytes
 from expirespan.memory import ExpireSpan, TransformerMemory, TransformerState
 
 SMALL = Options(reach=(64,), width=16, layers=1, heads=2, rows=2, block=8, repeats=1, device="cpu", kept=0.1)

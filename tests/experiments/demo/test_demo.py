@@ -83,7 +83,7 @@ def test_packing_a_run(tiny: Config, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ("--length 2", ["length=2", "at least 3"]),
+        ("--length 2", ["length=2", ">= 3"]),
         ("--length long", ["'long'"]),
         ("--lenth 5", ["--lenth", "did you mean --length"]),
         ("--output file", ["file", "--output FOLDER"]),

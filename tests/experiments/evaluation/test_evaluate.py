@@ -133,6 +133,18 @@ def test_longer_spans_keep_more(tiny: Config) -> None:
         override_max_span(agent, -1)
 
 
+def test_only_long_spans_can_be_raised(tiny: Config) -> None:
+    agent = agent_of(tiny)
+    override_max_span(agent, 64, "long")
+    assert evaluate(agent, ENV, 2, 2, seed=0).stretch == [2.0, 2.0]
+    override_max_span(agent, 32, "long")
+    with pytest.raises(UserError, match="max-span: max_span must be at least that of training, 32"):
+        override_max_span(agent, 31, "long")
+    window = agent_of(replace(tiny, memory=FixedWindowSettings(width=16, heads=2)))
+    with pytest.raises(UserError, match="max-span: FixedWindow learns no spans"):
+        override_max_span(window, 64, "long")
+
+
 def episodes(lengths: list[int], success: list[float], steps: int = 10_000) -> Episodes:
     n = len(lengths)
     return Episodes(

@@ -9,12 +9,14 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
+from typing import Any
 
 BOMB = 700 << 20
-Damaged = tuple[str, bytes]
+Files = Iterator[tuple[str, bytes]]
+"""Damaged files, each with what was done to it."""
 
 
-def of_bytes(content: bytes, draw: random.Random, count: int) -> Iterator[Damaged]:
+def of_bytes(content: bytes, draw: random.Random, count: int) -> Files:
     """Flipped bits, cuts, appended and inserted bytes, stretches of zeros."""
     size = len(content)
     yield "empty", b""
@@ -49,7 +51,7 @@ def packed(members: list[tuple[str, bytes]], method: int = zipfile.ZIP_STORED) -
     return file.getvalue()
 
 
-def of_members(content: bytes, other: bytes, foreign: list[bytes]) -> Iterator[Damaged]:
+def of_members(content: bytes, other: bytes, foreign: list[bytes]) -> Files:
     """Members renamed, swapped, missing, empty, twice, compressed, of another file, with sizes that are not true."""
     method = zipfile.ZipFile(io.BytesIO(content)).infolist()[0].compress_type
     members, others = members_of(content), members_of(other)
@@ -109,7 +111,7 @@ def with_sizes(content: bytes, size: int) -> bytes:
     return bytes(found)
 
 
-def of_lines(content: bytes, draw: random.Random, count: int, joined: bool = True) -> Iterator[Damaged]:
+def of_lines(content: bytes, draw: random.Random, count: int, joined: bool = True) -> Files:
     """A last line that is cut, garbage between lines, lines cut and ``joined`` to the next."""
     lines = content.splitlines(keepends=True)
     for _ in range(count):
@@ -121,3 +123,11 @@ def of_lines(content: bytes, draw: random.Random, count: int, joined: bool = Tru
         garbage = draw.randbytes(40) + b"\n"
         yield f"garbage before line {i}", b"".join([*lines[:i], garbage, *lines[i:]])
         yield f"zeros before line {i}", b"".join([*lines[:i], bytes(4096), *lines[i:]])
+
+
+def places(node: Any) -> Iterator[tuple[Any, Any]]:
+    """Each value in nested JSON, by what holds it and its key."""
+    for key in list(node) if isinstance(node, dict) else range(len(node)):
+        yield node, key
+        if isinstance(node[key], dict | list):
+            yield from places(node[key])

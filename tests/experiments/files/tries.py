@@ -1,7 +1,4 @@
-"""Reading damaged files and counting faults: wrong values, tracebacks, time, memory. Also a command:
-
-python tests/experiments/files/tries.py FOLDER [COUNT]    a row for each kind of file
-"""
+"""Reading damaged files and counting faults: wrong values, tracebacks, time, memory."""
 
 from __future__ import annotations
 
@@ -12,11 +9,16 @@ import resource
 import signal
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
+
+from expirespan.experiments.settings.errors import UserError
 
 SECONDS, MEGABYTES = 2, 400
 """Of the processor, and more memory than before: what reading any small file may take."""
@@ -34,24 +36,20 @@ class Kind:
     make: Callable[[Path, int], Path]
     read: Callable[[Path], Any]
     damaged: Callable[[bytes, bytes, random.Random, int], Iterator[tuple[str, bytes]]]
-    errors: tuple[type[Exception], ...]
+    errors: tuple[type[Exception], ...] = (UserError,)
     partial: bool = False
     lax: bool = False
 
 
-def attempts(kind: Kind, count: int, seed: int = 0) -> tuple[int, list[str]]:
-    """How many damaged files were read, and the faults in words."""
+def attempts(kind: Kind, count: int, seed: int = 0, every: int = 1) -> tuple[int, list[str]]:
+    """How many damaged files were read, ``every`` so many of those generated, and the faults in words."""
     with tempfile.TemporaryDirectory() as name:
-        folders = [Path(name) / part for part in ("one", "other", "tries")]
-        for folder in folders:
-            folder.mkdir()
-        good, other = kind.make(folders[0], 0), kind.make(folders[1], 1)
-        expected = kind.read(good)
-        assert expected != kind.read(other), "the two are the same: nothing would be found"
-        files = list(kind.damaged(good.read_bytes(), other.read_bytes(), random.Random(seed), count))
+        expected, files = generated(kind, Path(name), count, seed)
+        files, tries = files[::every], Path(name) / "tries"
+        tries.mkdir()
         faults, first = [], 0
         while first < len(files):
-            answers = _apart(lambda: _tried(kind, files[first:], expected, folders[2]))  # noqa: B023
+            answers = _apart(lambda: _tried(kind, files[first:], expected, tries))  # noqa: B023
             faults += [
                 f"{kind.name}, {what}: {fault}"
                 for (what, _), fault in zip(files[first:], answers, strict=False)
@@ -59,6 +57,28 @@ def attempts(kind: Kind, count: int, seed: int = 0) -> tuple[int, list[str]]:
             ]
             first += len(answers)
         return len(files), faults
+
+
+def generated(kind: Kind, folder: Path, count: int, seed: int) -> tuple[Any, list[tuple[str, bytes]]]:
+    """What is read from a good file, and damaged ones: the same for the same numbers, in every process."""
+    one, two = folder / "one", folder / "other"
+    one.mkdir()
+    two.mkdir()
+    with _one_moment():
+        good, other = kind.make(one, 0), kind.make(two, 1)
+        expected = kind.read(good)
+        assert expected != kind.read(other), "the two are the same: nothing would be found"
+        return expected, list(kind.damaged(good.read_bytes(), other.read_bytes(), random.Random(seed), count))
+
+
+@contextmanager
+def _one_moment() -> Iterator[None]:
+    """Within it clocks stand still: files hold times, in as many digits as they need."""
+    with (
+        mock.patch.multiple(time, time=lambda: 1.5e9, time_ns=lambda: 15 * 10**17),
+        mock.patch.multiple(time, perf_counter=lambda: 8.5, monotonic=lambda: 8.5),
+    ):
+        yield
 
 
 def _tried(kind: Kind, files: list[tuple[str, bytes]], expected: Any, folder: Path) -> Iterator[str]:
@@ -125,14 +145,3 @@ def _used() -> int:
     """Bytes of address space of this process."""
     with open("/proc/self/statm") as file:
         return int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-
-
-if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parent))
-    from kinds import KINDS
-
-    for one in KINDS:
-        tried, found = attempts(one, int(sys.argv[1]) if len(sys.argv) > 1 else 40)
-        print(f"| {one.name} | {tried} | {len(found)} |", flush=True)
-        for line in found:
-            print("   ", line, file=sys.stderr)

@@ -16,7 +16,7 @@ from expirespan.experiments.settings import (
 )
 from expirespan.experiments.settings.errors import UserError
 from expirespan.experiments.training.train import train
-from tests.experiments.reliability.stops import quiet
+from tests.experiments.reliability.jobs import quiet
 from tests.experiments.reliability.worlds import Kind
 
 TIMEOUT, LIMIT = 1.0, 40

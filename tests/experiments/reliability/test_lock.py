@@ -19,7 +19,8 @@ from expirespan.experiments.run_folder.lock import LOCK, locked
 from expirespan.experiments.run_folder.run import Run
 from expirespan.experiments.settings.errors import UserError
 from expirespan.experiments.training.train import train
-from tests.experiments.reliability.stops import JOBS, agent_config, differences, facts, quiet
+from tests.experiments.reliability.facts import differences, facts
+from tests.experiments.reliability.jobs import JOBS, agent_config, quiet
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked here")
 

@@ -22,8 +22,8 @@ from expirespan.experiments.evaluation.evaluate import summarise
 from expirespan.experiments.making.envs import make_envs
 from expirespan.experiments.making.faults import wrong_observation
 from expirespan.experiments.training.train import train
+from tests.experiments.reliability.jobs import quiet
 from tests.experiments.reliability.misbehaviour import complaint, config_of
-from tests.experiments.reliability.stops import quiet
 from tests.experiments.reliability.worlds import Kind, Misbehaving, kinds
 
 KINDS = kinds()

@@ -22,7 +22,7 @@ from expirespan.experiments.settings.errors import UserError
 from expirespan.experiments.tracking.wandb_files import read_rows, run_files
 from expirespan.experiments.tracking.wandb_writer import WandbWriter, run_id
 from expirespan.experiments.training.header import next_words
-from tests.experiments.reliability.stops import agent_config
+from tests.experiments.reliability.jobs import agent_config
 
 PARTS = (
     "..",

@@ -9,18 +9,10 @@ from pathlib import Path
 import pytest
 
 from expirespan.experiments.run_folder.run import Run
-from tests.experiments.reliability.stops import (
-    JOBS,
-    KINDS,
-    Facts,
-    Job,
-    agent_config,
-    differences,
-    facts,
-    points,
-    quiet,
-    stop_and_resume,
-)
+from tests.experiments.reliability.facts import Facts, differences, facts
+from tests.experiments.reliability.fault import KINDS
+from tests.experiments.reliability.jobs import JOBS, Job, agent_config, quiet
+from tests.experiments.reliability.stops import points, stop_and_resume
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="names of open files are read from /proc")
 

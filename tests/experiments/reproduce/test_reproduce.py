@@ -133,6 +133,8 @@ def test_a_task_is_trained_scored_and_compared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """512 steps of the T-maze learn nothing, which the exit code says; a second call runs nothing again."""
+    few = tuple(replace(one, options=(*one.options, "--episodes", "4")) for one in CLAIMS["tmaze"].measures)
+    monkeypatch.setitem(CLAIMS, "tmaze", replace(CLAIMS["tmaze"], measures=few))
     tiny = (
         "--total-timesteps 512 --num-envs 4 --evaluation.every 256 --evaluation.episodes 4 --memory.width 8"
     )

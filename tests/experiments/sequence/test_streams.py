@@ -310,10 +310,10 @@ def test_streams_go_on_from_their_state(task: str, tmp_path: Path) -> None:
     ("make", "message"),
     [
         (lambda: Copy(0, 5), "rows must be an integer >= 1, got 0"),
-        (lambda: Copy(1, -1), "delay must be an integer >= 0, got -1"),
+        (lambda: Copy(1, -1), "delay must be an integer of steps >= 0, got -1"),
         (lambda: Copy(1, 5, symbols=1), "symbols must be an integer >= 2, got 1"),
         (lambda: Copy(1, 5, shortest=6), "shortest must be None or from 1 to delay=5, got 6"),
-        (lambda: Collision(1, ask=1.5), "ask must be a probability"),
+        (lambda: Collision(1, ask=1.5), "ask must be a number within"),
         (lambda: Collision(1, episode=0), "episode must be an integer >= 1"),
     ],
 )

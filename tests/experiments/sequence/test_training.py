@@ -29,6 +29,7 @@ from expirespan.experiments.settings import (
 )
 from expirespan.experiments.settings.errors import UserError
 from expirespan.experiments.tracking.log_files import read_csv
+from expirespan.memory import TransformerMemory
 
 SMALL = {"width": 16, "layers": 1, "heads": 2, "positions": 4}
 MEMORIES: list[Memory] = [
@@ -225,6 +226,9 @@ def test_scores_at_another_reach(tiny: SequenceConfig) -> None:
     near, far = (evaluate_run(c, run) for c in (tiny, longer))
     scores = [evaluate(t, make_stream(longer, "test"), 40) for t in (near, far)]
     assert scores[1].alive[0] > scores[0].alive[0], "four times the span: more is alive"
+    only_long = evaluate_run(longer, run, "long").model.memory
+    assert isinstance(only_long, TransformerMemory)
+    assert {(rule.max_span, rule.stretch) for rule in only_long.rules} == {(80, 80 / tiny.memory.max_span)}
 
 
 def test_what_cannot_be_resumed(tiny: SequenceConfig, tmp_path: Path) -> None:

@@ -13,10 +13,12 @@ from expirespan.experiments.recipes import RECIPES, find_recipe
 from expirespan.experiments.settings import (
     KINDS,
     A2CSettings,
+    AdaptivePenaltySettings,
     Config,
     FixedWindowSettings,
     GymSettings,
     LessonSettings,
+    PlateauPenaltySettings,
     PPOSettings,
     WarmupPenaltySettings,
     choose,
@@ -46,6 +48,15 @@ def test_every_recipe_builds_an_agent(name: str) -> None:
     agent = agent_making.make_agent(config, world_making.make_training_env(config))
     assert agent.policy.memory_name == config.memory.name
     assert agent.gamma == config.algorithm.gamma
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_price_that_success_governs_comes_with_the_lesson(name: str) -> None:
+    """Without the lesson such a price takes what the task needs, and a target for memories alive is met by chance."""
+    config = find_recipe(name).config
+    priced = isinstance(config.penalty, AdaptivePenaltySettings | PlateauPenaltySettings)
+    assert isinstance(config.forgetting, LessonSettings) == priced
+    assert priced or config.target.alive is None
 
 
 def test_every_memory_has_settings_and_all_are_its_arguments() -> None:

@@ -21,7 +21,7 @@ from expirespan.experiments.settings import Config
 from expirespan.experiments.settings.config_file import to_yaml
 from expirespan.experiments.tracking.log_files import CSVWriter, read_csv
 from expirespan.experiments.tracking.log_values import Page, Table
-from expirespan.experiments.tracking.wandb_files import logged_rows, read_rows, records, run_files
+from expirespan.experiments.tracking.wandb_files import read_rows, records, run_files
 from expirespan.experiments.tracking.wandb_writer import WandbWriter
 from expirespan.experiments.training.train import train
 from expirespan.experiments.viewer.episode_media import COLUMNS
@@ -196,22 +196,6 @@ def test_training_survives_a_full_disk_and_the_death_of_the_service(tiny: Config
         assert evaluated == ["512", "1024"]
     assert not any("eval/mean_return" in row for row in read_offline(Path(full["folder"]))), "it was full"
     assert "W&B failed and is off" in killed["warnings"]
-
-
-def test_a_resumed_run_logs_to_wandb_what_it_had_not_logged(tmp_path: Path) -> None:
-    """Logged to step 30, resumed at 10: of two rows at 20 and one at 30 nothing is logged again, 40 is."""
-    step = "time/total_timesteps"
-    for until, steps in ((None, (10, 20, 20, 30)), (10, (20, 20, 30, 40))):
-        writer = WandbWriter(tmp_path, "name", {}, "offline", until)
-        for number in steps:
-            writer.write({"a": float(number)}, {}, number)
-        writer.close()
-        read_offline(tmp_path, wait=60)
-        time.sleep(1.1)  # W&B names its folders by the second
-    rows = [row for file in run_files(tmp_path) for row in read_rows(file)[0]]
-    assert [int(row[step]) for row in rows] == [10, 20, 20, 30, 40]
-    assert logged_rows(tmp_path, step) == {10: 1, 20: 2, 30: 1, 40: 1}
-    assert logged_rows(tmp_path / "nowhere", step) == {}
 
 
 def test_csv_copes_with_keys_that_come_later_and_goes_on_in_a_file(tmp_path: Path) -> None:

@@ -83,7 +83,26 @@ def test_wandb_finds_the_same(home: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("machine", [True, False])
-def test_what_is_recorded_of_the_machine(tmp_path: Path, machine: bool) -> None:
+def test_what_is_recorded_of_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine: bool
+) -> None:
+    """Host, command line, git's remote and commit of the working directory, packages: all of it or nothing."""
+    project = tmp_path / "project"
+    project.mkdir()
+    monkeypatch.chdir(project)
+    remote, who = (
+        "https://example.org/some-remote.git",
+        ("-c", "user.email=a@example.org", "-c", "user.name=a"),
+    )
+    for line in (
+        ("init", "-q"),
+        ("remote", "add", "origin", remote),
+        (*who, "commit", "-q", "-m", "-", "--allow-empty"),
+    ):
+        subprocess.run(["git", *line], check=True)
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+    ).stdout.strip()
     filed = WandbSettings("my-project", "my-team", "my-group", ("one", "two"), machine)
     writer = WandbWriter(tmp_path, "name", {}, "offline", filed=filed)
     writer.write({"a": 1.0}, {}, 1)
@@ -97,9 +116,8 @@ def test_what_is_recorded_of_the_machine(tmp_path: Path, machine: bool) -> None:
         assert text.encode() in data
     (folder,) = tmp_path.glob("wandb/offline-run-*")
     recorded = data + b"".join(path.read_bytes() for path in folder.glob("files/*") if path.is_file())
-    traces = [socket.gethostname(), str(Path.cwd()), Path(sys.argv[0]).name, "stable-baselines3=="]
-    found = [text for text in traces if text.encode() in recorded]
-    assert bool(found) is machine, found
+    traces = [socket.gethostname(), Path(sys.argv[0]).name, remote, commit, "torch=="]
+    assert [text for text in traces if text.encode() in recorded] == (traces if machine else [])
 
 
 def test_no_address_is_looked_up_without_a_login(tmp_path: Path) -> None:

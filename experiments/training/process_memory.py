@@ -1,4 +1,4 @@
-"""Peak memory while something runs, on a GPU or in this process."""
+"""Memory of this process: its peak, its bytes now, and from which size on freed memory goes back to the system."""
 
 from __future__ import annotations
 
@@ -11,6 +11,12 @@ import torch
 
 Malloc = dict[int, int]
 """Options of glibc's ``mallopt``: here M_MMAP_THRESHOLD (-3) and M_TRIM_THRESHOLD (-1), in bytes."""
+
+BOUNDED: Malloc = {-3: 1 << 20, -1: 1 << 20}
+"""For long runs: tensors of a megabyte or more take their bytes from the system and give them back. By default glibc
+raises the threshold to the largest tensor freed, up to 32 MB. Tensors of ever different sizes then leave holes in a
+heap that only grows.
+"""
 
 RETURNED: Malloc = {-3: 1 << 16, -1: 1 << 16}
 """A tensor takes its bytes from the system and gives them back: a peak is what was in use, whatever was allocated
@@ -29,6 +35,14 @@ def choose_malloc(options: Malloc) -> None:
         mallopt = ctypes.CDLL(None).mallopt
         for option, value in options.items():
             mallopt(option, value)
+
+
+def resident_bytes() -> int:
+    """Bytes of memory that this process holds; 0 where the system does not say (others than Linux)."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    except OSError:
+        return 0
 
 
 def peak_bytes(device: torch.device, reset: bool = False) -> float:
