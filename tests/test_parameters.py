@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expirespan import agents, envs, experiments, memory
-from expirespan.agents import AdaptivePenalty, MemoryPPO
+from expirespan.agents import AdaptivePenalty, CardScore, MemoryPPO
 from expirespan.envs import CorridorVector
 from expirespan.experiments import RECIPES, from_yaml
 from expirespan.experiments.bench.options import OPTIONS
@@ -31,6 +31,7 @@ from expirespan.experiments.settings import KINDS, Config, EvaluationSettings, T
 from expirespan.experiments.settings.checks import check_settings
 from expirespan.experiments.settings.errors import UserError
 from expirespan.experiments.settings.options import parse_config
+from expirespan.experiments.suite.command import SuiteOptions
 from expirespan.experiments.sweep.command import SweepOptions
 from expirespan.memory import MEMORIES, Rule, TransformerMemory, make_memory
 from expirespan.ranges import Range, hints_of, misfit
@@ -46,6 +47,10 @@ MEMORY: dict[str, dict[str, Any]] = {
 }
 TOKENS = spaces.Box(0, 9, (4,), np.int64)
 DISCRETE = spaces.Discrete(2)
+SCORE: dict[str, Any] = {
+    "env": "a", "parameters": {}, "episodes": 1, "seed": 0, "success": 1.0, "success_interval": (0.0, 1.0),
+    "mean_return": 1.0, "return_interval": (0.0, 1.0), "alive_at_end": None,
+}  # fmt: skip
 NEEDED: dict[str, dict[str, Any]] = {
     "ConstantPenalty": {"coef": 0.1},
     "WarmupPenalty": {"coef": 0.1, "start": 1, "steps": 1},
@@ -70,6 +75,9 @@ NEEDED: dict[str, dict[str, Any]] = {
     "StandardizedExtractor": {"observation_space": spaces.Box(-1, 1, (2,))},
     "VectorFrameStackObservation": {"env": CorridorVector(2), "stack_size": 2},
     "Environment": {"id": "a", "entry_point": "b", "vector_entry_point": "c", "optimum": 1.0},
+    "CardScore": SCORE,
+    "Card": {**dict.fromkeys(["name", "summary", "licence", "command", "commit"], "a"), "seed": 0, "steps": 1}
+    | {"versions": {}, "score": CardScore(**SCORE), "settings": {}},
     "Recipe": {"summary": "a", "source": "b", "expected": "c", "config": Config()},
     **{kind.__name__: {"num_envs": 2} for kind in envs.ORACLES.values()},
     **{name: {} for name in envs.__all__ if f"{name}Vector" in envs.__all__},
@@ -145,7 +153,7 @@ def wrong_values(kind: type[Any], allowed: Range) -> list[Any]:
 
 
 SETTINGS = [Config, SequenceConfig, EvaluationSettings, TargetSettings, *OPTIONS.values()]
-SETTINGS += [DemoOptions, ExportOptions, ReproduceOptions, SweepOptions]
+SETTINGS += [DemoOptions, ExportOptions, ReproduceOptions, SuiteOptions, SweepOptions]
 SETTINGS += [kind for kinds in (KINDS, SEQUENCE_KINDS) for part in kinds.values() for kind in part.values()]
 SETTINGS = list(dict.fromkeys(SETTINGS))
 CONSTRUCTORS = list(constructors())

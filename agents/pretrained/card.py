@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
+from expirespan.parameters import Probability, Score, Seed, SomeCount, SomeSteps, Steps
+from expirespan.ranges import check_fields
+
 
 @dataclass(frozen=True)
 class CardScore:
@@ -26,13 +29,16 @@ class CardScore:
 
     env: str
     parameters: Mapping[str, Any]
-    episodes: int
-    seed: int
-    success: float | None
-    success_interval: tuple[float, float] | None
-    mean_return: float
-    return_interval: tuple[float, float]
-    alive_at_end: tuple[float, ...] | None
+    episodes: Steps
+    seed: Seed
+    success: Probability | None
+    success_interval: tuple[Probability, Probability] | None
+    mean_return: Score
+    return_interval: tuple[Score, Score]
+    alive_at_end: tuple[SomeCount, ...] | None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True)
@@ -57,11 +63,14 @@ class Card:
     licence: str
     command: str
     commit: str
-    seed: int
-    steps: int
+    seed: Seed
+    steps: SomeSteps
     versions: Mapping[str, str]
     score: CardScore
     settings: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def to_json(self) -> str:
         """The text of its file."""
@@ -72,7 +81,7 @@ class Card:
         """Inverse of `to_json`.
 
         Raises:
-            ValueError: it is no JSON, or an entry is missing or not known.
+            ValueError: it is no JSON, or an entry is missing, not known, or out of its range.
         """
         data = _entries(cls, json.loads(text), "the card")
         score = _entries(CardScore, data["score"], "its score")
