@@ -138,6 +138,7 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
             self._part,
         )  # segments is rollout_buffer, or fills it
         ended: list[Ended] = []
+        assert self._last_obs is not None
         if self.use_sde:
             self.policy.reset_noise(env.num_envs)
         check_finite(self._last_obs, np.zeros(env.num_envs), self.num_timesteps)  # a reset is no step

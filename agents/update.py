@@ -200,8 +200,8 @@ class UpdatingAlgorithm(RolloutAlgorithm):
     def _log_update(self, logs: dict[str, list[float]], alpha: float, score: float | None) -> None:
         for key, values in logs.items():
             self.logger.record(key, values[-1] if key == "train/loss" else float(np.mean(values)))
-        values, returns = self._segments.values, self._segments.returns
-        rest, spread = self.workers.variance(returns - values), self.workers.variance(returns)
+        seen, returns = self._segments.values, self._segments.returns
+        rest, spread = self.workers.variance(returns - seen), self.workers.variance(returns)
         self.logger.record("train/explained_variance", float(1 - rest / spread) if spread else np.nan)
         if hasattr(self.policy, "log_std"):
             self.logger.record("train/std", th.exp(self.policy.log_std).mean().item())

@@ -29,7 +29,7 @@ def drawn(distribution: Distribution, deterministic: bool, part: Part | None) ->
     every = copy.copy(distribution)
     own: Any = distribution.distribution
     parts = [_repeated(one, part.total) for one in (own if isinstance(own, list) else [own])]
-    every.distribution = parts if isinstance(own, list) else parts[0]  # type: ignore[assignment]
+    every.distribution = parts if isinstance(own, list) else parts[0]
     actions: th.Tensor = every.get_actions()[part.rows]
     return actions
 

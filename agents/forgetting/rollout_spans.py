@@ -49,7 +49,7 @@ class RolloutSpans:
         share_TLB = span_TLB / span_TLB.new_tensor(longest)[:, None]
         read_TLB = alive_TLB[..., self.counted].float()
         counted = self.counted.sum()
-        every, read, written = workers.totals(
+        known, read, written = workers.totals(
             [counted, read_TLB.sum((0, 2)), written_TB[:, self.counted].sum()]
         )
         spans = {
@@ -61,7 +61,7 @@ class RolloutSpans:
         of_layers = {
             **workers.means(spans, 1 / workers.size),
             "span_max": workers.largest(spans["span_max"]),
-            **workers.means({"alive": read_TLB.mean((0, 2))}, counted / every),
+            **workers.means({"alive": read_TLB.mean((0, 2))}, counted / known),
             "freed": 1 - read / written,
         }
         for i, most in enumerate(longest):

@@ -106,12 +106,11 @@ def take_steps(
     device = descents[0].rule.predictor.weight.device
     fine = th.as_tensor(fine, device=device)
     with th.autocast(device.type, enabled=False):
-        found = [d.sums(*given) for d, *given in zip(descents, readings, grads, counts, strict=True)]
+        given = zip(descents, readings, grads, counts, strict=True)
+        found = [descent.sums(reading, grad, count) for descent, reading, grad, count in given]
         totals = workers.totals([part for _, *parts in found for part in parts])
-        seconds, pulls = totals[::2], totals[1::2]
-        steps = [
-            d.direction(*given, fine) for d, *given in zip(descents, seconds, pulls, counts, strict=True)
-        ]
+        sums = zip(descents, totals[::2], totals[1::2], counts, strict=True)
+        steps = [descent.direction(second, pull, count, fine) for descent, second, pull, count in sums]
         inputs = [h for h, _, _ in found]
         changes = th.stack([(h @ step).abs().max() for h, step in zip(inputs, steps, strict=True)])
         for descent, step, change in zip(descents, steps, workers.largest(changes), strict=True):

@@ -191,7 +191,7 @@ def _play(
     envs: VectorEnvs,
     numbers: Sequence[int],
     quota: npt.NDArray[np.int64],
-    seed: int | list[int],
+    seed: Any,
     max_steps: float,
     stop: Stop,
 ) -> Played:
@@ -221,8 +221,9 @@ def _play(
         for i in np.flatnonzero((starts | cut) & playing).tolist():
             final = {} if cut[i] else infos.get("final_info", {})
             facts = _fact(final, "is_success", i), _fact(final, "length", i)
-            spanned = isinstance(player, PolicyPlayer) and len(alive)
-            decided = meter.end(i, player.remembered(i)) if spanned else None
+            decided = None
+            if isinstance(player, PolicyPlayer) and len(alive):
+                decided = meter.end(i, player.remembered(i))
             memories = alive_sum[:, i] / steps[i], alive[:, i].copy()
             ended.append(
                 Episode(len(times), numbers[i], returns[i], steps[i], *facts, not cut[i], *memories, decided)

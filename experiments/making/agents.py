@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy.typing as npt
 import torch
@@ -117,7 +118,7 @@ def _as_read(agent: Agent, batches: Iterable[npt.NDArray[Any]]) -> Iterator[npt.
 
 def load_agent(
     config: Config,
-    checkpoint: Path | BinaryIO,
+    checkpoint: Path | BytesIO,
     env: SB3VecEnv | None = None,
     device: str | None = None,
     resume: bool = False,

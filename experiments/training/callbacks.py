@@ -118,7 +118,8 @@ class TrainingCallback(BaseCallback):
         entry = {"step": step, **asdict(found)}
         if self._best is None or rank(entry, config.target) >= self._best:
             self._best = rank(entry, config.target)
-            self.session.take_as_best(checkpoint)
+            if checkpoint is not None:
+                self.session.take_as_best(checkpoint)
         self.session.add_evaluation(entry)
         self.session.complete(model)
         entries = self.session.entries

@@ -163,8 +163,8 @@ def test_scores_are_success_or_else_return(make_agent):
         {"episode": {"r": 3.0, "l": 9}},
         {"episode": {"r": 9.0, "l": 1}},
     ]
-    agent._keep_scores(infos, np.array([True, True, False]))
-    agent._keep_scores([{}, {"is_success": False}, {}], np.array([True, True, True]))
+    agent._keep_scores(infos, np.array([True, True, False]), 0)
+    agent._keep_scores([{}, {"is_success": False}, {}], np.array([True, True, True]), 0)
     assert list(agent._scores) == [(4, 1.0), (9, 3.0), (0, 0.0)]
     assert agent._scores.maxlen == agent._stats_window_size and not agent._full_scores
 
@@ -172,7 +172,7 @@ def test_scores_are_success_or_else_return(make_agent):
 def test_scores_with_full_memory_are_kept_apart(make_agent):
     agent = make_agent(forgetting=Forgetting(0.34))
     assert agent.hard_score(full=True) is None
-    agent._keep_scores([{"episode": {"r": r, "l": 5}} for r in (1.0, 2.0, 4.0)], np.ones(3, dtype=bool))
+    agent._keep_scores([{"episode": {"r": r, "l": 5}} for r in (1.0, 2.0, 4.0)], np.ones(3, dtype=bool), 0)
     assert (agent.hard_score(), agent.hard_score(full=True)) == (1.5, 4.0)
 
 

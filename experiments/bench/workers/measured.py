@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from stable_baselines3.common.logger import Logger
@@ -24,12 +25,14 @@ def main(recipe: str, rounds: int, file: Path) -> None:
     torch.set_num_threads(1)
     workers = Workers.start()
     chosen = find_recipe(recipe).config
-    algorithm = replace(chosen.algorithm, target_kl=None)  # all minibatches of every update
+    kind: Any = chosen.algorithm
+    algorithm = replace(kind, target_kl=None)  # all minibatches of every update
     config = replace(
         chosen, penalty=ConstantPenaltySettings(1e-3), forgetting=LessonSettings(), algorithm=algorithm
     )
     agent = make_agent(config, make_training_env(config))
     agent.set_logger(Logger(None, []))
+    assert agent.env is not None
     steps = config.num_envs * config.algorithm.n_steps
     found, cpu, sent = [], [], 0
     for i in range(rounds + 1):

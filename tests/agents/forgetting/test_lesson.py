@@ -13,7 +13,8 @@ from torch.nn import functional as F
 
 from expirespan.agents import Forgetting, MemoryA2C, MemoryPPO
 from expirespan.agents.forgetting.lesson import Lesson
-from expirespan.agents.forgetting.span_descent import LARGEST_CHANGE, PULL_BACK, SpanDescent
+from expirespan.agents.forgetting.span_descent import LARGEST_CHANGE, PULL_BACK, SpanDescent, take_steps
+from expirespan.agents.workers import Workers
 from expirespan.memory import ExpireSpan
 from expirespan.memory.core import Reading
 from expirespan.memory.slots import ABSENT, LayerMemories, Slots, Store
@@ -226,6 +227,12 @@ def read(rule, h):
     return [Reading(h, rule.spans(h), th.ones(h.shape[:2], dtype=th.bool))]
 
 
+def descend(descent, readings, grads):
+    """One step of a single worker on a single layer."""
+    count = sum(reading.present_BK.sum() for reading in readings)
+    take_steps([descent], [readings], [grads], [count], True, Workers())
+
+
 def slope(rule):
     """Of every span in z, at the start."""
     return rule.max_span * rule.init_fraction * (1 - rule.init_fraction)
@@ -237,7 +244,7 @@ def test_one_step_of_descent_by_hand():
     rule.attach(2)
     common, rare = th.tensor([1.0, 0.0]), th.tensor([0.0, 1.0])
     pull = th.tensor([[0.009] * 9 + [-0.001]]) / slope(rule)
-    SpanDescent(rule, 0.01).step(read(rule, th.stack([*[common] * 9, rare])[None]), [pull])
+    descend(SpanDescent(rule, 0.01), read(rule, th.stack([*[common] * 9, rare])[None]), [pull])
     z = rule.predictor(th.stack([common, rare])).flatten().tolist()
     # the sum of a kind's gradient / its share of the inputs
     assert z == pytest.approx([-0.01 * 0.081 / 0.9, 0.01 * 0.001 / 0.1], rel=0.01, abs=2e-5)
@@ -249,7 +256,7 @@ def test_negligible_spans_are_drawn_back_to_the_limit():
     rule.attach(1)
     before = rule.predictor.bias.item()
     limit = math.log(1e-5 / (1 - 1e-5))
-    SpanDescent(rule, 0.25).step(read(rule, th.zeros(1, 10, 1)), [th.full((1, 10), 0.5 / slope(rule))])
+    descend(SpanDescent(rule, 0.25), read(rule, th.zeros(1, 10, 1)), [th.full((1, 10), 0.5 / slope(rule))])
     moved = (rule.predictor.bias.item() - before) / (limit - before)
     assert moved == pytest.approx(0.25 * PULL_BACK, rel=0.01)
 
@@ -276,7 +283,7 @@ def test_a_step_changes_no_input_by_more_than_its_bound():
     rule.attach(3)
     h = th.randn(1, 20, 3)
     before = rule.predictor(h)
-    SpanDescent(rule, 1.0).step(read(rule, h), [th.full((1, 20), 1e6)])
+    descend(SpanDescent(rule, 1.0), read(rule, h), [th.full((1, 20), 1e6)])
     assert (rule.predictor(h) - before).abs().max().item() == pytest.approx(LARGEST_CHANGE, rel=1e-3)
 
 
