@@ -24,6 +24,7 @@ from expirespan.agents.pretrained.shelf import load_card, load_pretrained, pretr
 from expirespan.agents.sb3.choices import ChoiceExtractor, MemoryChoicePolicy
 from expirespan.agents.sb3.evaluation import MemoryEvalCallback, evaluate_policy
 from expirespan.agents.sb3.vec_env import SB3VecEnv
+from expirespan.agents.workers import Workers, WorkersError
 from expirespan.agents.zoo import register_zoo
 
 __all__ = [
@@ -48,6 +49,8 @@ __all__ = [
     "StandardizedExtractor",
     "TokenExtractor",
     "WarmupPenalty",
+    "Workers",
+    "WorkersError",
     "allowed_action",
     "divergence",
     "evaluate_policy",

@@ -12,6 +12,7 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
 from stable_baselines3.common.buffers import RolloutBuffer
+from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor
@@ -30,6 +31,7 @@ from expirespan.agents.base.spaces import (
     check_plain,
 )
 from expirespan.agents.checkpoint.archive import arguments
+from expirespan.agents.checkpoint.statistics import statistics_of
 from expirespan.agents.core.arguments import (
     check_alias,
     check_buffer_takes,
@@ -187,8 +189,49 @@ class MemoryOnPolicyAlgorithm(UpdatingAlgorithm):
             name = getattr(self.policy, "memory_name", self.policy_class.__name__)
             check_learns_spans(self.actor.memory, name)
             assert isinstance(self.policy, MemoryActorCriticPolicy)
-            self._lesson = Lesson(self.forgetting, self.policy, self.n_envs)
+            self._lesson = Lesson(self.forgetting, self.policy, self.all_envs)
         self._setup_memory()
+
+    def _setup_learn(self, total_timesteps: int, *args: Any, **kwargs: Any) -> Any:
+        self.workers.warn_if_alone()
+        if self.workers.size > 1 and self.env is not None:
+            self._agree(total_timesteps)
+        return super()._setup_learn(total_timesteps, *args, **kwargs)
+
+    def _agree(self, total_timesteps: int) -> None:
+        """Let workers begin with the same settings and weights; only the first one logs.
+
+        Raises:
+            ValueError: they were made with different settings, or cannot share what they were made with.
+        """
+        self.workers.together(self._check_shared)
+        names = arguments(type(self)) - {"env", "device", "verbose", "tensorboard_log", "policy"}
+        settings = {name: repr(getattr(self, name, None)) for name in sorted(names)}
+        shapes = {name: list(value.shape) for name, value in self.policy.state_dict().items()}
+        more = {
+            "environments of a worker": self.n_envs,
+            "total_timesteps": total_timesteps,
+            "weights": shapes,
+        }
+        self.workers.same({k: v for k, v in settings.items() if " at 0x" not in v} | more)
+        self.workers.share_tensors(list(self.policy.state_dict().values()))
+        if not self.workers.lead:
+            self.verbose = 0
+            self.set_logger(Logger(None, []))
+
+    def _check_shared(self) -> None:
+        assert self.env is not None
+        apart = {
+            f"policy {self.policy_class.__name__}, which has no memory": not has_memory(self.policy_class),
+            "use_sde=True, whose noise is drawn for each worker": self.use_sde,
+            f"rollout_buffer_class {type(self.rollout_buffer).__name__}": self._segments
+            is not self.rollout_buffer,
+            "environments with running statistics": statistics_of(self.env) or self._has_hidden_statistics(),
+        }
+        if wrong := [name for name, found in apart.items() if found]:
+            raise ValueError(
+                f"{self.workers.size} workers cannot share {wrong[0]}; leave it out, or train in a single process"
+            )
 
     def _learned_state(self) -> dict[str, Any]:
         return {} if self._lesson is None else {"lesson": self._lesson.state_dict()}

@@ -133,15 +133,15 @@ class MemoryPPO(MemoryOnPolicyAlgorithm):
         )
         if self.env is None:
             return
-        assert self.n_steps * self.n_envs > 1 or not self.normalize_advantage, (
-            f"n_steps={self.n_steps} and n_envs={self.n_envs}: advantages are normalised, which takes a "
+        assert self.n_steps * self.all_envs > 1 or not self.normalize_advantage, (
+            f"n_steps={self.n_steps} and n_envs={self.all_envs}: advantages are normalised, which takes a "
             "rollout of at least 2 steps; choose a larger n_steps or normalize_advantage=False"
         )
-        sizes = minibatch_sizes(self.n_steps, self.n_envs, self._segment_length(), self.batch_size)
+        sizes = minibatch_sizes(self.n_steps, self.all_envs, self._segment_length(), self.batch_size)
         if min(sizes) < max(sizes):
             warnings.warn(
                 f"batch_size={self.batch_size} divides a rollout of n_steps={self.n_steps} in "
-                f"n_envs={self.n_envs} unequally: beside minibatches of {max(sizes)} steps there will be a "
+                f"n_envs={self.all_envs} unequally: beside minibatches of {max(sizes)} steps there will be a "
                 f"truncated mini-batch of size {min(sizes)}. Choose a batch_size that divides n_steps, or "
                 "n_steps times a divisor of n_envs",
                 stacklevel=4,

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch as th
@@ -27,7 +28,18 @@ from expirespan.agents.core.steps import to_env
 from expirespan.agents.forgetting.lesson import Forgetting
 from expirespan.agents.forgetting.rollout_spans import RolloutSpans
 from expirespan.agents.sb3.memoryless import Memoryless
+from expirespan.agents.workers import Part
 from expirespan.memory import MemoryState, TransformerMemory, TransformerState
+
+
+class Ended(NamedTuple):
+    """An episode that ended at a step of a rollout, in the environment of a ``number``; ``info`` is its monitor's."""
+
+    step: int
+    number: int
+    info: dict[str, Any] | None
+    success: Any
+    counted: bool
 
 
 class RolloutAlgorithm(CheckpointedAlgorithm):
@@ -55,19 +67,24 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
             self._scores = deque(maxlen=self._stats_window_size)
         if self._full_scores is None:
             self._full_scores = deque(maxlen=self._stats_window_size)
-        self._rollout_spans = RolloutSpans(self._forgetful())
+        self._rollout_spans = RolloutSpans(self._forgetful()[self._part.rows])
 
     def _forgetful(self) -> th.Tensor:
-        """(N,) bool, on the host: environments that act with the memory's own spans."""
+        """(N,) bool, on the host: environments, of all workers, that act with the memory's own spans."""
         if self.forgetting is None:
-            return th.ones(self.n_envs, dtype=th.bool)
-        return ~self.forgetting.teachers(self.n_envs, th.device("cpu"))
+            return th.ones(self.all_envs, dtype=th.bool)
+        return ~self.forgetting.teachers(self.all_envs, th.device("cpu"))
+
+    @property
+    def _part(self) -> Part:
+        """Which of the environments of all workers are this one's."""
+        return self.workers.part(self.n_envs)
 
     def _check_students(self) -> None:
         """Raise ValueError if every environment teaches, so that none acts as the agent will."""
         if self.forgetting is not None and not self._forgetful().any():
             raise ValueError(
-                f"{self.forgetting} makes teachers of all environments (there are {self.n_envs}): expected "
+                f"{self.forgetting} makes teachers of all environments (there are {self.all_envs}): expected "
                 "at least one that forgets; train with more environments or a smaller fraction"
             )
 
@@ -81,11 +98,11 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
         state = state if memory is None else memory.refresh(state)
         if isinstance(memory, TransformerMemory):
             assert isinstance(state, TransformerState)
-            state = memory.shorten(state)
+            state = memory.shorten(state, None, self.workers.rank, self.workers.size)
             if self.forgetting is not None:
-                state = self.forgetting.begin(memory, state)
+                state = self.forgetting.begin(memory, state, self._part)
         self._check_students()
-        self._rollout_spans = RolloutSpans(self._forgetful())
+        self._rollout_spans = RolloutSpans(self._forgetful()[self._part.rows])
         return state
 
     def collect_rollouts(
@@ -96,11 +113,31 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
         The names of local variables are SB3's, because callbacks read them.
         """
         assert self._last_obs is not None, "nothing observed yet: call learn(), which resets the environment"
-        actor, segments = self.actor, self._segments  # which is rollout_buffer, or fills it
         self.policy.set_training_mode(False)
-        segments.reset()
+        self._segments.reset()
         callback.on_rollout_start()
+        self.workers.share_random_state(self.device)
         self._rollout_start = position_of(self)  # a run that stops within a rollout goes on here
+        acted = self.workers.together(lambda: self._act(env, callback, rollout_buffer, n_rollout_steps))
+        if not all(going_on for going_on, _ in acted):
+            return False
+        self._share_episodes([ended for _, ended in acted])
+        if isinstance(self.actor.memory, TransformerMemory):
+            longest = [rule.max_span for rule in self.actor.memory.rules]
+            self._rollout_spans.record(self.logger, longest, self.workers)
+        callback.on_rollout_end()
+        return True
+
+    def _act(
+        self, env: VecEnv, callback: BaseCallback, rollout_buffer: RolloutBuffer, n_rollout_steps: int
+    ) -> tuple[bool, list[Ended]]:
+        """This worker's part of a rollout: whether its callback lets it go on, and the episodes that ended in it."""
+        actor, segments, part = (
+            self.actor,
+            self._segments,
+            self._part,
+        )  # segments is rollout_buffer, or fills it
+        ended: list[Ended] = []
         if self.use_sde:
             self.policy.reset_noise(env.num_envs)
         check_finite(self._last_obs, np.zeros(env.num_envs), self.num_timesteps)  # a reset is no step
@@ -120,20 +157,20 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
                 masks = (
                     None if self._last_masks is None else th.as_tensor(self._last_masks, device=self.device)
                 )
-                out = actor.step(obs_tensor, self._memory_state, starts, action_masks=masks)
+                out = actor.step(obs_tensor, self._memory_state, starts, action_masks=masks, part=part)
             values, log_probs = out.values, out.log_prob
             actions = out.actions.cpu().numpy()
             clipped_actions = to_env(self.policy, actions)
             new_obs, rewards, dones, infos = env.step(clipped_actions)
             check_finite(new_obs, rewards, self.num_timesteps, infos)
-            self.num_timesteps += env.num_envs
+            self.num_timesteps += part.total
 
             callback.update_locals(locals())
             if not callback.on_step():
-                return False
+                return False, ended
 
             self._update_info_buffer(infos, dones)
-            self._keep_scores(infos, dones)
+            ended += self._keep_scores(infos, dones, n_steps)
             self._rollout_spans.add(out.trace, out.state)
             rewards = rewards + self.gamma * self._values_at_timeout(infos, dones, out.state)
             segments.add(obs_tensor, out.actions, rewards, starts, values, log_probs, masks)
@@ -146,11 +183,21 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
             starts = th.as_tensor(dones, dtype=th.bool, device=self.device)
             values = actor.predict_values(obs_tensor, out.state, starts)
         segments.compute_returns_and_advantage(last_values=values, dones=dones)
-        if isinstance(actor.memory, TransformerMemory):
-            self._rollout_spans.record(self.logger, [rule.max_span for rule in actor.memory.rules])
         callback.update_locals(locals())
-        callback.on_rollout_end()
-        return True
+        return True, ended
+
+    def _share_episodes(self, of_workers: list[list[Ended]]) -> None:
+        """Keep the episodes that ended at any worker, in the order in which a single process would have seen them."""
+        if len(of_workers) == 1:
+            return
+        assert self._rollout_start is not None
+        for name in ("ep_info_buffer", "ep_success_buffer", "_scores", "_full_scores"):
+            setattr(self, name, self._rollout_start[name].copy())
+        for episode in sorted(chain(*of_workers), key=lambda one: (one.step, one.number)):
+            info = {"episode": episode.info} if episode.info is not None else {}
+            info |= {} if episode.success is None else {"is_success": episode.success}
+            self._update_info_buffer([info], np.array([True]))
+            self._keep_score(info, episode.counted)
 
     def _values_at_timeout(
         self, infos: list[dict[str, Any]], dones: np.ndarray, state: MemoryState
@@ -185,19 +232,27 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
             self._masks_of = env, source(env)
         return self._masks_of[1]
 
-    def _keep_scores(self, infos: list[dict[str, Any]], dones: np.ndarray) -> None:
-        """Keep the scores of episodes that ended, in environments that forget and in those that keep everything.
+    def _keep_scores(self, infos: list[dict[str, Any]], dones: np.ndarray, step: int) -> list[Ended]:
+        """Keep the scores of episodes that ended at a step; the episodes."""
+        ended = []
+        for i in np.flatnonzero(dones).tolist():
+            counted = bool(self._rollout_spans.counted[i])
+            self._keep_score(infos[i], counted)
+            number = i * self.workers.size + self.workers.rank
+            ended.append(Ended(step, number, infos[i].get("episode"), infos[i].get("is_success"), counted))
+        return ended
 
-        Of each episode: its length and its success, or its return where no success is reported.
+    def _keep_score(self, info: dict[str, Any], counted: bool) -> None:
+        """Keep the score of an episode, among those that forget (``counted``) or those that keep everything.
+
+        Of each: its length and its success, or its return where no success is reported.
         """
         assert self._scores is not None and self._full_scores is not None
-        counted = self._rollout_spans.counted
-        for i in np.flatnonzero(dones):
-            episode = infos[i].get("episode", {})
-            score = infos[i].get("is_success", episode.get("r"))
-            if score is not None:
-                kept = self._scores if counted[i] else self._full_scores
-                kept.append((int(episode.get("l", 0)), float(score)))
+        episode = info.get("episode", {})
+        score = info.get("is_success", episode.get("r"))
+        if score is not None:
+            kept = self._scores if counted else self._full_scores
+            kept.append((int(episode.get("l", 0)), float(score)))
 
     def hard_score(self, full: bool = False) -> float | None:
         """Mean score of recent episodes, or of the longest quarter of them if that is less; None before the first.

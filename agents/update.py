@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch as th
-from stable_baselines3.common.utils import explained_variance
 from torch.nn import functional as F
 
 from expirespan.agents.core.buffer import SegmentBatch
@@ -40,11 +39,15 @@ class PolicyLoss(NamedTuple):
 
 
 class Objective(NamedTuple):
-    """Of a minibatch: the loss, scalars to log, and what the lesson in forgetting asks of the spans, if it is given."""
+    """Of a minibatch: the loss, scalars to log, and what the lesson in forgetting asks of the spans, if it is given.
+
+    The loss is that of this worker's segments, with the ``weight`` that they have among all; the scalars are of all.
+    """
 
     loss: th.Tensor
     logs: dict[str, th.Tensor]
     lesson: LessonGradient | None
+    weight: float
 
 
 class UpdatingAlgorithm(RolloutAlgorithm):
@@ -85,6 +88,7 @@ class UpdatingAlgorithm(RolloutAlgorithm):
         that is not finite no weight moves any more.
         """
         self._rollout_start = None
+        self.workers.share_random_state(self.device)
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
         score = self.hard_score()
@@ -121,10 +125,10 @@ class UpdatingAlgorithm(RolloutAlgorithm):
         """What a minibatch asks for. ``alpha``: the price of memory."""
         segments = batch.observations, batch.actions, batch.state, batch.episode_starts
         ev = self.actor.unroll(*segments, batch.action_masks)
-        advantages = batch.advantages
-        if self.normalize_advantage and advantages.numel() > 1:
-            std = (advantages.std() + 1e-8).clamp_min(self.min_advantage_std)
-            advantages = (advantages - advantages.mean()) / std
+        advantages, part = batch.advantages, batch.share
+        if self.normalize_advantage and part.total * advantages.shape[1] > 1:
+            mean, std = self.workers.moments(advantages, part.weight > 0)
+            advantages = (advantages - mean) / (std + 1e-8).clamp_min(self.min_advantage_std)
         actor = self.policy_loss(ev.log_prob, batch, advantages)
         critic = self.value_loss(ev.values, batch)
         entropy_loss = -th.mean(-ev.log_prob if ev.entropy is None else ev.entropy)
@@ -144,7 +148,8 @@ class UpdatingAlgorithm(RolloutAlgorithm):
         logs["train/loss"] = loss
         if lesson is not None:
             logs |= {"expire/forgetting_kl": lesson.kl, MEMORY: lesson.memory, SHARE: lesson.share}
-        return Objective(loss, {name: value.detach() for name, value in logs.items()}, lesson)
+        logs = self.workers.means({name: value.detach() for name, value in logs.items()}, part.weight)
+        return Objective(loss, logs, lesson, part.weight)
 
     def _descend(self, objective: Objective, fine: th.Tensor) -> th.Tensor:
         """One step of the optimiser, and one of the lesson in forgetting, where all was finite so far.
@@ -154,6 +159,7 @@ class UpdatingAlgorithm(RolloutAlgorithm):
         optimizer, parameters = self.policy.optimizer, list(self.policy.parameters())
         optimizer.zero_grad()
         objective.loss.backward()
+        self.workers.average_gradients(parameters, objective.weight)
         for parameter in [] if self._lesson is None else self._lesson.parameters:
             parameter.grad = None  # only the lesson moves the span predictors
         objective.logs[NORM] = th.nn.utils.clip_grad_norm_(parameters, self.max_grad_norm).detach()
@@ -194,9 +200,9 @@ class UpdatingAlgorithm(RolloutAlgorithm):
     def _log_update(self, logs: dict[str, list[float]], alpha: float, score: float | None) -> None:
         for key, values in logs.items():
             self.logger.record(key, values[-1] if key == "train/loss" else float(np.mean(values)))
-        buffer = self._segments
-        explained = explained_variance(buffer.values.flatten(), buffer.returns.flatten())
-        self.logger.record("train/explained_variance", explained)
+        values, returns = self._segments.values, self._segments.returns
+        rest, spread = self.workers.variance(returns - values), self.workers.variance(returns)
+        self.logger.record("train/explained_variance", float(1 - rest / spread) if spread else np.nan)
         if hasattr(self.policy, "log_std"):
             self.logger.record("train/std", th.exp(self.policy.log_std).mean().item())
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")

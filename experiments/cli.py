@@ -216,6 +216,13 @@ def sweep_command(args: Sequence[str]) -> int:
     return sweep_command(args)
 
 
+def suite_command(args: Sequence[str]) -> int:
+    """``expirespan suite``."""
+    from expirespan.experiments.suite.command import suite_command
+
+    return suite_command(args)
+
+
 def sequence_command(args: Sequence[str]) -> int:
     """``expirespan sequence``."""
     from expirespan.experiments.sequence.command import sequence_command
@@ -248,6 +255,7 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "bench": (bench_command, "measure speed and size"),
     "reproduce": (reproduce_command, "run the documented experiments again and compare"),
     "sweep": (sweep_command, "train recipes over seeds and settings, several at a time"),
+    "suite": (suite_command, "compare memories on several tasks over seeds: one table, one picture"),
     "sequence": (sequence_command, "train on a sequence task: copy, collision, charlm"),
 }
 """What ``expirespan`` can do, by name."""
@@ -283,13 +291,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _help() -> str:
-    rows = [f"  {name:<12}{summary}" for name, (_, summary) in COMMANDS.items()]
-    return "\n".join(
-        [
-            "usage: expirespan COMMAND ...",
-            "",
-            *rows,
-            "",
-            "expirespan COMMAND --help says more; expirespan --version.",
-        ]
-    )
+    rows = "\n".join(f"  {name:<12}{summary}" for name, (_, summary) in COMMANDS.items())
+    more = "expirespan COMMAND --help says more; expirespan --version."
+    return f"usage: expirespan COMMAND ...\n\n{rows}\n\n{more}"

@@ -185,14 +185,17 @@ class TransformerMemory(Memory[TransformerState]):
             readings=[[out.reading] for out in outs],
         )
 
-    def shorten(self, state: TransformerState, generator: torch.Generator | None = None) -> TransformerState:
+    def shorten(
+        self, state: TransformerState, generator: torch.Generator | None = None, rank: int = 0, size: int = 1
+    ) -> TransformerState:
         """Draw l ~ U(0, L) per environment; until the next call spans are read as l at most.
 
         For rules with ``random_span``. Call it once per block; acting and learning on the block then agree. Nothing
-        is deleted because of it.
+        is deleted because of it. If the environments are those numbered ``rank``, ``rank + size``, ... of more, all
+        are drawn for, so that each gets the same number wherever it is.
         """
         if not any(rule.random_span for rule in self.rules):
             return state
         longest = max(rule.max_span for rule in self.rules)
-        limit = torch.rand(state.batch_size, generator=generator) * longest
+        limit = torch.rand(state.batch_size * size, generator=generator)[rank::size] * longest
         return replace(state, spans=replace(state.spans, limit_B=limit.to(state.slots.store.span_BLC)))

@@ -1,10 +1,9 @@
-"""Saving and loading of agents: writing is all or nothing, files hold only data, errors name what is wrong."""
+"""Loading of agents, without unpickling: errors name what is wrong. Saving is in `saving.py`."""
 
 from __future__ import annotations
 
 import pathlib
 import warnings
-from collections.abc import Iterable
 from typing import Any, Self
 
 import torch as th
@@ -14,47 +13,26 @@ from stable_baselines3.common.utils import get_system_info
 
 from expirespan.agents.base.checks import check_state, signature
 from expirespan.agents.base.spaces import AnyEnv
-from expirespan.agents.checkpoint.archive import Content, arguments, carries_pickle, content_of, read, write
-from expirespan.agents.checkpoint.files import Source, destination, named, origin, replacing
+from expirespan.agents.checkpoint.archive import arguments, carries_pickle, content_of, read
+from expirespan.agents.checkpoint.files import Source, named, origin
 from expirespan.agents.checkpoint.plausible import (
     check_attributes,
     check_finite_parameters,
     check_optimizer,
     fitting,
 )
-from expirespan.agents.checkpoint.position import LATER, MOVING, MovingAlgorithm, Position, go_to, position_of
+from expirespan.agents.checkpoint.position import go_to, in_file
+from expirespan.agents.checkpoint.saving import SavingAlgorithm
 from expirespan.agents.checkpoint.spaces import SPACES, check_env
-from expirespan.agents.checkpoint.statistics import Statistics, set_statistics
+from expirespan.agents.checkpoint.statistics import set_statistics
 from expirespan.agents.checkpoint.weights import WeightsError, check_weights, with_shared_extractors
-from expirespan.memory import MemoryState
+from expirespan.agents.workers import Workers
+from expirespan.agents.workers.parts import own_part
 from expirespan.quoting import said
 
-DERIVED = (
-    "lr_schedule",
-    "_rollout_start",
-    "_pending_log",
-    "_statistics",
-    "_hidden",
-    "_masks_of",
-    "_hidden_of",
-)
-"""Attributes made anew from others."""
 
-
-class CheckpointedAlgorithm(MovingAlgorithm):
+class CheckpointedAlgorithm(SavingAlgorithm):
     """`OnPolicyAlgorithm` that saves atomically, loads without unpickling, and goes on exactly where it stopped."""
-
-    _statistics: Statistics = []  # noqa: RUF012  (never changed in place)
-
-    def _learned_state(self) -> dict[str, Any]:
-        """What learning keeps beside weights and optimizer, by attribute; `_set_learned_state` takes it back."""
-        return {}
-
-    def _set_learned_state(self, state: dict[str, Any]) -> None:
-        """Inverse of `_learned_state`."""
-
-    def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), *DERIVED]
 
     def _setup_learn(
         self,
@@ -79,43 +57,6 @@ class CheckpointedAlgorithm(MovingAlgorithm):
             self.logger.name_to_count.update(pending["counts"])
             self.logger.name_to_excluded.update(pending["excluded"])
         return setup
-
-    def save(
-        self, path: Source, exclude: Iterable[str] | None = None, include: Iterable[str] | None = None
-    ) -> None:
-        """Save attributes, weights, optimizer and the run's position; arguments as in SB3.
-
-        A file of that name is replaced in one moment: whatever interrupts it, ``path`` holds either what it
-        held before or all of this agent. Only data is written. What is none (a schedule that is a function) is
-        left out with a warning, and must be passed to `load`.
-
-        A position lies between an update and the next rollout. Within a rollout, that of its start is saved.
-        """
-        if not isinstance(path, (str, pathlib.Path)):
-            return self._write(path, exclude, include)
-        with replacing(destination(path)) as file:
-            self._write(file, exclude, include)
-
-    def _write(self, file: Any, exclude: Iterable[str] | None, include: Iterable[str] | None) -> None:
-        without = set(exclude or ()).union(self._excluded_save_params()) - set(include or ())
-        without |= {name.split(".")[0] for names in self._get_torch_save_params() for name in names}
-        attributes = {name: value for name, value in vars(self).items() if name not in without}
-        position = self._rollout_start or position_of(self)
-        slim: dict[int, MemoryState] = {}  # one and the same, unless it is saved within a rollout
-        for values, name in ((attributes, "_memory_state"), (position := dict(position), "memory")):
-            if isinstance(state := values.get(name), MemoryState):
-                values[name] = slim.setdefault(id(state), state.without_cache())
-        sections = {
-            "attributes": attributes,
-            "weights": self.get_parameters(),
-            "learned": self._learned_state(),
-            "envs": {
-                "statistics": self._statistics or position.pop("statistics"),
-                "hidden": self._has_hidden_statistics(),
-            },
-            "position": {} if without & {*MOVING, "_memory_state"} else position,
-        }
-        write(file, sections, stacklevel=4)
 
     @classmethod
     def load(
@@ -175,7 +116,8 @@ class CheckpointedAlgorithm(MovingAlgorithm):
                 agent._statistics, agent._hidden = envs.get("statistics", []), envs.get("hidden", False)
             agent._take_statistics()
             if resume:
-                go_to(agent, _position(content, env, given))
+                position = in_file(content, env, given)
+                go_to(agent, own_part(position, agent.workers, agent.all_envs))
         except Exception as error:  # what a damaged value leads to, the classes it is given to decide
             raise ValueError(f"{named(source)} cannot be loaded as {cls.__name__}: {said(error)}") from error
         if not (force_reset or resume) and agent._last_obs is not None and "_memory_state" not in data:
@@ -208,8 +150,9 @@ class CheckpointedAlgorithm(MovingAlgorithm):
         if env is not None:
             given: Any = env
             env = cls._wrap_env(given, data.get("verbose", 0))
-            check_env(env, data, resume or not force_reset)
-            data["n_envs"] = env.num_envs
+            total = env.num_envs * Workers.current().size
+            check_env(env, data, total, resume or not force_reset)
+            data |= own_part(data, Workers.current(), total) | {"n_envs": env.num_envs}
             if force_reset:
                 data["_last_obs"] = None
         check_attributes(cls, data)
@@ -281,18 +224,3 @@ class CheckpointedAlgorithm(MovingAlgorithm):
                 raise
             raise WeightsError(f"{named(source)} does not fit this agent: {error}") from error
         super().set_parameters(params, exact_match, device)
-
-
-def _position(content: Content | None, env: Any, given: dict[str, Any]) -> Position:
-    """The saved position, for ``resume``."""
-    if env is None:
-        raise ValueError("resume=True takes the environments to go on in; pass env")
-    position: Position = {} if content is None else content.decode("position", given)
-    needed = [*MOVING, "memory", "random", "envs", "log"]
-    missing = [name for name in needed if name not in position and name not in LATER]
-    if missing:
-        raise ValueError(
-            f"resume=True needs the run's position, and the file lacks {', '.join(missing[:3])}: it was excluded, "
-            "could not be stored, or an old version saved it; load without resume to begin new episodes"
-        )
-    return position

@@ -11,11 +11,14 @@ import numpy as np
 import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.vec_env import VecEnv
 
 from expirespan.agents.base.checks import check_state, signature
 from expirespan.agents.base.histogram import Histogram
+from expirespan.agents.checkpoint.archive import Content
 from expirespan.agents.checkpoint.env_state import NoStateError, get_env_state, set_env_state
 from expirespan.agents.checkpoint.statistics import hidden_statistics, statistics_of
+from expirespan.agents.workers import Workers
 from expirespan.memory import MemoryState
 from expirespan.quoting import shown
 
@@ -49,6 +52,22 @@ class MovingAlgorithm(OnPolicyAlgorithm):
     _hidden_of: tuple[Any, bool] | None = None
 
     @property
+    def workers(self) -> Workers:
+        """Those that train it; a single one unless this process has joined others."""
+        return Workers.current()
+
+    @property
+    def all_envs(self) -> int:
+        """How many environments all workers have."""
+        return self.n_envs * self.workers.size
+
+    def set_random_seed(self, seed: int | None = None) -> None:
+        """As in SB3; environment i of those of all workers is seeded ``seed + i``."""
+        super().set_random_seed(seed)
+        if seed is not None and self.env is not None and self.workers.size > 1:
+            seed_envs(self.env, seed, self.workers)
+
+    @property
     def resumable_timesteps(self) -> int:
         """Environment steps at which a run that is saved now and resumed goes on: those at the last update."""
         return (
@@ -76,6 +95,13 @@ class MovingAlgorithm(OnPolicyAlgorithm):
     def actor(self) -> Any:
         """The policy, with the methods of one that has a memory."""
         raise NotImplementedError
+
+
+def seed_envs(env: VecEnv, seed: int, workers: Workers) -> None:
+    """Seed a worker's environments by their numbers among those of all."""
+    env.seed(seed)
+    if workers.size > 1:
+        env.unwrapped._seeds = [seed + i for i in workers.own(env.num_envs * workers.size)]
 
 
 def position_of(agent: MovingAlgorithm) -> Position:
@@ -130,8 +156,23 @@ def go_to(agent: MovingAlgorithm, position: Position) -> None:
         )
         agent._last_obs = None
         if agent.seed is not None:
-            agent.env.seed(agent.seed + agent.num_timesteps)  # type: ignore[union-attr]
+            seed_envs(agent.env, agent.seed + agent.num_timesteps, agent.workers)  # type: ignore[arg-type]
     set_random_state(position["random"])
+
+
+def in_file(content: Content | None, env: Any, given: dict[str, Any]) -> Position:
+    """The saved position, for ``resume``."""
+    if env is None:
+        raise ValueError("resume=True takes the environments to go on in; pass env")
+    position: Position = {} if content is None else content.decode("position", given)
+    needed = [*MOVING, "memory", "random", "envs", "log"]
+    missing = [name for name in needed if name not in position and name not in LATER]
+    if missing:
+        raise ValueError(
+            f"resume=True needs the run's position, and the file lacks {', '.join(missing[:3])}: it was excluded, "
+            "could not be stored, or an old version saved it; load without resume to begin new episodes"
+        )
+    return position
 
 
 def _check(agent: MovingAlgorithm, position: Position) -> None:

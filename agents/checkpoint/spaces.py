@@ -76,16 +76,19 @@ def _bound(bound: np.ndarray) -> Any:
     return first if (bound == first).all() else bound
 
 
-def check_env(env: Any, data: dict[str, Any], goes_on: bool) -> None:
-    """Raise ValueError if the agent was saved with other spaces or, where episodes go on, in other numbers."""
+def check_env(env: Any, data: dict[str, Any], total: int, goes_on: bool) -> None:
+    """Raise ValueError if the agent was saved with other spaces or, where episodes go on, in other numbers.
+
+    ``total``: environments of all workers.
+    """
     for key, words in SPACES.items():
         if data[key] != getattr(env, key):
             raise ValueError(
                 f"it holds an agent with {words} {data[key]}, but the environment given has "
                 f"{getattr(env, key)}; give an environment with the same spaces, or env=None to predict only"
             )
-    if goes_on and data.get("n_envs", env.num_envs) != env.num_envs:
+    if goes_on and data.get("n_envs", total) != total:
         raise ValueError(
-            f"it was saved with n_envs={data['n_envs']}, and the environment given has n_envs={env.num_envs}: "
+            f"it was saved with n_envs={data['n_envs']}, and the environment given has n_envs={total}: "
             "episodes can go on only in as many; without resume=True and force_reset=False new ones begin in any number"
         )

@@ -17,6 +17,7 @@ from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.preprocessing import get_obs_shape
 
 from expirespan.agents.base.checks import check_count
+from expirespan.agents.workers import Part, Workers
 from expirespan.memory import MemoryState
 
 Observation = th.Tensor | dict[str, th.Tensor]
@@ -31,7 +32,10 @@ _SB3_NAMES = {
 
 @dataclass(frozen=True)
 class SegmentBatch:
-    """Minibatch of n segments of T steps; every tensor begins with (n, T), ``state`` has n rows."""
+    """Minibatch of n segments of T steps; every tensor begins with (n, T), ``state`` has n rows.
+
+    ``part``: which of the segments of all workers' minibatch they are; None for all.
+    """
 
     observations: Observation
     actions: th.Tensor
@@ -42,6 +46,12 @@ class SegmentBatch:
     episode_starts: th.Tensor
     state: MemoryState
     action_masks: th.Tensor | None = None
+    part: Part | None = None
+
+    @property
+    def share(self) -> Part:
+        """Which part of the minibatch this is."""
+        return self.part or Part(len(self.actions))
 
 
 def gae(
@@ -156,12 +166,14 @@ class MemoryRolloutBuffer(RolloutBuffer):
 
         None: all at once, or in two if the last segments are shorter. A minibatch holds whole segments of
         equal length, at least one. ``envs``: numbers of the environments to read, None for all; minibatches
-        are smaller in proportion, so that there are as many.
+        are smaller in proportion, so that there are as many. Environments are those of all workers, numbered as
+        `Workers` says; each worker draws the same minibatches, and gets the segments of its environments.
         """
         assert self.full, "the rollout buffer is read before it is full"
         T, length = self.buffer_size, self.segment_length or self.buffer_size
-        envs = th.arange(self.n_envs) if envs is None else envs
-        batch_size = (batch_size or T * self.n_envs) * len(envs) // self.n_envs
+        total = self.n_envs * Workers.current().size
+        envs = th.arange(total) if envs is None else envs
+        batch_size = (batch_size or T * total) * len(envs) // total
         batches = []
         for size, first, count in _segments(T, length):
             numbers = th.arange(first, first + count)
@@ -172,13 +184,16 @@ class MemoryRolloutBuffer(RolloutBuffer):
             yield self._batch(*batches[b])
 
     def _batch(self, size: int, pairs: th.Tensor) -> SegmentBatch:
-        segments, envs = pairs.unbind(1)
-        numbers = segments.numpy()  # all of this on the host
+        workers = Workers.current()
+        pairs = pairs[pairs[:, 0].argsort(stable=True)]  # all of this on the host
+        part = workers.part_of(pairs[:, 1])
+        segments, envs = pairs[part.rows].unbind(1)
+        envs = envs // workers.size
+        numbers = segments.numpy()
         parts = [(j, th.from_numpy(np.flatnonzero(numbers == j))) for j in np.unique(numbers).tolist()]
-        order = th.cat([rows for _, rows in parts])
         snapshots = [self.snapshots[j][envs[rows]] for j, rows in parts]
         state = type(snapshots[0]).cat(snapshots) if len(snapshots) > 1 else snapshots[0]
-        segments, envs = (x[order].to(self.device, non_blocking=True) for x in (segments, envs))
+        segments, envs = (x.to(self.device, non_blocking=True) for x in (segments, envs))
         first = segments * (self.segment_length or self.buffer_size)
         steps = first[:, None] + th.arange(size, device=self.device)
         rows = envs[:, None]
@@ -194,6 +209,7 @@ class MemoryRolloutBuffer(RolloutBuffer):
             episode_starts=self.starts[rows, steps],
             state=state,
             action_masks=None if self.masks is None else self.masks[rows, steps],
+            part=part,
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch as th
@@ -11,8 +12,34 @@ from stable_baselines3.common.distributions import (
     Distribution,
     MultiCategoricalDistribution,
 )
-from torch.distributions import kl_divergence
+from torch.distributions import Bernoulli, Categorical, Normal, kl_divergence
 from torch.nn.functional import logsigmoid
+
+from expirespan.agents.workers import Part
+
+
+def drawn(distribution: Distribution, deterministic: bool, part: Part | None) -> th.Tensor:
+    """Actions, drawn or the most likely ones.
+
+    ``part``: which of the environments of all workers the rows are. Actions are then drawn for all, with as many random
+    numbers as a single process draws, and each environment gets its own. None for no others.
+    """
+    if part is None or part.weight == 1 or deterministic:
+        return distribution.get_actions(deterministic=deterministic)
+    every = copy.copy(distribution)
+    own: Any = distribution.distribution
+    parts = [_repeated(one, part.total) for one in (own if isinstance(own, list) else [own])]
+    every.distribution = parts if isinstance(own, list) else parts[0]  # type: ignore[assignment]
+    actions: th.Tensor = every.get_actions()[part.rows]
+    return actions
+
+
+def _repeated(given: Any, total: int) -> Any:
+    """A distribution with every row repeated, ``total`` rows in all."""
+    names = {Categorical: ("logits",), Bernoulli: ("logits",), Normal: ("loc", "scale")}[type(given)]
+    values = {name: getattr(given, name) for name in names}
+    repeated = {name: value.repeat_interleave(total // len(value), 0) for name, value in values.items()}
+    return type(given)(**repeated, validate_args=False)
 
 
 def probabilities(distribution: Distribution) -> th.Tensor:

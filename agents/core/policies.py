@@ -22,6 +22,7 @@ from expirespan.agents.base.checks import check_state, signature
 from expirespan.agents.base.spaces import from_zero
 from expirespan.agents.core.buffer import Observation
 from expirespan.agents.core.calls import SB3Calls
+from expirespan.agents.core.distributions import drawn
 from expirespan.agents.core.masks import masked
 from expirespan.agents.core.optimizers import make_optimizer
 from expirespan.agents.core.steps import (
@@ -33,6 +34,7 @@ from expirespan.agents.core.steps import (
     full_precision,
     unchecked,
 )
+from expirespan.agents.workers import Part
 from expirespan.memory import (
     MemoryOutput,
     MemoryState,
@@ -203,15 +205,17 @@ class MemoryActorCriticPolicy(SB3Calls):
         deterministic: bool = False,
         need_attention: bool = False,
         action_masks: th.Tensor | None = None,
+        part: Part | None = None,
     ) -> PolicyStep:
         """Act once in every environment. ``episode_start`` (N,) bool; ``action_masks`` (N, W) bool, see `masks.py`.
 
-        ``need_attention``: the trace holds the attention weights; only where gradient is disabled.
+        ``need_attention``: the trace holds the attention weights; only where gradient is disabled. ``part``: which of
+        the environments of all workers these are, see `drawn`.
         """
         out = self._read(obs, state, episode_start, need_attention)
         distribution, values = self.heads(out.y)
         distribution = masked(distribution, action_masks)
-        actions = distribution.get_actions(deterministic=deterministic)
+        actions = drawn(distribution, deterministic, part)
         log_prob = distribution.log_prob(actions)
         actions = actions.reshape((-1, *self.action_space.shape))  # type: ignore[misc]
         return PolicyStep(actions, values, log_prob, out.state, out.trace)

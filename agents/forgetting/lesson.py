@@ -33,7 +33,8 @@ from expirespan.agents.core.policies import MemoryActorCriticPolicy
 from expirespan.agents.core.steps import MemoryEvaluation
 from expirespan.agents.forgetting.penalty import PenaltySchedule
 from expirespan.agents.forgetting.price_decay import PriceDecay
-from expirespan.agents.forgetting.span_descent import SpanDescent
+from expirespan.agents.forgetting.span_descent import SpanDescent, take_steps
+from expirespan.agents.workers import Part, Workers
 from expirespan.memory import ExpireSpan, TransformerMemory, TransformerState
 from expirespan.memory.core import Reading
 from expirespan.memory.rules.mask import TINY
@@ -76,10 +77,13 @@ class Forgetting:
         count = max(1, round(self.fraction * n_envs))
         return th.arange(n_envs, device=device) >= n_envs - count
 
-    def begin(self, memory: TransformerMemory, state: TransformerState) -> TransformerState:
-        """State of the rollout's start in which teachers keep everything."""
+    def begin(
+        self, memory: TransformerMemory, state: TransformerState, part: Part | None = None
+    ) -> TransformerState:
+        """State of the rollout's start in which teachers keep everything; ``part``: of all workers' environments."""
         longest = max(rule.max_span for rule in memory.rules)
-        floor = self.teachers(state.batch_size, state.time_B.device) * longest
+        part = part or Part(state.batch_size)
+        floor = self.teachers(part.total, state.time_B.device)[part.rows] * longest
         return state.with_spans(floor=floor, limit=state.spans.limit_B)
 
 
@@ -91,7 +95,8 @@ class LessonGradient(NamedTuple):
     """``kl``: divergence in nats, summed over the steps of an episode, mean over the episodes of the segments (those
     that only begin or end there too). ``share``: of the price that this divergence leaves, within [0, 1]. ``memory``:
     the mean life of the memories read, span and ramp, in steps, summed over the layers. Per layer, what its predictor
-    read and the gradient of the lesson in its spans.
+    read, the gradient of the lesson in its spans, and how many memories were read. All numbers are those of all
+    workers, readings and gradients those of this one.
     """
 
     kl: th.Tensor
@@ -99,13 +104,17 @@ class LessonGradient(NamedTuple):
     memory: th.Tensor
     readings: list[list[Reading]]
     grads: list[tuple[th.Tensor, ...]]
+    counts: list[th.Tensor]
 
 
 class Lesson:
-    """The spans of one policy under instruction. ``teachers``: numbers of the environments it is given in."""
+    """The spans of one policy under instruction. ``teachers``: numbers of the environments it is given in.
+
+    ``n_envs``: of all ``workers``, who take the same steps.
+    """
 
     def __init__(self, settings: Forgetting, policy: MemoryActorCriticPolicy, n_envs: int) -> None:
-        self.settings, self.policy = settings, policy
+        self.settings, self.policy, self.workers = settings, policy, Workers.current()
         self.teachers = settings.teachers(n_envs, th.device("cpu")).nonzero()[:, 0]
         rules = policy.memory.rules if isinstance(policy.memory, TransformerMemory) else []
         self.rules = [rule for rule in rules if isinstance(rule, ExpireSpan)]
@@ -138,41 +147,56 @@ class Lesson:
     def gradient(self, batch: SegmentBatch, full: MemoryEvaluation, alpha: float) -> LessonGradient:
         """Gradient on a minibatch of the teachers' segments. ``full``: the batch as acted."""
         assert isinstance(batch.state, TransformerState)
-        n, device = batch.state.batch_size, batch.actions.device
-        scale = 1 - (1 - self.settings.shortest) * th.rand(n, device=device)
+        n, part = batch.state.batch_size, batch.share
+        scale = 1 - (1 - self.settings.shortest) * part.uniform(batch.actions.device)
         state = batch.state.with_spans(scale=scale, taught=True)
         masks = batch.action_masks
         forgetful = self.policy.unroll(batch.observations, batch.actions, state, batch.episode_starts, masks)
-        readings = forgetful.memory.readings
+        readings = [[_counted(reading, part) for reading in layer] for layer in forgetful.memory.readings]
         with th.no_grad():
             teacher = masked(self.policy.distribution(full.memory.y.flatten(0, 1)), masks)
         kl_n = divergence(teacher, forgetful.distribution)
-        of_episode = kl_n.detach().sum() / (n + batch.episode_starts[:, 1:].sum())
+        with th.no_grad():
+            counts = [th.stack([reading.present_BK.sum() for reading in layer]).sum() for layer in readings]
+            lives = [_sum(layer, lambda e: e) for layer in readings]
+            own = float(part.weight > 0)
+            of_part = [kl_n.sum() * own, (n + batch.episode_starts[:, 1:].sum()) * own]
+            total_kl, episodes, *sums = self.workers.totals([*of_part, *counts, *lives])
+            counts, lives = sums[: len(counts)], sums[len(counts) :]
+        of_episode = total_kl / episodes
         kl = kl_n.mean()
         self.episode_kl = EMA_DECAY * self.episode_kl + (1 - EMA_DECAY) * of_episode
         share = (1 - self.episode_kl / self.settings.tolerance).clamp(min=0)
         priced = alpha * self.price_decay.factor * share
-        price = th.stack([_mean(layer, lambda e: e.clamp(min=TINY).log()) for layer in readings]).sum()
-        with th.no_grad():
-            spans = th.stack([_mean(layer, lambda e: e) for layer in readings]).sum()
+        price = th.stack(
+            [
+                _sum(layer, lambda e: e.clamp(min=TINY).log()) / count
+                for layer, count in zip(readings, counts, strict=True)
+            ]
+        ).sum()
+        spans = th.stack([life / count for life, count in zip(lives, counts, strict=True)]).sum()
         memory = spans + sum(rule.ramp for rule in self.rules)
-        flat = iter(th.autograd.grad(kl + priced * price, [r.span_BK for layer in readings for r in layer]))
+        wanted = part.weight * kl + priced * price
+        flat = iter(th.autograd.grad(wanted, [r.span_BK for layer in readings for r in layer]))
         grads = [tuple(next(flat) for _ in layer) for layer in readings]
-        return LessonGradient(of_episode, share, memory, readings, grads)
+        return LessonGradient(of_episode, share, memory, readings, grads, counts)
 
     def learn(self, lesson: LessonGradient, fine: th.Tensor | bool = True) -> None:
         """Take one step on the spans, none where not ``fine``.
 
         Call when nothing will be differentiated through the predictors any more.
         """
-        for descent, reading, grads in zip(self.descents, lesson.readings, lesson.grads, strict=True):
-            descent.step(reading, grads, fine)
+        take_steps(self.descents, lesson.readings, lesson.grads, lesson.counts, fine, self.workers)
 
 
-def _mean(readings: Sequence[Reading], fn: Callable[[th.Tensor], th.Tensor]) -> th.Tensor:
-    """Mean of a function of the span over the memories read.
+def _counted(reading: Reading, part: Part) -> Reading:
+    """A reading, without any memory if its part of the minibatch does not count."""
+    return reading if part.weight else reading._replace(present_BK=th.zeros_like(reading.present_BK))
+
+
+def _sum(readings: Sequence[Reading], fn: Callable[[th.Tensor], th.Tensor]) -> th.Tensor:
+    """Sum of a function of the span over the memories read.
 
     The price is the mean of log e: its gradient never vanishes, however short a span is.
     """
-    total = th.stack([(fn(reading.span_BK) * reading.present_BK).sum() for reading in readings]).sum()
-    return total / th.stack([reading.present_BK.sum() for reading in readings]).sum()
+    return th.stack([(fn(reading.span_BK) * reading.present_BK).sum() for reading in readings]).sum()

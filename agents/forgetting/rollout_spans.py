@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch as th
 from stable_baselines3.common.logger import Logger
 
 from expirespan.agents.base.histogram import Histogram
+from expirespan.agents.workers import Workers
 from expirespan.memory import MemoryState, Trace, TransformerState
 
 AT_BOUND = 0.01
@@ -33,31 +35,42 @@ class RolloutSpans:
         if isinstance(state, TransformerState):
             self.written.append(state.time_B)
 
-    def record(self, logger: Logger, longest: Sequence[float]) -> None:
-        """Write ``expire/layer{i}/...`` given the longest span of each layer.
+    def record(self, logger: Logger, longest: Sequence[float], workers: Workers | None = None) -> None:
+        """Write ``expire/layer{i}/...`` given the longest span of each layer: of all ``workers``, who all call it.
 
         Spans are of all environments, in steps. Memories alive, and the share of the states written in the
         episode so far that is freed, are of those counted. Nothing if there was no step.
         """
         if not self.spans:
             return
+        workers = workers or Workers()
         every = (map(th.stack, self.spans), map(th.stack, self.alive), self.written)
         span_TLB, alive_TLB, written_TB = (th.stack(list(steps)).cpu() for steps in every)
         share_TLB = span_TLB / span_TLB.new_tensor(longest)[:, None]
         read_TLB = alive_TLB[..., self.counted].float()
-        of_layers = {
+        counted = self.counted.sum()
+        every, read, written = workers.totals(
+            [counted, read_TLB.sum((0, 2)), written_TB[:, self.counted].sum()]
+        )
+        spans = {
             "span_mean": span_TLB.mean((0, 2)),
             "span_max": span_TLB.amax((0, 2)),
             "span_at_min": (share_TLB <= AT_BOUND).float().mean((0, 2)),
             "span_at_max": (share_TLB >= 1 - AT_BOUND).float().mean((0, 2)),
-            "alive": read_TLB.mean((0, 2)),
-            "freed": 1 - read_TLB.sum((0, 2)) / written_TB[:, self.counted].sum(),
+        }
+        of_layers = {
+            **workers.means(spans, 1 / workers.size),
+            "span_max": workers.largest(spans["span_max"]),
+            **workers.means({"alive": read_TLB.mean((0, 2))}, counted / every),
+            "freed": 1 - read / written,
         }
         for i, most in enumerate(longest):
-            key, finite = f"expire/layer{i}", bool(span_TLB[:, i].isfinite().all())
+            key, finite = f"expire/layer{i}", not workers.any(not span_TLB[:, i].isfinite().all())
             for name, value_L in of_layers.items():
                 if finite or not name.startswith("span"):
                     logger.record(f"{key}/{name}", value_L[i].item())
             if finite:
                 histogram = Histogram.of(span_TLB[:, i], 0.0, most)
+                (counts,) = workers.totals([th.from_numpy(histogram.counts)])
+                histogram = replace(histogram, counts=counts.numpy())
                 logger.record(f"{key}/spans", histogram, exclude=("stdout", "log", "json", "csv"))

@@ -18,6 +18,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from expirespan.agents.core.buffer import MemoryRolloutBuffer, Observation
 from expirespan.agents.core.masks import masked
 from expirespan.agents.core.steps import Evaluation, PolicyStep, as_taken, flatten_steps
+from expirespan.agents.workers import Part
 from expirespan.memory import MemoryState, Trace
 
 
@@ -69,6 +70,7 @@ class Memoryless:
         episode_start: th.Tensor,
         deterministic: bool = False,
         action_masks: th.Tensor | None = None,
+        part: Part | None = None,
     ) -> PolicyStep:
         """Act once in every environment, through the policy's own ``forward``, or its distribution where masked."""
         if action_masks is None:

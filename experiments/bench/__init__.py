@@ -28,6 +28,7 @@ BENCHES: dict[str, str] = {
     "tracking": "what W&B and TensorBoard add to the time of training",
     "memories": "time, peak memory and alive states of every memory at the same reach",
     "own": "what the recipe own reaches on environments of others, beside PPO and RecurrentPPO",
+    "workers": "training speed and bytes exchanged over the number of workers, measured and on paper",
     "viewer": "size, first paint and time of a step of the viewer's page in a browser",
 }
 """Modules of this folder and what they measure."""

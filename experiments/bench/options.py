@@ -254,6 +254,26 @@ class ViewerOptions:
     """JSON file for the numbers."""
 
 
+@dataclass(frozen=True)
+class WorkersOptions:
+    """What to train, and the network to assume beyond this machine."""
+
+    recipe: str = "corridor"
+    """Recipe whose run is shared."""
+    workers: tuple[int, ...] = (1, 2, 4)
+    """Numbers of workers to measure."""
+    rounds: int = 3
+    """Measured updates of each; one more comes before, to warm up."""
+    extrapolate: tuple[int, ...] = (8, 64, 1000)
+    """Numbers of workers to compute, each with all environments of the recipe, on a core of its own."""
+    latency: float = 50e-6
+    """Seconds of a message between two machines."""
+    bandwidth: float = 1.25e9
+    """Bytes per second that a machine sends: 10 Gbit/s."""
+    output: Path | None = None
+    """JSON file for the numbers."""
+
+
 OPTIONS: dict[str, Any] = {
     "agents": AgentsOptions,
     "attention": AttentionOptions,
@@ -265,5 +285,6 @@ OPTIONS: dict[str, Any] = {
     "own": OwnOptions,
     "tracking": TrackingOptions,
     "viewer": ViewerOptions,
+    "workers": WorkersOptions,
 }
 """By the name of the bench."""

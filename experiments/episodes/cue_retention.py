@@ -119,7 +119,6 @@ class CueMeter:
         self._cues: list[Bools] = []
         self._lives: list[Floats] = []
         self._is_cue: list[Bools] = []
-        self._decisions: list[Decision] = []
 
     def step(self, cue: Bools, lives: Floats, starts: Bools, playing: Bools) -> None:
         """``cue`` (N,): of the observations acted on; ``lives`` (N,): of the memories written of them."""
@@ -128,19 +127,13 @@ class CueMeter:
         self._lives.append(lives[playing])
         self._is_cue.append(cue[playing])
 
-    def end(self, i: int, remembered: Sequence[Ints]) -> None:
+    def end(self, i: int, remembered: Sequence[Ints]) -> Decision:
         """Environment i has ended its episode; ``remembered``: per layer, timesteps that its last step could read."""
-        cue = np.array([flags[i] for flags in self._cues[self._began[i] :]])
-        self._decisions.append(decision(cue, remembered))
+        return decision(np.array([flags[i] for flags in self._cues[self._began[i] :]]), remembered)
 
-    def result(self, steps: Floats, alive: Floats, success: Floats) -> Retention | None:
-        """Of the episodes in the order in which they ended; None if there was no cue."""
-        is_cue = np.concatenate([np.zeros(0, bool), *self._is_cue])
-        if not is_cue.any():
-            return None
-        return summarise_retention(
-            self._decisions, np.concatenate(self._lives), is_cue, steps, alive, success
-        )
+    def observations(self) -> tuple[Floats, Bools]:
+        """Of all observations so far, the lives of the memories written of them, and whether they are cues."""
+        return np.concatenate([np.zeros(0), *self._lives]), np.concatenate([np.zeros(0, bool), *self._is_cue])
 
 
 def _mean(values: Floats) -> float | None:

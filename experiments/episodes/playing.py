@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +13,10 @@ import torch
 from gymnasium import spaces
 from gymnasium.vector.utils import batch_space
 
-from expirespan.agents import allowed_action, vector_action_masks
+from expirespan.agents import Workers, allowed_action, vector_action_masks
 from expirespan.envs import ORACLES
-from expirespan.experiments.episodes.cue_retention import CueMeter, Retention
+from expirespan.experiments.episodes.cue_retention import CueMeter
+from expirespan.experiments.episodes.played import Episode, Episodes, Played, joined
 from expirespan.experiments.making.agents import Agent, memory_policy, ramps
 from expirespan.experiments.making.envs import VectorEnvs, lent_envs
 from expirespan.experiments.settings import Env
@@ -144,32 +144,6 @@ class RandomPlayer:
         return np.stack([allowed_action(self._one, mask) for mask in masks]), none
 
 
-@dataclass(frozen=True)
-class Episodes:
-    """E episodes. ``success`` and ``length`` are nan where the environment does not report them.
-
-    ``ended`` (E,): False for those cut off at the limit of steps; they are no success where others report one.
-
-    ``returns``, ``steps``, ``success``, ``length`` (of the corridor), each (E,); ``alive``, ``alive_at_end``
-    (layers, E): memories alive, the mean over the episode and at its last step. ``seconds`` in all.
-    ``step_seconds``, ``step_envs`` (S,): what each step of all environments took, and how many played.
-    ``first_end``: the step at which the first episode ended. ``retention``: None without cues or spans.
-    """
-
-    returns: Floats
-    steps: Floats
-    success: Floats
-    length: Floats
-    ended: Flags
-    alive: Floats
-    alive_at_end: Floats
-    seconds: float
-    step_seconds: Floats
-    step_envs: Floats
-    first_end: int
-    retention: Retention | None = None
-
-
 def play(
     player: Player,
     env: Env,
@@ -178,8 +152,11 @@ def play(
     seed: int,
     max_steps: int | None = None,
     stop: Stop = never,
+    workers: Workers | None = None,
 ) -> Episodes:
     """Play ``episodes`` from the start to the end; environment i is seeded ``seed + i``.
+
+    ``workers``: who share out the environments; each has a player for its own, and all return the same.
 
     How many episodes each environment plays is fixed beforehand. Taking those that end first would prefer
     short ones. An episode is cut off after ``max_steps``, and its environment then plays no more of them.
@@ -188,19 +165,40 @@ def play(
         PlayingStopped: ``stop`` said so.
         UserError: the environment failed.
     """
-    with lent_envs(env, num_envs) as envs:
-        return _play(player, envs, episodes, seed, math.inf if max_steps is None else max_steps, stop)
+    workers = workers or Workers()
+    own = workers.own(num_envs)
+    quota = (episodes // num_envs + (np.arange(num_envs) < episodes % num_envs))[own]
+    seeds = seed if workers.size == 1 else [seed + i for i in own]
+    limit = math.inf if max_steps is None else max_steps
+
+    def mine() -> Played | Literal["stopped"] | None:
+        if not own:
+            return None
+        try:
+            with lent_envs(env, len(own)) as envs:
+                return _play(player, envs, own, quota, seeds, limit, stop)
+        except PlayingStopped:
+            return "stopped"
+
+    parts = workers.together(mine)
+    if "stopped" in parts:
+        raise PlayingStopped
+    return joined([part for part in parts if isinstance(part, Played)])
 
 
 def _play(
-    player: Player, envs: VectorEnvs, episodes: int, seed: int, max_steps: float, stop: Stop
-) -> Episodes:
+    player: Player,
+    envs: VectorEnvs,
+    numbers: Sequence[int],
+    quota: npt.NDArray[np.int64],
+    seed: int | list[int],
+    max_steps: float,
+    stop: Stop,
+) -> Played:
     num_envs = envs.num_envs
-    quota = episodes // num_envs + (np.arange(num_envs) < episodes % num_envs)
     playing, starts = quota > 0, np.ones(num_envs, dtype=bool)
     returns, steps, alive_sum = np.zeros(num_envs), np.zeros(num_envs), np.zeros((0, num_envs))
-    rows: list[tuple[float, ...]] = []
-    alive_rows: list[tuple[Floats, Floats]] = []
+    ended: list[Episode] = []
     times: list[tuple[float, int]] = []
     first_end = 0
     meter = CueMeter(num_envs)
@@ -223,36 +221,17 @@ def _play(
         for i in np.flatnonzero((starts | cut) & playing).tolist():
             final = {} if cut[i] else infos.get("final_info", {})
             facts = _fact(final, "is_success", i), _fact(final, "length", i)
-            rows.append((returns[i], steps[i], *facts, not cut[i]))
-            alive_rows.append((alive_sum[:, i] / steps[i], alive[:, i].copy()))
-            if isinstance(player, PolicyPlayer) and len(alive):
-                meter.end(i, player.remembered(i))
+            spanned = isinstance(player, PolicyPlayer) and len(alive)
+            decided = meter.end(i, player.remembered(i)) if spanned else None
+            memories = alive_sum[:, i] / steps[i], alive[:, i].copy()
+            ended.append(
+                Episode(len(times), numbers[i], returns[i], steps[i], *facts, not cut[i], *memories, decided)
+            )
             quota[i] = 0 if cut[i] else quota[i] - 1
             first_end = first_end or len(times)
         returns[starts], steps[starts], alive_sum[:, starts] = 0, 0, 0
         playing = quota > 0
-    of_return, of_steps, success, length, whole = np.asarray(rows, dtype=float).T
-    ended = whole > 0
-    if not np.isnan(success).all():
-        success[~ended] = 0
-    mean, end = (np.stack(column, axis=1) for column in zip(*alive_rows, strict=True))
-    step_seconds, step_envs = np.asarray(times, dtype=float).T
-    seconds = time.perf_counter() - begin
-    retention = meter.result(of_steps, mean, success)
-    return Episodes(
-        of_return,
-        of_steps,
-        success,
-        length,
-        ended,
-        mean,
-        end,
-        seconds,
-        step_seconds,
-        step_envs,
-        first_end,
-        retention,
-    )
+    return Played(ended, times, first_end, time.perf_counter() - begin, *meter.observations())
 
 
 def select(observations: Any, rows: Any) -> Any:

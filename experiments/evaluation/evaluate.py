@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from expirespan.agents import Workers
 from expirespan.envs import ORACLES
 from expirespan.experiments.episodes.cue_retention import Retention
+from expirespan.experiments.episodes.played import Episodes
 from expirespan.experiments.episodes.playing import (
-    Episodes,
     Flags,
     OraclePlayer,
     Player,
@@ -116,9 +117,12 @@ def score(
     seed: int,
     max_steps: int | None = None,
     stop: Stop = never,
+    workers: Workers | None = None,
 ) -> Score:
     """Play episodes and summarise them; arguments as of `play`."""
-    return summarise(play(player, env, episodes, min(num_envs, episodes), seed, max_steps, stop), env)
+    return summarise(
+        play(player, env, episodes, min(num_envs, episodes), seed, max_steps, stop, workers), env
+    )
 
 
 def evaluate(

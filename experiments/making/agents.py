@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy.typing as npt
 import torch
@@ -117,7 +117,7 @@ def _as_read(agent: Agent, batches: Iterable[npt.NDArray[Any]]) -> Iterator[npt.
 
 def load_agent(
     config: Config,
-    checkpoint: Path,
+    checkpoint: Path | BinaryIO,
     env: SB3VecEnv | None = None,
     device: str | None = None,
     resume: bool = False,

@@ -15,7 +15,7 @@ from gymnasium.envs.registration import VectorizeMode
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.wrappers.vector import NormalizeReward, RecordEpisodeStatistics, TransformReward
 
-from expirespan.agents import SB3VecEnv
+from expirespan.agents import SB3VecEnv, Workers
 from expirespan.agents.checkpoint.statistics import statistics_of
 from expirespan.envs import VectorFrameStackObservation
 from expirespan.experiments.making.checked import checked
@@ -109,8 +109,9 @@ def keeping_envs_open() -> Iterator[None]:
 
 
 def make_training_env(config: Config) -> SB3VecEnv:
-    """The training environments, with returns and lengths of episodes, for an agent."""
-    envs: VectorEnvs = RecordEpisodeStatistics(make_envs(config.env, config.num_envs))
+    """The training environments, with returns and lengths of episodes, for an agent; of several workers their share."""
+    own = Workers.current().share(config.num_envs)
+    envs: VectorEnvs = RecordEpisodeStatistics(make_envs(config.env, own))
     if config.reward_scale != 1.0:
         envs = TransformReward(envs, partial(mul, config.reward_scale))
     if config.normalize_reward:

@@ -16,8 +16,15 @@ from expirespan.experiments.sweep.plan import Entry, Plan
 from expirespan.experiments.sweep.trial_run import Progress
 from expirespan.experiments.training.progress import millions, usual_steps
 
-STYLES = {"running": "bold", "done": "green", "failed": "red", "stopped": "yellow", "waiting": "dim"}
-FIRST = ("running", "failed", "stopped", "waiting", "done")
+STYLES = {
+    "running": "bold",
+    "done": "green",
+    "pruned": "cyan",
+    "failed": "red",
+    "stopped": "yellow",
+    "waiting": "dim",
+}
+FIRST = ("running", "failed", "stopped", "waiting", "pruned", "done")
 """Which trials are shown where there is no room for all."""
 HEADINGS = ("recipe", "settings", "seed", "state", "steps", "", "last evaluation")
 BAR, AROUND = 12, 5
@@ -30,7 +37,7 @@ class Display:
     def __init__(self, plan: Plan, console: Console | None = None) -> None:
         self.plan = plan
         self._console = console or Console(highlight=False, markup=False, emoji=False)
-        self._progress = {entry.trial.name: Progress(entry.trial) for entry in plan.entries}
+        self._progress: dict[str, Progress] = {}
         self._shown: dict[str, int] = {}
         self._status: dict[str, str] = {}
         self._live: Live | None = None
@@ -54,7 +61,7 @@ class Display:
     def update(self) -> None:
         """Read what has changed and draw it; in a pipe, a line for each new evaluation."""
         for entry in self.plan.entries:
-            name, progress = entry.trial.name, self._progress[entry.trial.name]
+            name, progress = entry.trial.name, self._of(entry)
             if entry.status == "running" or self._status.get(name) != entry.status:
                 progress.read()
             self._status[name] = entry.status
@@ -81,8 +88,11 @@ class Display:
         table.caption_justify = "left"
         return table
 
+    def _of(self, entry: Entry) -> Progress:
+        return self._progress.setdefault(entry.trial.name, Progress(entry.trial))
+
     def _row(self, entry: Entry) -> list[Any]:
-        trial, progress = entry.trial, self._progress[entry.trial.name]
+        trial, progress = entry.trial, self._of(entry)
         total = usual_steps(trial.config) or trial.config.total_timesteps
         steps = progress.steps
         full = BAR if entry.status == "done" else min(BAR, BAR * steps // total)
@@ -100,7 +110,7 @@ class Display:
     def _caption(self) -> str:
         counts = [
             (status, self.plan.count(status))
-            for status in ("done", "running", "waiting", "failed", "stopped")
+            for status in ("done", "pruned", "running", "waiting", "failed", "stopped")
         ]
         return f"{len(self.plan.entries)} trials: " + ", ".join(f"{n} {status}" for status, n in counts if n)
 

@@ -1,4 +1,4 @@
-"""What a sweep asks of an engine, which runs trials somewhere: start one, ask whether it has ended, stop it."""
+"""What a sweep asks of whatever runs its trials: of an engine that runs single jobs, and of a runner that runs all."""
 
 from __future__ import annotations
 
@@ -26,6 +26,22 @@ class Ended:
     """A job that has ended. ``code``: its exit code, negative for a signal; None where nobody knows it."""
 
     code: int | None
+
+
+class Signal(Protocol):
+    """Whether somebody asked to stop."""
+
+    requested: bool
+
+
+class Runner(Protocol):
+    """Runs the trials of a plan and notes in it what becomes of them."""
+
+    def run(self, signal: Signal) -> None:
+        """Until every trial is done, pruned or has failed, or all have stopped after ``signal``.
+
+        KeyboardInterrupt, which a second signal raises, stops the trials at once.
+        """
 
 
 class Engine(Protocol):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from expirespan.experiments.recipes import find_recipe
+from expirespan.experiments.run_folder.names import quoted
 from expirespan.experiments.settings import Config
 from expirespan.experiments.settings.config_file import to_yaml
 from expirespan.experiments.settings.errors import UserError
@@ -28,12 +29,13 @@ _LONGEST = 80
 
 @dataclass(frozen=True)
 class Grid:
-    """``over``: keys and their values; ``more``: options of every training."""
+    """``over``: keys and their values; ``more``: options of every training; ``search``: settings to choose; 0: all."""
 
     recipes: tuple[str, ...]
     seeds: tuple[int, ...]
     over: tuple[tuple[str, tuple[str, ...]], ...] = ()
     more: tuple[str, ...] = ()
+    search: int = 0
 
     def words(self) -> dict[str, str]:
         """Each part as it is typed, for people and to compare."""
@@ -42,8 +44,26 @@ class Grid:
             "recipes": " ".join(self.recipes),
             "--seeds": " ".join(map(str, self.seeds)),
             "--over": " ".join(over).removeprefix("--over "),
+            "--search": str(self.search or ""),
             "options after --": shlex.join(self.more),
         }
+
+    def command(self, folder: Path, engine: str = "") -> str:
+        """The command of a sweep in a folder, as it is typed; ``engine``: options on what runs it."""
+        over = [word for key, values in self.over for word in ("--over", key, *values)]
+        search = ["--search", str(self.search)] if self.search else []
+        words = ["expirespan", "sweep", *self.recipes, "--seeds", *map(str, self.seeds), *over, *search]
+        return f"{shlex.join(words)} --name {quoted(folder.name)}{where(folder)}{engine}{after(self.more)}"
+
+
+def where(folder: Path) -> str:
+    """The option that chooses the folder of a sweep's folder, empty for the usual one."""
+    return "" if str(folder.parent) == "runs" else f" --runs {quoted(folder.parent)}"
+
+
+def after(more: Sequence[str]) -> str:
+    """The options of every training as they are typed, empty for none."""
+    return f" -- {shlex.join(more)}" if more else ""
 
 
 @dataclass(frozen=True)
@@ -78,12 +98,12 @@ def trials(grid: Grid, folder: Path) -> list[Trial]:
     Raises:
         UserError: a recipe or key is unknown, a value does not fit, the grid is empty or has a trial twice.
     """
-    _check(grid)
+    check_grid(grid)
     found: list[Trial] = []
     for recipe in grid.recipes:
         for values in itertools.product(*(values for _, values in grid.over)):
             overrides = tuple(zip((key for key, _ in grid.over), values, strict=True))
-            found += [_trial(grid, recipe, overrides, seed, folder) for seed in grid.seeds]
+            found += trials_of(grid, recipe, overrides, folder)
     seen: dict[str, Trial] = {}
     for trial in found:
         same = re.sub(r"^runs: .*\n", "", to_yaml(trial.config), flags=re.M)
@@ -93,6 +113,34 @@ def trials(grid: Grid, folder: Path) -> list[Trial]:
             )
         seen[same] = trial
     return found
+
+
+def trials_of(grid: Grid, recipe: str, overrides: Overrides, folder: Path) -> list[Trial]:
+    """The trials of one setting: one for each seed.
+
+    Raises:
+        UserError: a key is unknown, or a value does not fit.
+    """
+    flags = tuple(word for key, value in overrides for word in _flag(key, value))
+    return [make_trial(recipe, overrides, seed, (*grid.more, *flags), folder) for seed in grid.seeds]
+
+
+def make_trial(recipe: str, overrides: Overrides, seed: int, options: Sequence[str], folder: Path) -> Trial:
+    """A trial whose run lies in the folder of a sweep, under the name of its ``overrides``.
+
+    ``options``: of `expirespan train`, the overrides among them.
+
+    Raises:
+        UserError: an option is unknown, or a value does not fit.
+    """
+    runs = folder / folder_name(overrides)
+    args = (*options, "--seed", str(seed), "--runs", str(runs))
+    try:
+        config = parse_config(find_recipe(recipe).config, list(args), f"expirespan train {recipe}", "")
+    except UserError as error:
+        of = " ".join([recipe, *(f"{key}={value}" for key, value in overrides)])
+        raise UserError(f"{of}: {error}") from None
+    return Trial(recipe, overrides, seed, config, ("train", recipe, *args))
 
 
 def folder_name(overrides: Overrides) -> str:
@@ -157,7 +205,8 @@ def split_over(args: Sequence[str]) -> tuple[tuple[tuple[str, tuple[str, ...]], 
     return tuple(over.items()), rest
 
 
-def _check(grid: Grid) -> None:
+def check_grid(grid: Grid) -> None:
+    """Raise UserError if a recipe is unknown, or a setting is given twice or is one that the sweep sets."""
     for recipe in grid.recipes:
         find_recipe(recipe)
     if twice := [name for name in grid.recipes if grid.recipes.count(name) > 1]:
@@ -173,18 +222,6 @@ def _check(grid: Grid) -> None:
         raise UserError(f"{wrong[0]} after --: expected settings of `expirespan train RECIPE`")
     if both := [key for key in keys if key in flags]:
         raise UserError(f"--over {both[0]} is also given after --: give it once")
-
-
-def _trial(grid: Grid, recipe: str, overrides: Overrides, seed: int, folder: Path) -> Trial:
-    flags = [word for key, value in overrides for word in _flag(key, value)]
-    runs = folder / folder_name(overrides)
-    args = (*grid.more, *flags, "--seed", str(seed), "--runs", str(runs))
-    try:
-        config = parse_config(find_recipe(recipe).config, list(args), f"expirespan train {recipe}", "")
-    except UserError as error:
-        of = " ".join([recipe, *(f"{key}={value}" for key, value in overrides)])
-        raise UserError(f"{of}: {error}") from None
-    return Trial(recipe, overrides, seed, config, ("train", recipe, *args))
 
 
 def _flag(key: str, value: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -77,8 +78,9 @@ class LocalEngine:
         return None if self.find(job) else Ended(None)
 
     def stop(self, job: Job) -> None:
-        """Send SIGTERM."""
-        pid = self._own[job.name].pid if job.name in self._own else _holder(job.lock)
+        """Send SIGTERM, if the process is on this machine."""
+        own = self._own.get(job.name)
+        pid = own.pid if own is not None else _holder(job.lock)
         if pid is not None:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
@@ -89,7 +91,7 @@ def begin() -> None:
     lock = int(sys.argv.pop(1))
     os.set_inheritable(lock, False)  # helpers of the process that outlive it must not keep its lock
     os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    os.pwrite(lock, f"{os.getpid()} {platform.node()}\n".encode(), 0)
     os.nice(NICE)
     sys.argv[0] = "expirespan"
 
@@ -106,6 +108,6 @@ def _taken(path: Path) -> int | None:
 
 
 def _holder(path: Path) -> int | None:
-    """Id of the process that has a lock; None in the moment before it has noted it."""
-    text = path.read_text().strip()
-    return int(text) if text.isdecimal() else None
+    """Id of the process on this machine that has a lock; None in the moment before it has noted it."""
+    pid, _, host = path.read_text().strip().partition(" ")
+    return int(pid) if pid.isdecimal() and host == platform.node() else None

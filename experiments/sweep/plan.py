@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, NamedTuple, Protocol, Self, get_args
 
 from expirespan.experiments.run_folder.files import write_text
-from expirespan.experiments.run_folder.names import check_name, quoted
+from expirespan.experiments.run_folder.names import check_name
 from expirespan.experiments.run_folder.provenance import commit
 from expirespan.experiments.settings.errors import UserError
-from expirespan.experiments.sweep.grid import Grid, Trial
+from expirespan.experiments.sweep.engine import Ended, Job
+from expirespan.experiments.sweep.grid import Trial
+from expirespan.experiments.sweep.trial_run import checkpoint_of, is_done, job_of, last_lines
 from expirespan.quoting import said, shown
 
-Status = Literal["waiting", "running", "done", "failed", "stopped"]
+Status = Literal["waiting", "running", "done", "pruned", "failed", "stopped"]
 FILE, VERSION = "plan.json", 1
+
+
+class Asked(Protocol):
+    """What was typed to get a plan's trials."""
+
+    def words(self) -> dict[str, str]:
+        """Each part as it is typed, for people and to compare."""
+
+    def command(self, folder: Path, engine: str = "") -> str:
+        """The whole command, for a sweep in a folder; ``engine``: options on what runs it."""
 
 
 @dataclass
@@ -54,11 +67,11 @@ class Plan:
     """``folder`` has the plan, a folder ``trials`` for their output, and the runs."""
 
     folder: Path
-    grid: Grid
+    asked: Asked
     entries: list[Entry]
 
     @classmethod
-    def open(cls, folder: Path, grid: Grid, trials: list[Trial]) -> Self:
+    def open(cls, folder: Path, asked: Asked, trials: list[Trial]) -> Self:
         """The plan in a folder, or a new one there; for the process that has the folder's lock.
 
         Raises:
@@ -66,11 +79,10 @@ class Plan:
         """
         entries = [Entry(trial) for trial in trials]
         if (folder / FILE).exists():
-            stored = _read(folder)
-            for entry, before in zip(entries, stored["trials"], strict=True):
+            for entry, before in zip(entries, read_plan(folder)["trials"], strict=True):
                 entry.status, entry.commit = before["status"], before["commit"]
                 entry.failures, entry.error = before["failures"], before["error"]
-        plan = cls(folder, grid, entries)
+        plan = cls(folder, asked, entries)
         (folder / "trials").mkdir(exist_ok=True)
         plan.save()
         return plan
@@ -79,23 +91,75 @@ class Plan:
         """Replace the file."""
         text = {
             "version": VERSION,
-            "sweep": self.grid.words(),
-            "command": again(self.folder, self.grid),
+            "sweep": self.asked.words(),
+            "command": self.again(),
             "trials": [entry.to_dict() for entry in self.entries],
         }
         write_text(self.folder / FILE, json.dumps(text, indent=2) + "\n")
 
-    def count(self, *statuses: Status) -> int:
+    def again(self, engine: str = "") -> str:
+        """The command that goes on; ``engine``: options on what runs it."""
+        return self.asked.command(self.folder, engine)
+
+    def having(self, *statuses: Status) -> list[Entry]:
         """Trials with one of these statuses."""
-        return sum(entry.status in statuses for entry in self.entries)
+        return [entry for entry in self.entries if entry.status in statuses]
+
+    def count(self, *statuses: Status) -> int:
+        """How many trials have one of these statuses."""
+        return len(self.having(*statuses))
+
+    def add(self, trials: list[Trial]) -> None:
+        """Take more trials in."""
+        if trials:
+            self.entries.extend(map(Entry, trials))
+            self.save()
+
+    def job(self, entry: Entry) -> Job:
+        """The process of a trial, as it runs or would be started now."""
+        return job_of(entry.trial, self.folder, entry.status == "running")
 
     def begin(self, entry: Entry, step: int) -> None:
         """Note that an attempt begins at a step."""
         entry.status, entry.began, entry.commit = "running", step, commit()
         self.save()
 
+    def end(self, entry: Entry, ended: Ended, asked: bool, retries: int) -> str:
+        """Note how a trial's process ended, and return that in words.
 
-def check_folder(folder: Path, grid: Grid) -> None:
+        ``asked``: somebody asked all trials to stop. ``retries``: further attempts of a trial that fails; a new
+        checkpoint renews them. Empty for the process of an earlier driver, of which nobody knows why it ended.
+        """
+        step = checkpoint_of(entry.trial)[1]
+        words = ""
+        if is_done(entry.trial):
+            entry.status, entry.failures, entry.error = "done", 0, ""
+            words = "done"
+        elif asked:
+            entry.status = "stopped"
+            words = f"stopped after {step:,} steps"
+        elif ended.code is None:
+            entry.status = "waiting"
+        else:
+            entry.failures = 1 if step > entry.began else entry.failures + 1
+            how = f"signal {-ended.code}" if ended.code < 0 else f"exit code {ended.code}"
+            log = self.job(entry).log
+            entry.error = last_lines(log) if ended.code > 0 else f"ended by {how}"
+            entry.status = "failed" if entry.failures > retries else "waiting"
+            then = "" if entry.status == "failed" else "; it is tried again"
+            words = f"failed with {how}{then}; all of its output is in {log}\n{entry.error}"
+        self.save()
+        return words
+
+
+class Told(NamedTuple):
+    """Whom a runner keeps informed: ``watch`` after every look, ``say`` when something happens to a trial."""
+
+    watch: Callable[[], None]
+    say: Callable[[Entry, str], None]
+
+
+def check_folder(folder: Path, asked: Asked) -> None:
     """Raise UserError if a sweep of another command, or something that is no sweep, has this folder."""
     check_name("name", folder.name)
     if not folder.exists():
@@ -104,29 +168,25 @@ def check_folder(folder: Path, grid: Grid) -> None:
         if not folder.is_dir() or any(path.name not in ("lock", "trials") for path in folder.iterdir()):
             raise UserError(f"{folder} exists and is no sweep: choose another --name, or another --runs")
         return
-    before, now = _read(folder)["sweep"], grid.words()
-    differ = [name for name in now if before.get(name, "") != now[name]]
+    found = read_plan(folder)
+    before, now = found["sweep"], asked.words()
+    differ = [name for name in now | before if before.get(name, "") != now.get(name, "")]
     if differ:
         words = "; ".join(
-            f"{name}: {before.get(name) or 'none'} there, {now[name] or 'none'} here" for name in differ
+            f"{name}: {before.get(name) or 'none'} there, {now.get(name) or 'none'} here" for name in differ
         )
         raise UserError(
             f"the sweep {folder.name!r} in {folder} is of another command ({words}): choose another --name, or go "
-            f"on with it: {_read(folder)['command']}"
+            f"on with it: {found['command']}"
         )
 
 
-def again(folder: Path, grid: Grid) -> str:
-    """The command that goes on with a sweep."""
-    over = [word for key, values in grid.over for word in ("--over", key, *values)]
-    words = ["expirespan", "sweep", *grid.recipes, "--seeds", *map(str, grid.seeds), *over]
-    text = f"{shlex.join(words)} --name {quoted(folder.name)}"
-    if str(folder.parent) != "runs":
-        text += f" --runs {quoted(folder.parent)}"
-    return f"{text} -- {shlex.join(grid.more)}" if grid.more else text
+def read_plan(folder: Path) -> dict[str, Any]:
+    """What the plan's file in a folder holds.
 
-
-def _read(folder: Path) -> dict[str, Any]:
+    Raises:
+        UserError: it is damaged, or of another version.
+    """
     try:
         found: dict[str, Any] = json.loads((folder / FILE).read_text(encoding="utf-8"))
         if found["version"] != VERSION:

@@ -16,7 +16,7 @@ from expirespan.experiments.run_folder.provenance import provenance
 from expirespan.experiments.run_folder.run import Run
 from expirespan.experiments.settings.config_file import to_dict
 from expirespan.experiments.sweep.grid import Overrides
-from expirespan.experiments.sweep.plan import Entry, Plan, again
+from expirespan.experiments.sweep.plan import Entry, Plan
 from expirespan.experiments.sweep.trial_run import find_run
 from expirespan.experiments.terminal.text import markdown
 from expirespan.experiments.training.history import seconds
@@ -88,8 +88,8 @@ def comparisons(plan: Plan) -> list[str]:
 
 def write(plan: Plan, found: list[Row]) -> list[Path]:
     """Write ``sweep.json`` and ``sweep.md`` into the sweep's folder; returns their paths."""
-    made, command = provenance(), again(plan.folder, plan.grid)
-    unfinished = [entry.to_dict() for entry in plan.entries if entry.status != "done"]
+    made, command = provenance(), plan.again()
+    unfinished = [entry.to_dict() for entry in plan.entries if entry.status not in ("done", "pruned")]
     numbers = {
         "command": command,
         "compare": comparisons(plan),
@@ -135,8 +135,10 @@ def _evaluated(entry: Entry) -> Run | None:
 
 def _cells(row: Row) -> tuple[str, ...]:
     words = ", ".join(f"{key}={value}" for key, value in row.overrides) or "-"
-    done = sum(outcome.status == "done" for outcome in row.outcomes)
-    count = str(done) if done == row.trials else f"{done} of {row.trials}"
+    done, pruned = (sum(one.status == status for one in row.outcomes) for status in ("done", "pruned"))
+    count = (
+        str(done) if done == row.trials else f"{done} of {row.trials}{f', {pruned} pruned' if pruned else ''}"
+    )
     group = row.group
     if group is None:
         return (row.recipe, words, count, *["-"] * 6)

@@ -10,6 +10,7 @@ from typing import Any
 from expirespan.experiments.run_folder.checkpoints import checkpoint_step
 from expirespan.experiments.run_folder.run import Run
 from expirespan.experiments.settings.errors import UserError
+from expirespan.experiments.sweep.engine import Job
 from expirespan.experiments.sweep.grid import Trial
 from expirespan.experiments.tracking.log_files import STEP, read_csv
 from expirespan.experiments.training.history import finished
@@ -33,6 +34,19 @@ def checkpoint_of(trial: Trial) -> tuple[Run | None, int]:
     run = find_run(trial)
     saved = run.step_checkpoints() if run else []
     return run, checkpoint_step(saved[-1]) if saved else 0
+
+
+def job_of(trial: Trial, sweep: Path, running: bool = False) -> Job:
+    """A trial's process: it begins, or goes on with the run that it has. ``sweep``: the sweep's folder.
+
+    ``running``: it has begun, so that nobody needs to know what to begin with.
+    """
+    run = None if running else find_run(trial)
+    args = trial.args if run is None else ("train", "--resume", str(run.folder))
+    folder = sweep / "trials"
+    return Job(
+        trial.name, args, folder / f"{trial.name}.log", folder / f"{trial.name}.lock", trial.config.threads
+    )
 
 
 def last_lines(log: Path, count: int = 3) -> str:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from stable_baselines3.common.callbacks import BaseCallback
 
+from expirespan.agents import Workers
 from expirespan.experiments.episodes.playing import PlayingStopped, PolicyPlayer
 from expirespan.experiments.episodes.record import record_episode
 from expirespan.experiments.episodes.showing import image_of
@@ -15,8 +16,9 @@ from expirespan.experiments.evaluation.evaluate import Score, score
 from expirespan.experiments.making.agents import Agent
 from expirespan.experiments.settings import Config
 from expirespan.experiments.tracking.log_files import STEP
+from expirespan.experiments.training.following import Following
 from expirespan.experiments.training.progress import EvaluationTable
-from expirespan.experiments.training.session import Session, is_complete
+from expirespan.experiments.training.session import Session
 from expirespan.experiments.training.target import is_over, met_in_a_row, rank, reached_at
 from expirespan.experiments.viewer.episode_media import log_episode
 
@@ -37,14 +39,14 @@ class TrainingCallback(BaseCallback):
 
     model: Agent
 
-    def __init__(self, config: Config, session: Session) -> None:
+    def __init__(self, config: Config, session: Session | Following) -> None:
         super().__init__()
-        self.config, self.session = config, session
-        self.run, self.signal = session.run, session.signal
+        self.config, self.session, self.workers = config, session, Workers.current()
+        self.signal = session.signal
         self.score: Score | None = None
         self.trace: EpisodeTrace | None = None
         self._table = EvaluationTable(config.target)
-        before = self.run.evaluations()
+        before = session.entries
         self._best = max((rank(entry, config.target) for entry in before), default=None)
         self.reached_at = reached_at(before, config.target)
         self._ended = False
@@ -60,10 +62,10 @@ class TrainingCallback(BaseCallback):
         """Whether nothing is left to do: training has ended, and its last agent is evaluated."""
         steps = agent.resumable_timesteps
         ended = steps >= self.config.total_timesteps or is_over(steps, self.reached_at, self.config.target)
-        return ended and is_complete(self.run, steps)
+        return ended and self.session.is_complete(steps)
 
     def _on_rollout_start(self) -> None:
-        if self.signal.requested:
+        if self.workers.any(self.signal.requested):
             return
         if self.num_timesteps >= self._next or (self._over() and self.model._n_updates != self._updates):
             self.evaluate()
@@ -87,7 +89,7 @@ class TrainingCallback(BaseCallback):
         return is_over(self.num_timesteps, self.reached_at, self.config.target)
 
     def _on_training_end(self) -> None:
-        if not self.signal.requested and self.model._n_updates != self._updates:
+        if not self.workers.any(self.signal.requested) and self.model._n_updates != self._updates:
             self.evaluate()
 
     def _schedule(self, last: int) -> None:
@@ -97,36 +99,51 @@ class TrainingCallback(BaseCallback):
     def evaluate(self) -> None:
         """Save, evaluate, log, and judge whether the target is held.
 
-        Whoever is stopped in between does all of it again when resumed.
+        Whoever is stopped in between does all of it again when resumed. Workers share out the episodes of the score;
+        the first one records, saves and logs.
         """
         config, model, step = self.config, self.model, self.num_timesteps
         model.policy.set_training_mode(False)
-        checkpoint = self.session.save(model)
+        checkpoint = self.session.save(model.collected())
         try:
             found = evaluation_score(model, config, self._is_asked)
-            trace = record_episode(
-                model,
-                config.eval_env.longest(),
-                config.evaluation.seed,
-                config.recipe,
-                what_if=config.evaluation.what_if,
-                max_steps=config.evaluation.step_limit,
-                stop=self._is_asked,
-            )
         except PlayingStopped:
             return
-        self.score, self.trace, self._updates = found, trace, model._n_updates
-        trace.save(self.run.trace_at(step))
+        if not all(self.workers.together(self._record)):
+            return
+        self.score, self._updates = found, model._n_updates
+        if self.trace is not None:
+            self.session.keep(self.trace, step)
         self._log(found)
         entry = {"step": step, **asdict(found)}
         if self._best is None or rank(entry, config.target) >= self._best:
             self._best = rank(entry, config.target)
-            self.run.take_as_best(checkpoint)
+            self.session.take_as_best(checkpoint)
         self.session.add_evaluation(entry)
         self.session.complete(model)
-        entries = self.run.evaluations()
+        entries = self.session.entries
         self.reached_at = reached_at(entries, config.target)
-        self._table.add(step, found, met_in_a_row(entries, config.target))
+        if self.workers.lead:
+            self._table.add(step, found, met_in_a_row(entries, config.target))
+
+    def _record(self) -> bool:
+        """Record an episode, if this is the first worker; False if it was stopped."""
+        if not self.workers.lead:
+            return True
+        chosen = self.config.evaluation
+        try:
+            self.trace = record_episode(
+                self.model,
+                self.config.eval_env.longest(),
+                chosen.seed,
+                self.config.recipe,
+                what_if=chosen.what_if,
+                max_steps=chosen.step_limit,
+                stop=self._is_asked,
+            )
+        except PlayingStopped:
+            return False
+        return True
 
     def _is_asked(self) -> bool:
         return self.signal.requested
@@ -156,7 +173,8 @@ def evaluation_score(agent: Agent, config: Config, stop: Callable[[], bool]) -> 
     """The evaluation that the settings ask for; raises `PlayingStopped` if ``stop`` says so."""
     chosen = config.evaluation
     num_envs = min(chosen.num_envs, chosen.episodes)
-    player = PolicyPlayer(agent, num_envs)
+    workers = Workers.current()
+    player = PolicyPlayer(agent, len(workers.own(num_envs)))
     return score(
         player,
         config.eval_env,
@@ -165,4 +183,5 @@ def evaluation_score(agent: Agent, config: Config, stop: Callable[[], bool]) -> 
         chosen.seed,
         max_steps=chosen.step_limit,
         stop=stop,
+        workers=workers,
     )

@@ -15,16 +15,40 @@ from expirespan.experiments.settings.config_file import read_config
 from expirespan.experiments.settings.errors import UserError
 from expirespan.experiments.settings.options import PARTS, parse_config
 from expirespan.experiments.terminal.text import facts, fitted
+from expirespan.experiments.training.launch import (
+    check_sharing,
+    in_torchrun,
+    take_options,
+    train_as_worker,
+    train_with_workers,
+)
 
 USAGE, STOPPED = 2, 130
 
 
 def train_command(args: Sequence[str]) -> int:
     """0 if training ended, 130 if it was stopped."""
-    prog = "expirespan train"
     if not args or args[0] in ("-h", "--help"):
         print(_train_help())
         return 0 if args else USAGE
+    chosen, args = take_options(args)
+    workers = chosen.get("--workers", 1)
+    if in_torchrun():
+        if workers > 1:
+            raise UserError(
+                f"--workers {workers} starts torchrun, which has started this process: leave it out"
+            )
+        return train_as_worker(lambda: _read(args), _train)
+    config, resume = _read(args)
+    check_sharing(config, workers)
+    if workers > 1:
+        return train_with_workers(args, workers, chosen.get("--max-restarts", 0))
+    return _train(config, resume)
+
+
+def _read(args: Sequence[str]) -> tuple[Config, Run | None]:
+    """The settings that are asked for, and the run to go on with."""
+    prog = "expirespan train"
     resume = None
     first, *rest = args
     source, equals, path = first.partition("=")
@@ -44,8 +68,7 @@ def train_command(args: Sequence[str]) -> int:
         recipe = find_recipe(first)
         default, prog = recipe.config, f"{prog} {first}"
         about = f"{recipe.summary}.\nSource: {recipe.source}. Expected: {recipe.expected}."
-    config = parse_config(default, rest, prog, about)
-    return _train(config, resume)
+    return parse_config(default, rest, prog, about), resume
 
 
 def _train(config: Config, resume: Run | None) -> int:
@@ -54,6 +77,8 @@ def _train(config: Config, resume: Run | None) -> int:
     from expirespan.experiments.training.train import train
 
     result = train(config, resume)
+    if result.run is None:  # another worker writes and speaks
+        return STOPPED if result.interrupted else 0
     took = f"after {result.steps:,} environment steps ({duration(result.seconds)})"
     if result.interrupted:
         print(f"stopped {took}; to go on: expirespan train --resume {quoted(result.run.folder)}")
@@ -82,6 +107,7 @@ def _train_help() -> str:
         "usage: expirespan train RECIPE [--setting VALUE ...]",
         "       expirespan train --config FILE.yaml [--setting VALUE ...]",
         "       expirespan train --resume RUN [--total-timesteps N]",
+        "       expirespan train ... --workers N [--max-restarts N]   in N processes, see docs/workers.md",
         "",
         "recipes (`expirespan train RECIPE --help` lists its settings):",
     ]

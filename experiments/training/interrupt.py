@@ -14,8 +14,8 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class StopOnSignal:
     """Within its ``with``, an interrupt or termination sets ``requested``; a second interrupts at once."""
 
-    def __init__(self) -> None:
-        self.requested = False
+    def __init__(self, quiet: bool = False) -> None:
+        self.requested, self._quiet = False, quiet
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -33,4 +33,5 @@ class StopOnSignal:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
-        print("\nstopping, to save a checkpoint; once more to stop at once", file=sys.stderr)
+        if not self._quiet:
+            print("\nstopping, to save a checkpoint; once more to stop at once", file=sys.stderr)

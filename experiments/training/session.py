@@ -18,6 +18,7 @@ from typing import Any, Literal, Protocol
 
 from stable_baselines3.common.logger import KVWriter, Logger
 
+from expirespan.experiments.episodes.trace import EpisodeTrace
 from expirespan.experiments.run_folder.files import write_text
 from expirespan.experiments.run_folder.lock import locked
 from expirespan.experiments.run_folder.names import quoted
@@ -100,6 +101,23 @@ class Session:
         return self.run.save_checkpoint(
             learner, self.config.checkpoints, {"saved": logged, "pending": pending or {}}
         )
+
+    @property
+    def entries(self) -> list[dict[str, Any]]:
+        """The evaluations so far."""
+        return self.run.evaluations()
+
+    def keep(self, trace: EpisodeTrace, step: int) -> None:
+        """Save the episode that the evaluation at a step has recorded."""
+        trace.save(self.run.trace_at(step))
+
+    def take_as_best(self, checkpoint: Path) -> None:
+        """Keep a checkpoint as the best."""
+        self.run.take_as_best(checkpoint)
+
+    def is_complete(self, step: int) -> bool:
+        """See `is_complete`."""
+        return is_complete(self.run, step)
 
     def add_evaluation(self, entry: dict[str, Any]) -> None:
         """Record an evaluation."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import torch
 
-from expirespan.agents import SB3VecEnv
+from expirespan.agents import SB3VecEnv, Workers
 from expirespan.experiments.episodes.kept import kept_sentence
 from expirespan.experiments.episodes.showing import image_of
 from expirespan.experiments.episodes.trace import EpisodeTrace
@@ -24,6 +25,7 @@ from expirespan.experiments.settings import Config
 from expirespan.experiments.settings.errors import UserError
 from expirespan.experiments.terminal.text import facts
 from expirespan.experiments.training.callbacks import TrainingCallback
+from expirespan.experiments.training.following import Following, following
 from expirespan.experiments.training.header import header
 from expirespan.experiments.training.progress import ProgressBar
 from expirespan.experiments.training.session import Session, is_complete, session
@@ -32,6 +34,8 @@ from expirespan.quoting import said
 
 FIXED = ("seed", "trained_agent", "num_envs", "env", "memory", "algorithm", "penalty", "forgetting", "recipe")
 """Settings that a run cannot change when it is resumed."""
+RUN = "run"
+"""Under which the folder of a run is noted for workers that are restarted."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +43,12 @@ class TrainingResult:
     """``score``, ``picture`` and ``kept``, a sentence on what the agent keeps, are of the last evaluation.
 
     ``score`` is None if no evaluation was made; the picture also, and the sentence empty, if training was stopped, the
-    sentence also for memories without spans. ``reached_target`` is None where there was no target. ``interrupted``:
+    sentence also for memories without spans. ``run`` is None at workers other than the first, who write
+    nothing. ``reached_target`` is None where there was no target. ``interrupted``:
     something is left to do. ``was_complete``: nothing was left when the run was resumed.
     """
 
-    run: Run
+    run: Run | None
     agent: Agent
     steps: int
     reached_target: bool | None
@@ -64,36 +69,50 @@ def train(config: Config, resume: Run | None = None) -> TrainingResult:
     same settings on the same machine give the same weights and logs, times aside, however often the run was stopped
     and resumed.
 
+    If the process has joined others (`Workers`), each of them calls it with the same settings. They share out the
+    environments, the first one writes, and all return when the run ends; what stops one of them stops all. Those that
+    torchrun has restarted go on with the run that they had begun.
+
     Raises:
         UserError: settings that do not fit, a folder that cannot be written or in which another process trains, or an
             environment or update that fails; the message names the last checkpoint. If an environment failed, that
             is of the last update.
     """
-    with keeping_envs_open(), locked(resume.folder) if resume else nullcontext():
-        return _train(config, resume)
+    workers = Workers.current()
+    with keeping_envs_open(), locked(resume.folder) if resume and workers.lead else nullcontext():
+        return _train(config, resume, workers)
 
 
-def _train(config: Config, resume: Run | None) -> TrainingResult:
+def _train(config: Config, resume: Run | None, workers: Workers) -> TrainingResult:
     begin = time.perf_counter()
     torch.set_num_threads(config.threads)
     env = make_training_env(config)
+    run, picture, kept = None, None, ""
     try:
-        anew = resume is None or not resume.step_checkpoints()
-        agent = _new_agent(config, env) if resume is None else _resumed_agent(config, env, resume)
+        agent, anew = _agent(config, env, resume, workers)
         bar = ProgressBar(config, agent.num_timesteps)
-        with session(config, agent, resume, [bar]) as run_session:
-            run = run_session.run
+        opened: AbstractContextManager[Session | Following] = (
+            session(config, agent, resume, [bar]) if workers.lead else following(workers.broadcast([]))
+        )
+        with opened as run_session:
+            if isinstance(run_session, Session):
+                run = run_session.run
+                workers.remember(RUN, str(run.folder.absolute()))
+                workers.broadcast(run_session.entries)
             agent.set_logger(run_session.logger)
             callback = TrainingCallback(config, run_session)
-            was_complete = resume is not None and callback.is_complete(agent)
+            was_complete = workers.broadcast(resume is not None and callback.is_complete(agent))
             if not was_complete:
-                print(facts(header(config, run, agent.num_timesteps)), flush=True)
-                bar.begin()
+                if run is not None:
+                    print(facts(header(config, run, agent.num_timesteps)), flush=True)
+                    bar.begin()
                 _learn(agent, config, callback, run_session, anew)
-            interrupted = run_session.signal.requested and not callback.is_complete(agent)
+            asked = workers.any(run_session.signal.requested)
+            interrupted = asked and not workers.broadcast(callback.is_complete(agent))
             if interrupted:
-                run_session.save(agent)
-            picture, kept = (None, "") if interrupted else _draw(config, run, callback.trace)
+                run_session.save(agent.collected())
+            elif run is not None:
+                picture, kept = _draw(config, run, callback.trace)
     finally:
         env.close()
     return TrainingResult(
@@ -111,7 +130,7 @@ def _train(config: Config, resume: Run | None) -> TrainingResult:
 
 
 def _learn(
-    agent: Agent, config: Config, callback: TrainingCallback, run_session: Session, anew: bool
+    agent: Agent, config: Config, callback: TrainingCallback, run_session: Session | Following, anew: bool
 ) -> None:
     """Train. If acting fails, as environments of others may, what was learned until then is saved."""
     try:
@@ -122,9 +141,9 @@ def _learn(
             reset_num_timesteps=anew,
         )
     except Exception as error:
-        if agent.within_rollout:
+        if agent.within_rollout and agent.workers.failed in (None, error):  # otherwise others are elsewhere
             with suppress(OSError):  # the disk is full: the error says so
-                run_session.save(agent)
+                run_session.save(agent.collected())
         if isinstance(error, EnvironmentFault):
             where = f"in training after {agent.num_timesteps:,} steps" if agent.within_rollout else (
                 f"in the evaluation after {agent.num_timesteps:,} steps" if agent.num_timesteps
@@ -148,22 +167,31 @@ def _draw(config: Config, run: Run, trace: EpisodeTrace | None) -> tuple[Path | 
 
 def _new_agent(config: Config, env: SB3VecEnv) -> Agent:
     """An agent that has learned nothing, or has the weights that the settings name."""
-    weights = None if config.trained_agent is None else _weights_of(config.trained_agent)
+    lead = Workers.current().lead  # who shares its weights when learning begins
+    weights = None if config.trained_agent is None or not lead else _weights_of(config.trained_agent)
     agent = make_agent(config, env)  # seeds everything with config.seed
     if weights is not None:
         _begin_with(agent, weights, config)
     return agent
 
 
-def _resumed_agent(config: Config, env: SB3VecEnv, run: Run) -> Agent:
-    """The agent of a run where its newest checkpoint stands; a new one if there is none."""
-    _check_resumable(config, run.config)
-    if not run.step_checkpoints():
-        return _new_agent(config, env)
-    agent = load_agent(config, run.newest_checkpoint(set_aside=True), env, resume=True)
-    if is_complete(run, agent.num_timesteps):
+def _agent(config: Config, env: SB3VecEnv, run: Run | None, workers: Workers) -> tuple[Agent, bool]:
+    """The agent of a run where its newest checkpoint stands, or a new one if there is none; whether it is new.
+
+    Only the first worker has the run, and hands its checkpoint on.
+    """
+    checkpoint: Path | None = None
+    if run is not None:
+        _check_resumable(config, run.config)
+        if run.step_checkpoints():
+            checkpoint = run.newest_checkpoint(set_aside=True)
+    data = workers.broadcast(checkpoint.read_bytes() if checkpoint and workers.size > 1 else None)
+    if checkpoint is None and data is None:
+        return _new_agent(config, env), True
+    agent = load_agent(config, checkpoint or BytesIO(data or b""), env, resume=True)
+    if run is not None and is_complete(run, agent.num_timesteps):
         agent.forget_pending_log()
-    return agent
+    return agent, False
 
 
 def _weights_of(path: str) -> dict[str, torch.Tensor]:

@@ -72,11 +72,12 @@ def test_shell_blocks(block: Block, a_run: Path, maze: Path) -> None:
             {"RUN": str(run), "OTHER-RUN": str(maze), "N": "2", "10000": "20", "L": "64"}.get(word, word)
             for word in args
         ]
-        if args[0] != "sweep":
+        if args[0] not in ("sweep", "suite"):
             args = [re.sub(r"^runs/[a-z0-9-]+$", partial(_place, run), word) for word in args]
         if args[0] == "train":
             args = [*args, "--runs", "runs", *TRAIN]
-        if args[0] == "sweep":
+        if args[0] in ("sweep", "suite"):
+            args = [{"0:3": "0", "20": "2"}.get(word, word) for word in args]
             args = [*args, *([] if "--" in args else ["--"]), *TRAIN]
         if args[0] == "sequence":
             args = [*args, *SEQUENCE, "--runs", "runs"]

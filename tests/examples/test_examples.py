@@ -17,6 +17,7 @@ SAYS = {  # script: a word of its last line, and files it leaves
     "predict_loop": ("memories kept per layer", []),
     "recurrent_ppo": ("of 8 episodes", []),
     "vector_env": ("mean return", []),
+    "workers": ("workers: 1, steps of all", ["workers.zip"]),
 }
 ELSEWHERE = {"zoo", "deploy_onnx"}
 """Tested in test_zoo.py, and below in a process of its own."""

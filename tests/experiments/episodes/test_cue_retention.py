@@ -15,6 +15,7 @@ from expirespan.experiments.episodes.cue_retention import (
     summarise_retention,
     window_alive,
 )
+from expirespan.experiments.episodes.played import Episode, Played, joined
 from expirespan.experiments.episodes.playing import OraclePlayer, PolicyPlayer, play
 from expirespan.experiments.episodes.record import record_episode
 from expirespan.experiments.episodes.trace import EpisodeTrace
@@ -175,8 +176,9 @@ def test_players_and_memories_without_spans_have_no_retention(tiny: Config) -> N
 def test_no_cue_no_retention() -> None:
     meter = CueMeter(1)
     meter.step(np.array([False]), np.ones(1), np.array([True]), np.array([True]))
-    meter.end(0, [np.array([], int)])
-    assert meter.result(np.ones(1), np.ones((1, 1)), np.ones(1)) is None
+    decided = meter.end(0, [np.array([], int)])
+    one = Episode(1, 0, 0.0, 1.0, 1.0, np.nan, True, np.ones(1), np.ones(1), decided)
+    assert joined([Played([one], [(0.1, 1)], 1, 0.1, *meter.observations())]).retention is None
 
 
 def test_evaluation_tells_it(tiny: Config, capsys: pytest.CaptureFixture[str]) -> None:

@@ -175,7 +175,7 @@ def test_a_run_without_a_checkpoint_is_used_again(sweep: Any, tmp_path: Path, ti
 
 def test_another_command_is_told_what_differs(sweep: Any) -> None:
     plan, _, _ = sweep({})
-    check_folder(plan.folder, plan.grid)
+    check_folder(plan.folder, plan.asked)
     other = Grid(("tiny",), (0, 1), (("memory.ramp", ("4", "8")),))
     with pytest.raises(
         UserError, match=r"--seeds: 0 1 2 there, 0 1 here; --over: none there, memory.ramp 4 8 here"
@@ -183,7 +183,7 @@ def test_another_command_is_told_what_differs(sweep: Any) -> None:
         check_folder(plan.folder, other)
     (plan.folder / "plan.json").write_text("{")
     with pytest.raises(UserError, match="is no plan of a sweep"):
-        check_folder(plan.folder, plan.grid)
+        check_folder(plan.folder, plan.asked)
 
 
 def test_a_folder_that_is_no_sweep(tmp_path: Path) -> None:
