@@ -123,7 +123,7 @@ class Workers(Exchanges):
         return Part(count * self.size, slice(self.rank, None, self.size), 1 / self.size)
 
     def part_of(self, numbers: th.Tensor) -> Part:
-        """The rows whose environments, by their ``numbers``, are this worker's."""
+        """The rows whose environments, by their ``numbers`` (n,), are this worker's."""
         if self.size == 1:
             return Part(len(numbers))
         rows = (numbers % self.size == self.rank).nonzero()[:, 0]
@@ -134,7 +134,7 @@ class Workers(Exchanges):
     # sums and means
 
     def means(self, values: dict[str, th.Tensor], weight: th.Tensor | float) -> dict[str, th.Tensor]:
-        """Means over all workers; this one's count ``weight``, all weights together 1. Not of weight 0, be they NaN."""
+        """Means (any shape) over all workers, of which this one has ``weight``, in all 1. Weight 0 leaves out even NaN."""
         if self.size == 1:
             return values
         weights = th.as_tensor(weight)
@@ -150,7 +150,7 @@ class Workers(Exchanges):
             parameter.grad = mean
 
     def moments(self, x: th.Tensor, counts: bool = True) -> tuple[th.Tensor, th.Tensor]:
-        """Mean and standard deviation (n - 1) of the numbers of all workers for whom it ``counts``."""
+        """Mean and standard deviation (n - 1), scalars, of the numbers of all workers for whom it ``counts``."""
         if self.size == 1:
             return x.mean(), x.std()
         y = x.double() if counts else x.new_zeros(0, dtype=th.float64)
@@ -160,7 +160,7 @@ class Workers(Exchanges):
         return mean.to(x.dtype), deviation.to(x.dtype)
 
     def variance(self, x: np.ndarray) -> Any:
-        """Variance of the numbers of all workers."""
+        """Variance, a scalar, of the numbers of all workers."""
         return np.var(x) if self.size == 1 else self.moments(th.from_numpy(x))[1].square().item()
 
     # agreement
@@ -217,7 +217,7 @@ class Workers(Exchanges):
             th.cuda.set_rng_state(state)
 
     def share_tensors(self, tensors: Sequence[th.Tensor]) -> None:
-        """Overwrite tensors by those of worker 0."""
+        """Overwrite tensors (any shape) by those of worker 0."""
         if self.size > 1:
             for tensor in tensors:
                 self._exchange(dist.broadcast, tensor.detach(), 0)

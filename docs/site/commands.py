@@ -30,6 +30,7 @@ GUIDES = {
     "pretrained": "extending.md",
     "bench": "results.md",
     "reproduce": "results.md",
+    "suite": "suites.md",
     "sweep": "sweeps.md",
     "sequence": "sequences.md",
 }

@@ -61,15 +61,18 @@ def on_site(text: str, origin: str, page: str) -> str:
     return _LINK.sub(there, _NAMED.sub(title, text))
 
 
+def texts_in(folder: Path) -> list[Path]:
+    """The files below a folder that are texts."""
+    files = [file for file in sorted(folder.rglob("*")) if file.is_file() and "__pycache__" not in file.parts]
+    return [file for file in files if b"\0" not in file.read_bytes()]
+
+
 def source_page(path: str) -> str:
     """A page with the text of a file, or with the files of a folder."""
     head = "---\nsearch: {exclude: true}\n---\n\n"
     place = ROOT / path
     if place.is_dir():
-        files = sorted(
-            file for file in place.rglob("*") if file.is_file() and "__pycache__" not in file.parts
-        )
-        files = [file for file in files if file.suffix != ".so"]
+        files = texts_in(place)
         rows = [f"- [`{file.relative_to(place)}`]({_relative(file, path)})" for file in files]
         return f"{head}# {path}/\n\n" + "\n".join(rows) + "\n"
     text = place.read_text(encoding="utf-8")
@@ -92,9 +95,5 @@ def source_pages(texts: dict[str, str]) -> dict[str, str]:
             continue
         done[page] = source_page(path)
         if (ROOT / path).is_dir():
-            todo |= {
-                file.relative_to(ROOT).as_posix()
-                for file in (ROOT / path).rglob("*.*")
-                if "__pycache__" not in file.parts and file.suffix != ".so"
-            }
+            todo |= {file.relative_to(ROOT).as_posix() for file in texts_in(ROOT / path)}
     return done
