@@ -134,7 +134,7 @@ class Workers(Exchanges):
     # sums and means
 
     def means(self, values: dict[str, th.Tensor], weight: th.Tensor | float) -> dict[str, th.Tensor]:
-        """Means (any shape) over all workers, of which this one has ``weight``, in all 1. Weight 0 leaves out even NaN."""
+        """Means (any shape) over workers; this one counts ``weight``, all together 1. Weight 0 leaves out even NaN."""
         if self.size == 1:
             return values
         weights = th.as_tensor(weight)
