@@ -50,6 +50,7 @@ PositiveEpsilon = Annotated[float, Range(0, 1e6, above=True)]
 SampleFrequency = Annotated[int, Range(-1, 2**30, unit="steps", remedy="-1: once a rollout")]
 Verbose = Annotated[int, Range(0, 2)]
 Seconds = Annotated[float, Range(0, 1e9, above=True, unit="seconds")]
+PositiveRate = Annotated[float, Range(0, 1e18, above=True)]
 Multiple = Annotated[float, Range(0, 1e6)]
 
 # forgetting

@@ -75,6 +75,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "StandardizedExtractor": {"observation_space": spaces.Box(-1, 1, (2,))},
     "VectorFrameStackObservation": {"env": CorridorVector(2), "stack_size": 2},
     "Environment": {"id": "a", "entry_point": "b", "vector_entry_point": "c", "optimum": 1.0},
+    "Workers": {},
     "CardScore": SCORE,
     "Card": {**dict.fromkeys(["name", "summary", "licence", "command", "commit"], "a"), "seed": 0, "steps": 1}
     | {"versions": {}, "score": CardScore(**SCORE), "settings": {}},

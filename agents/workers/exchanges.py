@@ -12,6 +12,8 @@ import torch as th
 import torch.distributed as dist
 
 from expirespan.agents.workers.meeting import WorkersError
+from expirespan.parameters import NumEnvs, Place
+from expirespan.ranges import checked
 
 T = TypeVar("T")
 REPORTING = 5.0
@@ -26,7 +28,8 @@ class Exchanges:
     _group: Any
     """The same, for the processes of now."""
 
-    def __init__(self, rank: int = 0, size: int = 1) -> None:
+    @checked
+    def __init__(self, rank: Place = 0, size: NumEnvs = 1) -> None:
         self.rank, self.size = rank, size
         self.sent: Counter[str] = Counter()
 

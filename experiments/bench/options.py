@@ -19,6 +19,8 @@ from expirespan.parameters import (
     NSteps,
     Number,
     NumEnvs,
+    PositiveRate,
+    Seconds,
     Seed,
     Steps,
     Threads,
@@ -260,15 +262,15 @@ class WorkersOptions:
 
     recipe: str = "corridor"
     """Recipe whose run is shared."""
-    workers: tuple[int, ...] = (1, 2, 4)
+    workers: tuple[NumEnvs, ...] = (1, 2, 4)
     """Numbers of workers to measure."""
-    rounds: int = 3
+    rounds: Count = 3
     """Measured updates of each; one more comes before, to warm up."""
-    extrapolate: tuple[int, ...] = (8, 64, 1000)
+    extrapolate: tuple[NumEnvs, ...] = (8, 64, 1000)
     """Numbers of workers to compute, each with all environments of the recipe, on a core of its own."""
-    latency: float = 50e-6
+    latency: Seconds = 50e-6
     """Seconds of a message between two machines."""
-    bandwidth: float = 1.25e9
+    bandwidth: PositiveRate = 1.25e9
     """Bytes per second that a machine sends: 10 Gbit/s."""
     output: Path | None = None
     """JSON file for the numbers."""
