@@ -93,7 +93,7 @@ def _trained(agent: str, options: Options) -> Row:
         kept = [float((layer.birth_BS >= 0).sum(1).float().mean()) for layer in layers]
         found[part] = megabytes, sum(kept) / len(kept)
 
-    MemoryPPO.train = measured  # type: ignore[method-assign]  # this process does nothing else
+    MemoryPPO.train = measured  # type: ignore[method-assign, assignment]  # this process does nothing else
     if not options.bounded:
         BOUNDED.clear()
     with tempfile.TemporaryDirectory() as runs:

@@ -130,7 +130,7 @@ def load_agent(
     Raises:
         UserError: the file cannot be read.
     """
-    if is_policy(checkpoint):
+    if isinstance(checkpoint, Path) and is_policy(checkpoint):
         if resume:
             raise UserError(
                 f"{checkpoint} is a policy alone, which cannot go on learning; begin a new run with its weights: "

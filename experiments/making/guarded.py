@@ -17,9 +17,9 @@ from expirespan.experiments.making.faults import (
     CheckedEnv,
     EnvironmentFault,
     raised_as_fault,
-    shown,
     wrong_observation,
 )
+from expirespan.quoting import shown
 
 CLOSING = 5.0
 """Seconds that processes have to end, after which they are killed."""
