@@ -12,7 +12,7 @@ import torch
 import expirespan.envs  # noqa: F401  (registers ExpireSpan/Corridor-v0)
 from expirespan.agents import DeployedPolicy
 
-FILE = files("expirespan.experiments.demo") / "agent.zip"  # `expirespan export RUN` writes such a file
+FILE = files("expirespan.agents.pretrained") / "corridor.zip"  # `expirespan export RUN` writes such a file
 
 
 def main(episodes: int = 16) -> None:

@@ -21,7 +21,7 @@ def write() -> None:
 
     from expirespan.agents import DeployedPolicy, export_onnx
 
-    policy = DeployedPolicy.load(str(files("expirespan.experiments.demo") / "agent.zip"))
+    policy = DeployedPolicy.load(str(files("expirespan.agents.pretrained") / "corridor.zip"))
     export_onnx(policy, FILE, capacity=32)
 
 

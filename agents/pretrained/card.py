@@ -25,6 +25,9 @@ class CardScore:
         mean_return: mean undiscounted return.
         return_interval: its 95 % interval (Student).
         alive_at_end: memories alive per layer at the end of the longest episodes; None for memories without spans.
+
+    Raises:
+        ValueError: a number is out of its range.
     """
 
     env: str
@@ -56,6 +59,9 @@ class Card:
         versions: of the packages that trained it, by name.
         score: what it reaches, by `expirespan evaluate pretrained:NAME`.
         settings: those of the run that trained it, as ``config.yaml`` of a run's folder has them.
+
+    Raises:
+        ValueError: a number is out of its range.
     """
 
     name: str

@@ -53,7 +53,7 @@ def run(options: Options) -> list[Row]:
     torch.set_num_threads(1)
     with (
         tempfile.TemporaryDirectory() as folder,
-        as_file(files("expirespan.experiments.demo") / "agent.zip") as agent,
+        as_file(files("expirespan.agents.pretrained") / "corridor.zip") as agent,
     ):
         deployed = DeployedPolicy.load(agent, device="cpu")
         graphs = [_written(deployed, Path(folder) / f"{i}.onnx", c) for i, c in enumerate(options.capacities)]

@@ -10,6 +10,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from pages import Block, blocks, commands, inline
 from expirespan.agents import MemoryPPO
 from expirespan.experiments.bench import BENCHES
 from expirespan.experiments.cli import COMMANDS, main
+from expirespan.memory import MEMORIES
 
 TRAIN = shlex.split(
     "--num-envs 4 --total-timesteps 256 --algorithm.n-steps 16 --algorithm.batch-size 32 --evaluation.every 256 "
@@ -92,6 +94,15 @@ def test_shell_blocks(block: Block, a_run: Path, maze: Path) -> None:
 def _place(run: Path, word: re.Match[str]) -> str:
     """The run, in the place of a folder that is none of a sweep."""
     return word[0] if (Path(word[0]) / "plan.json").exists() else str(run)
+
+
+@pytest.fixture(autouse=True)
+def memories() -> Iterator[None]:
+    """What a page registers is gone after it."""
+    before = dict(MEMORIES)
+    yield
+    MEMORIES.clear()
+    MEMORIES.update(before)
 
 
 @pytest.mark.parametrize("block", [b for b in PYTHON if b.reason is None], ids=str)
