@@ -26,6 +26,11 @@ PACKAGES = ("memory", "agents", "envs", "experiments")
 log = get_plugin_logger("expirespan")
 
 
+def on_startup(command: str, dirty: bool) -> None:
+    """The folder where mkdocstrings looks for the packages; it leaves out one that is not there when it begins."""
+    (ROOT / "build" / "api").mkdir(parents=True, exist_ok=True)
+
+
 def on_config(config: MkDocsConfig) -> None:
     """Anchors as GitHub has them, and the packages where mkdocstrings finds them."""
     config.mdx_configs["toc"]["slugify"] = slugify(case="lower")
