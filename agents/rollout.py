@@ -132,11 +132,8 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
         self, env: VecEnv, callback: BaseCallback, rollout_buffer: RolloutBuffer, n_rollout_steps: int
     ) -> tuple[bool, list[Ended]]:
         """This worker's part of a rollout: whether its callback lets it go on, and the episodes that ended in it."""
-        actor, segments, part = (
-            self.actor,
-            self._segments,
-            self._part,
-        )  # segments is rollout_buffer, or fills it
+        actor, part = self.actor, self._part
+        segments = self._segments  # which is rollout_buffer, or fills it
         ended: list[Ended] = []
         assert self._last_obs is not None
         if self.use_sde:

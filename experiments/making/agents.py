@@ -184,7 +184,12 @@ def memory_policy(agent: Agent) -> MemoryActorCriticPolicy:
 
 def rules(agent: Agent) -> list[Any]:
     """The rules for forgetting of the agent's layers; none for recurrent memories."""
-    return list(getattr(agent.policy.memory, "rules", []))
+    return rules_of(agent.policy.memory)
+
+
+def rules_of(memory: Any) -> list[Any]:
+    """As `rules`, of a memory."""
+    return list(getattr(memory, "rules", []))
 
 
 def ramps(agent: Agent) -> list[float]:

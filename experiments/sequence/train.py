@@ -13,6 +13,7 @@ import torch
 from tqdm import tqdm
 
 from expirespan.experiments.evaluation.stats import wilson
+from expirespan.experiments.making.agents import rules_of
 from expirespan.experiments.making.checked import checked
 from expirespan.experiments.run_folder.files import write_text
 from expirespan.experiments.run_folder.lock import locked
@@ -25,7 +26,6 @@ from expirespan.experiments.sequence.trainer import Trainer
 from expirespan.experiments.settings.config_file import to_dict
 from expirespan.experiments.tracking.log_files import STEP
 from expirespan.experiments.training.session import Session, is_complete, session
-from expirespan.memory import Rule
 from expirespan.parameters import Stretch
 from expirespan.quoting import said
 
@@ -148,15 +148,10 @@ def evaluate_run(config: SequenceConfig, run: Run, stretch: Stretch = "all") -> 
     if stretch == "long":
         trained = getattr(read_sequence_config(run).memory, "max_span", math.inf)
         with checked("memory.max-span"):
-            for rule in rules_of(trainer):
+            for rule in rules_of(trainer.model.memory):
                 given, rule.max_span = rule.max_span, trained
                 rule.raise_max_span(given, stretch)
     return trainer
-
-
-def rules_of(trainer: Trainer) -> list[Rule]:
-    """The rules for forgetting of the layers; none for recurrent memories."""
-    return list(getattr(trainer.model.memory, "rules", []))
 
 
 def final_score(trainer: Trainer, run: Run, path: Path | None = None) -> SequenceScore:
@@ -170,7 +165,7 @@ def final_score(trainer: Trainer, run: Run, path: Path | None = None) -> Sequenc
         "timesteps": trainer.num_timesteps,
         "parameters": sum(parameter.numel() for parameter in trainer.model.parameters()),
         "settings": to_dict(trainer.config),
-        "stretch": [rule.stretch for rule in rules_of(trainer)],
+        "stretch": [rule.stretch for rule in rules_of(trainer.model.memory)],
         "evaluations": run.evaluations(),
         **provenance(),
     }

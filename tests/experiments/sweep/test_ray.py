@@ -10,16 +10,12 @@ import re
 import shlex
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from expirespan.experiments.sweep.engine import Job
-from expirespan.experiments.sweep.local import LocalEngine, _holder
+from tests.experiments.sweep.sweeps import TRIALS, driver, numbers, pid, wait_for
 
 pytestmark = [
     pytest.mark.slow,
@@ -28,13 +24,11 @@ pytestmark = [
         reason="ray is not installed: it takes 400 MB, so it is in the extra sweep and not in dev",
     ),
 ]
-CLI = "import sys; from expirespan.experiments.cli import main; sys.exit(main())"
 TINY = shlex.split(
     "--num-envs 4 --total-timesteps 640 --algorithm.n-steps 16 --algorithm.batch-size 32 --evaluation.every 128 "
     "--evaluation.episodes 8 --evaluation.num-envs 4 --memory.width 16 --env.min-length 3 --env.max-length 4 "
     "--evaluation.no-what-if --wandb off --no-tensorboard"
 )
-TRIALS = ("corridor-0", "corridor-1")
 PATIENCE = 900
 
 
@@ -53,26 +47,7 @@ def sweep(
         "--",
         *more,
     ]
-    with (folder / "out").open("ab") as out:
-        return subprocess.Popen(
-            [sys.executable, "-c", CLI, *args], cwd=folder, stdout=out, stderr=subprocess.STDOUT
-        )
-
-
-def numbers(folder: Path) -> Any:
-    """What the sweep found, but for times and the folders' names, which hold times."""
-    text = (folder / "runs" / "s" / "sweep.json").read_text()
-    found = json.loads(re.sub(r"\d{8}-\d{6}-", "TIME-", text))
-    for group in found["groups"]:
-        for run in group["runs"]:
-            run["seconds"] = 0
-    return found["groups"], found["unfinished"], found["compare"]
-
-
-def process(folder: Path, trial: str) -> int | None:
-    """The process of a trial, if it is running."""
-    lock = folder / "runs" / "s" / "trials" / f"{trial}.lock"
-    return _holder(lock) if lock.exists() and LocalEngine().find(Job(trial, (), lock, lock)) else None
+    return driver(folder, args)
 
 
 def workers(test: str) -> list[int]:
@@ -86,14 +61,6 @@ def workers(test: str) -> list[int]:
             continue
         if line.startswith("ray::") and f"SWEEP_OF_TEST={test}".encode() in environment:
             found.append(int(path.name))
-    return found
-
-
-def wait_for(what: Callable[[], Any]) -> Any:
-    until = time.monotonic() + PATIENCE
-    while not (found := what()):
-        assert time.monotonic() < until, "it does not come"
-        time.sleep(0.1)
     return found
 
 
@@ -115,9 +82,11 @@ def test_killed_at_random_it_ends_in_the_same_table(
     killed = []
     for _ in range(4):
         now = running
-        wait_for(lambda now=now: now.poll() is not None or any(process(tmp_path, one) for one in TRIALS))
+        wait_for(
+            lambda now=now: now.poll() is not None or any(pid(tmp_path, one) for one in TRIALS), PATIENCE
+        )
         time.sleep(drawn.uniform(0.5, 8))
-        living = {one: found for one in TRIALS if (found := process(tmp_path, one)) is not None}
+        living = {one: found for one in TRIALS if (found := pid(tmp_path, one)) is not None}
         living |= {f"worker {i}": found for i, found in enumerate(sorted(workers(tmp_path.name)))}
         living |= {"driver": running.pid} if running.poll() is None else {}
         whom = drawn.choice(sorted(living) or ["nobody"])
@@ -136,14 +105,16 @@ def test_killed_at_random_it_ends_in_the_same_table(
 
 def test_ctrl_c_saves_and_another_engine_goes_on(whole: Path, tmp_path: Path) -> None:
     running = sweep(tmp_path, "--engine", "ray")
-    wait_for(lambda: list((tmp_path / "runs" / "s" / "corridor").glob("*-0/checkpoints/step-*.zip")))
+    wait_for(
+        lambda: list((tmp_path / "runs" / "s" / "corridor").glob("*-0/checkpoints/step-*.zip")), PATIENCE
+    )
     running.send_signal(signal.SIGINT)
     assert running.wait(PATIENCE) == 130
     output = (tmp_path / "out").read_text()
     assert re.search(
         r"of 2 trials are done; to go on: expirespan sweep .* --engine ray --jobs 2 -- ", output
     ), output
-    assert [process(tmp_path, trial) for trial in TRIALS] == [None, None]
+    assert [pid(tmp_path, trial) for trial in TRIALS] == [None, None]
     assert sweep(tmp_path).wait(PATIENCE) == 0
     assert numbers(tmp_path) == numbers(whole)
 

@@ -9,26 +9,21 @@ import re
 import shlex
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from expirespan.experiments.cli import main
-from expirespan.experiments.sweep import local
-from expirespan.experiments.sweep.engine import Job
-from expirespan.experiments.sweep.local import LocalEngine
+from tests.experiments.sweep import sweeps
+from tests.experiments.sweep.sweeps import TRIALS, numbers, pid, wait_for
 
-CLI = "import sys; from expirespan.experiments.cli import main; sys.exit(main())"
 TINY = shlex.split(
     "--num-envs 4 --total-timesteps 640 --algorithm.n-steps 16 --algorithm.batch-size 32 --evaluation.every 128 "
     "--evaluation.episodes 8 --evaluation.num-envs 4 --memory.width 16 --env.max-length 4 --wandb off --no-tensorboard"
 )
 SWEEP = ["sweep", "corridor", "--seeds", "0:2", "--name", "s", "--jobs", "2", "--retries", "9", "--", *TINY]
-TRIALS = ("corridor-0", "corridor-1")
 TIMED = ("steps_per_second", "step_times")
 PATIENCE = 600
 """Seconds after which a test gives up waiting; a free core needs a tenth."""
@@ -43,21 +38,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def driver(folder: Path, args: list[str] = SWEEP) -> subprocess.Popen[bytes]:
-    """A driver in a process of its own; its output is in ``folder/out``."""
-    with (folder / "out").open("ab") as out:
-        return subprocess.Popen(
-            [sys.executable, "-c", CLI, *args], cwd=folder, stdout=out, stderr=subprocess.STDOUT
-        )
-
-
-def numbers(folder: Path) -> Any:
-    """What the sweep found, but for times and the folders' names, which hold times."""
-    text = (folder / "runs" / "s" / "sweep.json").read_text()
-    found = json.loads(re.sub(r"\d{8}-\d{6}-", "TIME-", text))
-    for group in found["groups"]:
-        for run in group["runs"]:
-            run["seconds"] = 0
-    return found["groups"], found["unfinished"], found["compare"]
+    """A driver in a process beside the test."""
+    return sweeps.driver(folder, args)
 
 
 def logged(folder: Path) -> list[Any]:
@@ -69,31 +51,15 @@ def logged(folder: Path) -> list[Any]:
     return [[{k: v for k, v in row.items() if k not in TIMED} for row in one] for one in rows]
 
 
-def pid(folder: Path, trial: str) -> int | None:
-    """The process of a trial, if it is running."""
-    lock = folder / "runs" / "s" / "trials" / f"{trial}.lock"
-    if not lock.exists() or not LocalEngine().find(Job(trial, (), lock, lock)):
-        return None
-    return local._holder(lock)
-
-
 def checkpoint(folder: Path, seed: int) -> bool:
     """Whether a trial has saved anything."""
     return any((folder / "runs" / "s" / "corridor").glob(f"*-{seed}/checkpoints/step-*.zip"))
 
 
-def wait_for(what: Callable[[], Any]) -> Any:
-    until = time.monotonic() + PATIENCE
-    while not (found := what()):
-        assert time.monotonic() < until, "it does not come"
-        time.sleep(0.02)
-    return found
-
-
 def test_killed_driver_and_trials(whole: Path, tmp_path: Path) -> None:
     """The driver dies; one trial goes on as an orphan and is found again, the other is killed and goes on."""
     first = driver(tmp_path)
-    wait_for(lambda: checkpoint(tmp_path, 0))
+    wait_for(lambda: checkpoint(tmp_path, 0), PATIENCE)
     first.kill()
     first.wait()
     orphan = pid(tmp_path, "corridor-0")
@@ -131,7 +97,7 @@ def test_killed_at_random(whole: Path, tmp_path: Path, seed: int) -> None:
 
 def test_ctrl_c_saves_and_says_how_to_go_on(whole: Path, tmp_path: Path) -> None:
     running = driver(tmp_path)
-    wait_for(lambda: checkpoint(tmp_path, 0))
+    wait_for(lambda: checkpoint(tmp_path, 0), PATIENCE)
     running.send_signal(signal.SIGINT)
     assert running.wait(PATIENCE) == 130
     output = (tmp_path / "out").read_text()
