@@ -25,7 +25,7 @@ def meet(rank: int, size: int, wait: float) -> tuple[Any, Any]:
     """The store that torchrun (or worker 0) serves, and the same under a name that only processes of now know.
 
     torchrun may start workers anew without counting it as a restart, and they would then take the addresses of their
-    predecessors for those of each other. So every process has a name of its own, and worker 0 answers to each name.
+    predecessors for those of each other. So every process draws a new name, and worker 0 answers under that name.
 
     Raises:
         WorkersError: not all came within ``wait`` seconds; it names those that did not.

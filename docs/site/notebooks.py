@@ -38,19 +38,21 @@ def executed(path: Path) -> Any:
     Raises:
         CellExecutionError: a cell raised.
     """
+    kept = _kept(path)
+    return nbformat.read(kept, as_version=4) if kept.exists() else run(path)
+
+
+def _kept(path: Path) -> Path:
+    """Where a notebook is kept after it has run, by its content and that of the code."""
     code = hashlib.sha256(path.read_bytes())
     for folder in ("memory", "agents", "envs", "experiments", "expirespan"):
         for file in sorted((ROOT / folder).rglob("*.py")):
             code.update(file.read_bytes())
-    kept = ROOT / "build" / "notebooks" / f"{path.stem}-{code.hexdigest()[:16]}.ipynb"
-    if not kept.exists():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        nbformat.write(run(path), kept)
-    return nbformat.read(kept, as_version=4)
+    return ROOT / "build" / "notebooks" / f"{path.stem}-{code.hexdigest()[:16]}.ipynb"
 
 
 def run(path: Path) -> Any:
-    """The notebook after all of its cells have run, in an empty folder.
+    """The notebook after all of its cells have run, in an empty folder; `executed` finds it from then on.
 
     Raises:
         CellExecutionError: a cell raised.
@@ -66,6 +68,9 @@ def run(path: Path) -> Any:
             resources={"metadata": {"path": folder}},
         )
         client.execute(env=os.environ | {"OMP_NUM_THREADS": "1"})
+    kept = _kept(path)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(notebook, kept)
     return notebook
 
 

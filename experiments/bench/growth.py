@@ -1,6 +1,6 @@
 """Memory of a process that trains for long, once with an agent that keeps every memory and once with one that forgets.
 
-Each is a training as `expirespan train` makes it, in a process of its own: rollouts, updates, evaluations, checkpoints
+Each is a training as `expirespan train` makes it, in a separate process: rollouts, updates, evaluations, checkpoints
 and pictures. After each update the process is asked how many bytes it holds. Both begin with long spans. Without a
 price they stay long; with one from the first step on they become as short as the ramp allows.
 """

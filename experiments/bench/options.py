@@ -267,7 +267,7 @@ class WorkersOptions:
     rounds: Count = 3
     """Measured updates of each; one more comes before, to warm up."""
     extrapolate: tuple[NumEnvs, ...] = (8, 64, 1000)
-    """Numbers of workers to compute, each with all environments of the recipe, on a core of its own."""
+    """Numbers of workers to compute, each with all environments of the recipe, one per core."""
     latency: Seconds = 50e-6
     """Seconds of a message between two machines."""
     bandwidth: PositiveRate = 1.25e9

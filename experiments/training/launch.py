@@ -43,7 +43,7 @@ def take_options(args: Sequence[str]) -> tuple[dict[str, int], list[str]]:
             raise UserError(f"{flag} {text or 'alone'}: expected a whole number of at least {least}")
         found[flag] = int(text)
     if "--max-restarts" in found and "--workers" not in found:
-        raise UserError("--max-restarts goes with --workers N; torchrun has a --max-restarts of its own")
+        raise UserError("--max-restarts goes with --workers N; torchrun takes its own --max-restarts")
     return found, rest
 
 

@@ -27,7 +27,7 @@ PYTHON = re.compile(
     r"not supported between|NoneType|object is not|has no attribute|argument must be|cannot be interpreted|"
     r"could not convert|unhashable|must be real number|not iterable|KeyError|TypeError|IndexError|AttributeError"
 )
-"""What Python says of its own accord: nothing that a user could act upon."""
+"""Messages of Python itself, which say nothing that a user could act upon."""
 
 
 class Case(NamedTuple):

@@ -19,7 +19,7 @@ BOUND = 60.0
 
 
 def in_a_fork(one: Callable[[Path], str], place: Path) -> str:
-    """A try in a process of its own, which it may take with it."""
+    """A try in a forked process, which may die of it."""
     told = place / "told"
     (place / "run").mkdir()
 
