@@ -13,6 +13,8 @@ from typing import Any, Generic, NamedTuple, Self, TypeVar
 import torch
 from torch import Tensor, nn
 
+from expirespan.memory.rules.rule import LONGEST
+
 
 class MemoryState(ABC):
     """Everything a memory carries from one step to the next, one row per environment.
@@ -88,6 +90,10 @@ class Trace:
     births: list[Tensor]
     attention: list[Tensor] | None = None
     keys: list[Tensor] | None = None
+
+    def told_spans(self) -> list[Tensor]:
+        """``spans`` for people: infinite where there is no limit, which is computed with as `LONGEST`."""
+        return [span.masked_fill(span >= LONGEST, torch.inf) for span in self.spans]
 
 
 class Reading(NamedTuple):

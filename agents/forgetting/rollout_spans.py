@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import isfinite
 
 import torch as th
 from stable_baselines3.common.logger import Logger
@@ -39,7 +40,8 @@ class RolloutSpans:
         """Write ``expire/layer{i}/...`` given the longest span of each layer: of all ``workers``, who all call it.
 
         Spans are of all environments, in steps. Memories alive, and the share of the states written in the
-        episode so far that is freed, are of those counted. Nothing if there was no step.
+        episode so far that is freed, are of those counted. Nothing if there was no step, and nothing of spans
+        without end.
         """
         if not self.spans:
             return
@@ -65,7 +67,8 @@ class RolloutSpans:
             "freed": 1 - read / written,
         }
         for i, most in enumerate(longest):
-            key, finite = f"expire/layer{i}", not workers.any(not span_TLB[:, i].isfinite().all())
+            key, finite = f"expire/layer{i}", isfinite(most)
+            finite &= not workers.any(not span_TLB[:, i].isfinite().all())
             for name, value_L in of_layers.items():
                 if finite or not name.startswith("span"):
                     logger.record(f"{key}/{name}", value_L[i].item())

@@ -91,7 +91,8 @@ class PolicyPlayer:
         self.state = out.state
         self._before, self._survivors = self._survivors, (rows, out.trace.births)
         if out.trace.spans:
-            lives = [span[:, 0] + ramp for span, ramp in zip(out.trace.spans, self._ramps, strict=True)]
+            spans = out.trace.told_spans()
+            lives = [span[:, 0] + ramp for span, ramp in zip(spans, self._ramps, strict=True)]
             self.lives[rows] = torch.stack(lives).amax(0).cpu().numpy()
         self._actions[rows] = self.policy.to_env(out.actions.cpu().numpy())
         alive = np.zeros((len(out.trace.alive), len(starts)))

@@ -100,7 +100,7 @@ class Kept:
 
     def add(self, trace: Trace, step: int) -> None:
         """What happened at a step of the only environment."""
-        self.span.append([span[0, 0].item() for span in trace.spans])
+        self.span.append([span[0, 0].item() for span in trace.told_spans()])
         self.alive.append([int(alive[0, 0]) for alive in trace.alive])
         present = [set(births[0].tolist()) - {-1} for births in trace.births]
         self.living, self.death = self.living or [set() for _ in present], self.death or [{} for _ in present]

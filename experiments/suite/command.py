@@ -40,7 +40,8 @@ class SuiteOptions(EngineOptions):
     seeds: tuple[str, ...] = ("0:3",)
     """Seeds: 0:5 is 0 to 4, 0 3 7 are those three."""
     memories: tuple[str, ...] = USUAL
-    """Memories by their registered names, or keep_all: a Transformer that forgets nothing."""
+    """Memories by their registered names, keep_all (a Transformer that forgets nothing) or gtrxl (gated); NAME:STEPS
+    for another reach than the task's."""
     tasks: tuple[str, ...] = ()
     """Tasks of the suite; all unless given."""
     total_timesteps: CountOrNone = 0

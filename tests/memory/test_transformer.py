@@ -201,3 +201,13 @@ def test_output_scale_is_the_size_of_the_first_outputs() -> None:
 def test_output_scale_is_positive() -> None:
     with pytest.raises(ValueError, match="output_scale must be a finite number > 0, got 0"):
         TransformerMemory(8, heads=2, rule=FixedWindow(4), output_scale=0)
+
+
+@pytest.mark.parametrize(("window", "told"), [(math.inf, math.inf), (7, 6)])
+def test_spans_without_limit_are_told_as_infinite(window: float, told: float) -> None:
+    memory = TransformerMemory(8, layers=2, heads=2, rule=FixedWindow(window))
+    x, starts = torch.randn(3, 5, 8), torch.zeros(3, 5, dtype=torch.bool)
+    acted = memory.step(x[:, 0], memory.initial_state(3), starts[:, 0]).trace
+    learned = memory.unroll(x, memory.initial_state(3), starts).trace
+    for trace, T in ((acted, 1), (learned, 5)):
+        assert all(span.tolist() == [[told] * T] * 3 for span in trace.told_spans())

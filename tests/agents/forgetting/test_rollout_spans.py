@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch as th
 from stable_baselines3.common.logger import Logger
@@ -42,6 +44,16 @@ def test_without_a_step_there_is_nothing_to_tell():
     logger = Logger(None, [])
     RolloutSpans(th.tensor([True])).record(logger, [100.0])
     assert logger.name_to_value == {}
+
+
+@pytest.mark.parametrize("kind", [{"memory": "fixed_window", "memory_kwargs": {"window": math.inf}}])
+def test_spans_without_end_are_not_told(kind, make_agent, collect):
+    agent = make_agent(**kind)
+    collect(agent)
+    agent.train()
+    logged = agent.logger.name_to_value
+    assert {key.rpartition("/")[2] for key in logged if key.startswith("expire/layer0")} == {"alive", "freed"}
+    assert logged["expire/layer0/freed"] == 0
 
 
 @pytest.mark.parametrize("memory", ["fixed_window", "adaptive_span", "compressive"])

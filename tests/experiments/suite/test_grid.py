@@ -12,7 +12,7 @@ from expirespan.envs import ENVIRONMENTS
 from expirespan.experiments.cli import main
 from expirespan.experiments.settings import KINDS, CompressiveSettings, FixedWindowSettings
 from expirespan.experiments.suite.grid import SuiteGrid, suite_trials
-from expirespan.experiments.suite.memories import KEEP_ALL, NAMES
+from expirespan.experiments.suite.memories import CONTROLS, GTRXL, KEEP_ALL, NAMES
 from expirespan.experiments.suite.references import FILE, Reference, measure, reference
 from expirespan.experiments.suite.tasks import SUITES
 from expirespan.experiments.sweep.grid import Trial
@@ -36,11 +36,11 @@ def test_every_task_with_every_memory(suite: str, tmp_path: Path) -> None:
     assert len({trial.config.runs for trial in found}) == len(ALL[suite]) * len(memories)
     for trial in found:
         config, named = trial.config, dict(trial.overrides)
-        assert config.memory.name == ("fixed_window" if named["memory"] == KEEP_ALL else named["memory"])
+        assert config.memory.name == CONTROLS.get(named["memory"], (named["memory"],))[0]
         assert (config.total_timesteps, config.evaluation.every) == (5000, 500)
         assert (config.target.success, config.target.mean_return, config.target.alive) == (None, None, None)
         assert named["memory"] == "expire_span" or config.forgetting.name == "none"
-    assert set(NAMES) == {*KINDS["memory"], KEEP_ALL}
+    assert set(NAMES) == {*KINDS["memory"], KEEP_ALL, GTRXL}
 
 
 def test_all_memories_reach_equally_far(tmp_path: Path) -> None:
@@ -55,7 +55,16 @@ def test_all_memories_reach_equally_far(tmp_path: Path) -> None:
     assert isinstance(compressive, CompressiveSettings)
     assert compressive.window + compressive.slots * compressive.factor == 512
     assert isinstance(everything, FixedWindowSettings) and everything.window == float("inf")
+    gated = corridor[GTRXL]
+    assert isinstance(gated, FixedWindowSettings) and (gated.window, gated.gate) == (512, "gru")
     assert getattr(corridor["gru"], "chrono", None) == getattr(corridor["lstm"], "chrono", None) == 512
+
+
+def test_a_memory_with_a_reach_of_its_own(tmp_path: Path) -> None:
+    memories = ("fixed_window", "fixed_window:24", "gtrxl:9", "expire_span:100", "lstm:7")
+    found = [one.config.memory for one in trials("own", tmp_path, memories) if one.recipe == "corridor"]
+    reaches = [getattr(m, "window", getattr(m, "max_span", getattr(m, "chrono", None))) for m in found]
+    assert reaches == [512, 24, 9, 100, 7]
 
 
 def test_options_after_the_dashes_come_last(tmp_path: Path) -> None:
@@ -92,6 +101,9 @@ WRONG = {
     "own --tasks corridr": "unknown task of the suite own 'corridr': did you mean 'corridor'?",
     "own --memories lstm transformer": "unknown memory 'transformer': ",
     "own --memories lstm lstm": "memory 'lstm' is there twice",
+    "own --memories fixed_window:x": "'fixed_window:x': expected a whole number of steps >= 1",
+    "own --memories gtrxl:0": "'gtrxl:0': expected a whole number of steps >= 1",
+    "own --memories keep_all:9": "keep_all has no reach that could be set",
     "own --tasks tmaze tmaze": "task 'tmaze' is there twice",
     "own --seeds x": "seeds='x': expected numbers",
     "own --total-timesteps many": "total-timesteps",

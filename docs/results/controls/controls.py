@@ -1,0 +1,236 @@
+"""Controls: what keeping everything, windows and recurrent memories reach where Expire-Span forgets, at equal budgets.
+
+`python docs/results/controls/controls.py TASK [--jobs 2] [--runs runs/controls]` searches the step size of every
+memory by three runs of a seed that is used for nothing else, trains every memory over the seeds by `expirespan suite`,
+scores the last checkpoints, and writes TASK.json. The same command again goes on where it stopped. `--draw` draws the
+picture and writes the table into docs/results.md, from TASK.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from expirespan.experiments.evaluation.aggregate import stratified
+from expirespan.experiments.pictures.picture_file import write_picture
+from expirespan.experiments.pictures.suite import Line, draw_suite
+from expirespan.experiments.recipes import find_recipe
+from expirespan.experiments.run_folder.files import write_text
+from expirespan.experiments.run_folder.provenance import provenance
+from expirespan.experiments.terminal.text import markdown
+
+HERE = Path(__file__).parent
+PAGE = HERE.parents[1] / "results.md"
+IMAGES = HERE.parents[1] / "images"
+FACTORS = (0.5, 1.0, 2.0)
+"""Step sizes of the search, in units of the recipe's."""
+SEARCH_SEED = 100
+
+
+@dataclass(frozen=True)
+class Study:
+    """``measures``: name and options of `expirespan evaluate`, by the last checkpoint; ``factors``: step sizes."""
+
+    memories: tuple[str, ...]
+    search_steps: int
+    steps: int
+    seeds: tuple[int, ...]
+    measures: dict[str, tuple[str, ...]]
+    factors: tuple[float, ...] = FACTORS
+
+
+STUDIES = {
+    "tmaze": Study(
+        ("expire_span", "keep_all", "fixed_window:24", "fixed_window:5", "gtrxl:24", "gru", "lstm"),
+        400_000,
+        1_000_000,
+        (0, 1, 2, 3, 4),
+        {"3 corridors": (), "10 corridors": ("--corridors", "10")},
+    ),
+    "corridor": Study(
+        ("expire_span", "keep_all", "fixed_window:9", "gtrxl:256", "gru", "lstm"),
+        1_000_000,
+        2_000_000,
+        (0, 1, 2, 3, 4),
+        {"3-200 cells": (), "10,000 cells": (
+            "--min-length", "10000", "--max-length", "10000", "--episodes", "100", "--num-envs", "100",
+        )},
+    ),
+    "portal": Study(
+        ("expire_span", "keep_all", "fixed_window:32", "gtrxl:256", "gru", "lstm"),
+        1_000_000,
+        2_000_000,
+        (0, 1, 2),
+        {"10 rooms": ("--num-envs", "200")},
+        (1.0,),
+    ),
+}  # fmt: skip
+"""A window as long as the episode reads what keep_all reads while training, so `keep_all` stands for it, but in the
+T-maze, where ten corridors are longer than what was trained on. The short windows are as long as Expire-Span keeps in
+the mean."""
+STRETCH = {"corridor": ("--max-span", "131072", "--stretch", "long")}
+"""Options of the last measure for Expire-Span: episodes fifty times as long as those of training."""
+
+
+def expirespan(*args: str) -> None:
+    """Run a command in a separate process.
+
+    Raises:
+        subprocess.CalledProcessError: it failed.
+    """
+    subprocess.run([sys.executable, "-m", "expirespan", *args], check=True)
+
+
+def suite(
+    task: str, memories: list[str], seeds: tuple[int, ...], factor: float, given: argparse.Namespace
+) -> Any:
+    """The suite's results for some memories with one step size."""
+    study = STUDIES[task]
+    rate = find_recipe(task).config.algorithm.learning_rate * factor
+    kind = "search" if seeds == (SEARCH_SEED,) else "seeds"
+    steps = study.search_steps if kind == "search" else study.steps
+    name = f"{task}-{kind}-{factor:g}"
+    expirespan(
+        "suite", "own", "--tasks", task, "--memories", *memories, "--seeds", *map(str, seeds), "--name", name,
+        "--total-timesteps", str(given.steps or steps), "--runs", str(given.runs), "--jobs", str(given.jobs),
+        "--", "--algorithm.learning-rate", f"{rate:g}",
+    )  # fmt: skip
+    return json.loads((given.runs / name / "suite.json").read_text())
+
+
+def search(task: str, given: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Of each memory, the mean score over all evaluations by step size: the area under its curve."""
+    study = STUDIES[task]
+    found: dict[str, dict[str, float]] = {memory: {} for memory in study.memories}
+    for factor in study.factors if len(study.factors) > 1 else ():
+        for run in suite(task, list(study.memories), (SEARCH_SEED,), factor, given)["runs"]:
+            found[run["memory"]][f"{factor:g}"] = float(np.mean(run["scores"]))
+    return found
+
+
+def choose(areas: dict[str, float]) -> float:
+    """The step size with the largest area; of equal ones that nearest to the recipe's."""
+    return (
+        max((area, -abs(float(np.log(float(f)))), float(f)) for f, area in areas.items())[2] if areas else 1.0
+    )
+
+
+def score(task: str, run: dict[str, Any]) -> dict[str, Any]:
+    """Fresh episodes for each measure, by the last checkpoint."""
+    found = {}
+    for i, (name, options) in enumerate(STUDIES[task].measures.items()):
+        output = Path(run["run"]) / f"score-{i}.json"
+        more = STRETCH.get(task, ()) if i and run["memory"] == "expire_span" else ()
+        if not output.exists():
+            expirespan(
+                "evaluate", run["run"], "--checkpoint", "last", *options, *more, "--output", str(output)
+            )
+        agent = json.loads(output.read_text())["agent"]
+        kept = ("episodes", "success", "interval", "mean_return", "return_interval", "alive", "alive_at_end")
+        found[name] = {key: agent.get(key) for key in kept}
+    return found
+
+
+def study(task: str, given: argparse.Namespace) -> None:
+    """Search, train, score, and write TASK.json."""
+    areas = search(task, given)
+    chosen = {memory: choose(areas[memory]) for memory in areas}
+    rows: list[dict[str, Any]] = []
+    for factor in sorted(set(chosen.values())):
+        memories = [memory for memory in chosen if chosen[memory] == factor]
+        for run in suite(task, memories, STUDIES[task].seeds, factor, given)["runs"]:
+            rows.append({**run, "factor": factor, "measures": score(task, run)})
+            del rows[-1]["run"]
+        rows.sort(key=lambda row: (STUDIES[task].memories.index(row["memory"]), row["seed"]))
+        numbers = {
+            "command": f"python docs/results/controls/controls.py {task}",
+            "steps": given.steps or STUDIES[task].steps,
+            "search": {
+                "seed": SEARCH_SEED,
+                "steps": given.steps or STUDIES[task].search_steps,
+                "areas": areas,
+            },
+            "chosen": chosen,
+            "rows": rows,
+            **provenance(),
+        }
+        write_text(given.output / f"{task}.json", json.dumps(numbers, indent=1) + "\n")
+
+
+def of_memories(numbers: dict[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """The runs of each memory that has some."""
+    found = {name: [row for row in numbers["rows"] if row["memory"] == name] for name in numbers["chosen"]}
+    return [(name, runs) for name, runs in found.items() if runs]
+
+
+def table(task: str, numbers: dict[str, Any]) -> list[tuple[str, ...]]:
+    """A row for each memory: each seed's scores by every measure, alive, steps, seconds."""
+    measures = STUDIES[task].measures
+    rows: list[tuple[str, ...]] = [
+        (
+            "memory",
+            "step size",
+            *(f"{name}: mean; each seed" for name in measures),
+            "alive per layer, mean",
+            "seconds",
+        )
+    ]
+    of_return = task == "portal"
+    for memory, runs in of_memories(numbers):
+        cells = []
+        for name in measures:
+            scores = [run["measures"][name]["mean_return" if of_return else "success"] for run in runs]
+            cells.append(f"{np.mean(scores):.3f}; {', '.join(f'{one:.3f}' for one in scores)}")
+        alive = [np.mean(run["measures"][next(iter(measures))]["alive"]) for run in runs if run["alive"]]
+        last = (
+            f"{np.mean(alive):.1f}" if alive else "-",
+            f"{np.mean([run['seconds'][-1] for run in runs]):.0f}",
+        )
+        rows.append((f"`{memory}`", f"x {runs[0]['factor']:g}", *cells, *last))
+    return rows
+
+
+def picture(task: str, numbers: dict[str, Any]) -> Path:
+    """Curves of every memory over steps, minutes and memories alive."""
+    lines = []
+    for memory, runs in of_memories(numbers):
+        mean = {name: np.mean([run[name] for run in runs], 0) for name in ("steps", "seconds")}
+        alive = np.mean([run["alive"] for run in runs], 0) if runs[0]["alive"] else None
+        curves = [np.array([run["normalised"] for run in runs])]
+        lines.append(Line(memory, str(len(runs)), mean["steps"], mean["seconds"], alive, stratified(curves)))
+    title = f"{task}: {numbers['steps']:,} steps, step size chosen of three for each memory"
+    return write_picture(draw_suite(lines, title), IMAGES / f"controls-{task}.png")
+
+
+def with_tables(text: str, folder: Path = HERE) -> str:
+    """A page whose tables between ``<!-- controls: TASK -->`` and ``<!-- end -->`` are those of the JSON files."""
+
+    def new(found: re.Match[str]) -> str:
+        numbers = json.loads((folder / f"{found[2]}.json").read_text())
+        return f"{found[1]}{markdown(table(found[2], numbers))}\n{found[3]}"
+
+    return re.sub(r"(<!-- controls: (\S+) -->\n).*?(<!-- end -->)", new, text, flags=re.DOTALL)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("task", choices=STUDIES)
+    parser.add_argument("--runs", type=Path, default=Path("runs/controls"))
+    parser.add_argument("--output", type=Path, default=HERE)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=0, help="of each training, for a trial")
+    parser.add_argument("--draw", action="store_true", help="only picture and table")
+    asked = parser.parse_args()
+    if asked.draw:
+        print(picture(asked.task, json.loads((HERE / f"{asked.task}.json").read_text())))
+        write_text(PAGE, with_tables(PAGE.read_text(encoding="utf-8")))
+    else:
+        study(asked.task, asked)
