@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shlex
 import subprocess
 import sys
@@ -32,7 +33,10 @@ def command() -> str:
 
 
 def commit() -> str | None:
-    """The commit of the sources, with ``+changes`` if files differ from it; None outside of a checkout."""
+    """The commit of the sources, with ``+changes`` if files differ from it.
+
+    Outside of a checkout it is the one in the version, shortened, and None for a version that names none.
+    """
     here = Path(__file__).resolve()
     git = ("git", "-C", str(here.parent))
     try:
@@ -46,8 +50,14 @@ def commit() -> str | None:
         status = [*git, "status", "--porcelain", "--untracked-files=no"]
         changes = subprocess.run(status, capture_output=True, text=True, check=True, timeout=10)
     except (OSError, subprocess.SubprocessError):
-        return None
+        return built_from(version("expirespan"))
     return head.stdout.strip() + ("+changes" if changes.stdout.strip() else "")
+
+
+def built_from(number: str) -> str | None:
+    """The commit that a version was built from: ``0.2.0.dev3+g1a2b3c4`` names it, with ``.d20260131`` for changes."""
+    found = re.fullmatch(r"[^+]+\+g([0-9a-f]{7,40})(\.d\d{8})?", number)
+    return None if found is None else found[1] + ("+changes" if found[2] else "")
 
 
 def machine() -> dict[str, Any]:
