@@ -15,15 +15,20 @@ from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from expirespan.experiments.episodes.playing import Flags, Floats, PolicyPlayer, play
 from expirespan.experiments.evaluation.evaluate import summarise
 from expirespan.experiments.making.agents import load_agent, max_spans, override_max_span, rules
+from expirespan.experiments.pictures.palette import BLUE, GREY, ORANGE
+from expirespan.experiments.pictures.picture_file import write_picture
 from expirespan.experiments.run_folder.provenance import provenance
 from expirespan.experiments.run_folder.run import Run
 from expirespan.experiments.settings import CorridorSettings
 
+PICTURE = Path(__file__).parents[2] / "images" / "long.png"
 MARGIN = 4
 EVERY = 1000
 """Steps between two looks at the state."""
@@ -68,6 +73,7 @@ def measure(folder: Path, length: int, episodes: int, stretch: str, seed: int) -
         played = play(player, env, episodes, episodes, seed)
     score, tenth = summarise(played, env), max(1, played.first_end // 10)
     whole = played.step_seconds[: played.first_end] * 1000
+    hundredths = np.array_split(np.arange(len(whole)), 100)
     return {
         "seed": config.seed, "commit": json.loads((run.folder / "about.json").read_text()).get("commit"),
         "trained_on": config.env.max_length,
@@ -76,6 +82,7 @@ def measure(folder: Path, length: int, episodes: int, stretch: str, seed: int) -
         "success": score.success, "interval": score.interval, "alive": score.alive,
         "alive_at_end": played.alive_at_end.mean(1).tolist(), "most_alive": max(most for *_, most in player.seen),
         "bytes": [(step, size // episodes) for step, size, _ in player.seen[:: max(1, len(player.seen) // 100)]],
+        "milliseconds": [(int(part[-1]) + 1, float(np.median(whole[part]))) for part in hundredths],
         "step_milliseconds": {
             "first_tenth": float(np.median(whole[:tenth])), "last_tenth": float(np.median(whole[-tenth:])),
         },
@@ -83,17 +90,65 @@ def measure(folder: Path, length: int, episodes: int, stretch: str, seed: int) -
     }  # fmt: skip
 
 
+def draw(rows: list[dict[str, Any]]) -> Path:
+    """Bytes of an environment's memories and time of a step, over the cells walked; each run a line."""
+    figure = Figure(figsize=(9, 3.6), facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    size, pace = figure.subplots(1, 2)
+    for row in rows:
+        colour = BLUE if row["length"] < 1_000_000 else ORANGE
+        steps, states = zip(*row["bytes"], strict=True)
+        size.plot(steps, np.array(states) / 1024, color=colour, alpha=0.7)
+        ends = row["step_milliseconds"]
+        curve = row.get(
+            "milliseconds",
+            [(row["length"] / 20, ends["first_tenth"]), (row["length"] * 0.95, ends["last_tenth"])],
+        )
+        pace.plot(*zip(*curve, strict=True), color=colour, alpha=0.7)
+    grown = np.geomspace(200, max(row["length"] for row in rows))
+    each = max(states) / max(row["most_alive"] for row in rows)
+    size.plot(grown, grown * each / 1024, color=GREY, linestyle="--")
+    size.annotate(
+        "if all were kept",
+        (grown[25], grown[25] * each / 1024),
+        (8, -4),
+        textcoords="offset points",
+        color=GREY,
+    )
+    for axes, label in ((size, "KiB of memories per environment"), (pace, "ms per step of all environments")):
+        axes.set_xscale("log")
+        axes.set_xlabel("steps of the episode")
+        axes.set_ylabel(label)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set_ylim(bottom=0)
+    size.set_yscale("log")
+    size.set_ylim(10, None)
+    lengths = {row["length"]: BLUE if row["length"] < 1_000_000 else ORANGE for row in rows}
+    for length, colour in sorted(lengths.items()):
+        pace.plot(
+            [],
+            [],
+            color=colour,
+            label=f"{length:,} cells, seeds {', '.join(str(row['seed']) for row in rows if row['length'] == length)}",
+        )
+    pace.legend(frameon=False, loc="lower left")
+    return write_picture(figure, PICTURE)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
+    parser.add_argument("runs", nargs="*", type=Path, metavar="RUN")
     parser.add_argument("--length", type=int, default=100_000)
     parser.add_argument("--episodes", type=int, default=50)
     parser.add_argument("--stretch", choices=("all", "long"), default="long")
+    parser.add_argument("--draw", action="store_true", help="only the picture, from the output")
     parser.add_argument("--seed", type=int, default=3_000_000)
     parser.add_argument("--output", type=Path, default=Path(__file__).with_name("long.json"))
     given = parser.parse_args()
     torch.set_num_threads(1)
     rows = json.loads(given.output.read_text())["rows"] if given.output.exists() else []
+    if given.draw:
+        print(draw(rows))
     for one in given.runs:
         rows.append(measure(one, given.length, given.episodes, given.stretch, given.seed))
         print({name: value for name, value in rows[-1].items() if name != "bytes"})
