@@ -92,7 +92,7 @@ class Trace:
     keys: list[Tensor] | None = None
 
     def told_spans(self) -> list[Tensor]:
-        """``spans`` for people: infinite where there is no limit, which is computed with as `LONGEST`."""
+        """``spans`` (B, T) of each layer for people: infinite where there is no limit, computed with as `LONGEST`."""
         return [span.masked_fill(span >= LONGEST, torch.inf) for span in self.spans]
 
 
