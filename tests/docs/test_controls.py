@@ -1,0 +1,85 @@
+"""The study of controls: step sizes are chosen by the search alone, and the table says what the runs reached."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from expirespan.experiments.suite.grid import SuiteGrid, suite_trials
+
+SCRIPT = Path(__file__).parents[2] / "docs/results/controls/controls.py"
+
+
+@pytest.fixture(scope="module")
+def controls() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("controls", SCRIPT)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["controls"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def row(memory: str, seed: int, short: float, long: float) -> dict[str, Any]:
+    scored = {
+        "3 corridors": {"success": short, "mean_return": 9.0, "alive": [4.0, 6.0]},
+        "10 corridors": {"success": long, "mean_return": 9.0, "alive": [5.0, 6.0]},
+    }
+    alive = None if memory == "gru" else [30.0, 5.0]
+    return {
+        "memory": memory, "seed": seed, "factor": 2.0, "steps": [500, 1000], "scores": [0.0, short], "alive": alive,
+        "normalised": [0.0, short], "seconds": [10.0, 20.0 + seed], "measures": scored,
+    }  # fmt: skip
+
+
+NUMBERS = {
+    "steps": 1000,
+    "chosen": {"expire_span": 2.0, "gru": 2.0, "lstm": 1.0},
+    "rows": [row("expire_span", 0, 1.0, 0.5), row("expire_span", 1, 0.5, 0.0), row("gru", 0, 1.0, 1.0)],
+}
+
+
+def test_the_largest_area_is_chosen_and_the_recipes_step_size_of_equal_ones(controls: ModuleType) -> None:
+    assert controls.choose({"0.5": 0.9, "1": 0.8, "2": 0.7}) == 0.5
+    assert controls.choose({"0.5": 0.9, "1": 0.9, "2": 0.9}) == 1.0
+    assert controls.choose({}) == 1.0
+
+
+def test_the_search_has_a_seed_of_its_own(controls: ModuleType) -> None:
+    assert all(controls.SEARCH_SEED not in study.seeds for study in controls.STUDIES.values())
+
+
+def test_every_memory_of_every_study_fits_its_task(controls: ModuleType, tmp_path: Path) -> None:
+    for task, study in controls.STUDIES.items():
+        assert len(suite_trials(SuiteGrid("own", (task,), study.memories, (0,), 1000), tmp_path)) == len(
+            study.memories
+        )
+
+
+def test_the_table_by_hand(controls: ModuleType, tmp_path: Path) -> None:
+    head, ours, gru = controls.table("tmaze", NUMBERS)
+    assert head == ("memory", "step size", "3 corridors: mean; each seed", "10 corridors: mean; each seed",
+                    "alive per layer, mean", "seconds")  # fmt: skip
+    assert ours == ("`expire_span`", "x 2", "0.750; 1.000, 0.500", "0.250; 0.500, 0.000", "5.0", "20")
+    assert gru == ("`gru`", "x 2", "1.000; 1.000", "1.000; 1.000", "-", "20")
+    (tmp_path / "tmaze.json").write_text(json.dumps(NUMBERS))
+    page = controls.with_tables("a\n<!-- controls: tmaze -->\nold\n<!-- end -->\nb\n", tmp_path)
+    assert "old" not in page and "| `gru` | x 2 |" in page and page.endswith("<!-- end -->\nb\n")
+
+
+def test_the_picture_has_a_line_for_each_memory(
+    controls: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(controls, "IMAGES", tmp_path)
+    assert controls.picture("tmaze", NUMBERS).stat().st_size > 10_000
+
+
+def test_the_pages_tables_are_those_of_the_results(controls: ModuleType) -> None:
+    page = controls.PAGE.read_text(encoding="utf-8")
+    assert controls.with_tables(page) == page
