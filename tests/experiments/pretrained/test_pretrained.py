@@ -26,7 +26,7 @@ from expirespan.agents.pretrained.shelf import SHELF, policy_file
 from expirespan.experiments.cli import main
 from expirespan.experiments.evaluation.evaluate import evaluate
 from expirespan.experiments.making.agents import load_agent, load_policy, pretrained_agent
-from expirespan.experiments.pretrained.pack import MOST_BYTES, card_score
+from expirespan.experiments.pretrained.pack import MOST_BYTES, MOST_TOGETHER, card_score
 from expirespan.experiments.recipes import find_recipe
 from expirespan.experiments.run_folder.run import Run
 from expirespan.experiments.settings import KINDS, Config, CorridorSettings
@@ -94,7 +94,7 @@ def test_the_card_says_what_made_the_agent(name: str) -> None:
 def test_all_of_them_are_small() -> None:
     files = [path for path in SHELF.iterdir() if path.suffix in (".zip", ".json")]
     assert {path.stem for path in files} == set(pretrained_names()) >= {"corridor"}
-    assert sum(path.stat().st_size for path in files) < 2_000_000
+    assert sum(path.stat().st_size for path in files) < MOST_TOGETHER
 
 
 def test_one_acts_where_stable_baselines3_evaluates() -> None:
