@@ -100,10 +100,7 @@ def draw(rows: list[dict[str, Any]]) -> Path:
         steps, states = zip(*row["bytes"], strict=True)
         size.plot(steps, np.array(states) / 1024, color=colour, alpha=0.7)
         ends = row["step_milliseconds"]
-        curve = row.get(
-            "milliseconds",
-            [(row["length"] / 20, ends["first_tenth"]), (row["length"] * 0.95, ends["last_tenth"])],
-        )
+        curve = (row["length"] / 20, ends["first_tenth"]), (row["length"] * 0.95, ends["last_tenth"])
         pace.plot(*zip(*curve, strict=True), color=colour, alpha=0.7)
     grown = np.geomspace(200, max(row["length"] for row in rows))
     each = max(states) / max(row["most_alive"] for row in rows)
