@@ -1,6 +1,6 @@
 """The memories of a suite: every registered name, set such that all of them reach equally far back, and controls.
 
-``NAME:STEPS`` gives one of them a reach of its own.
+``NAME:STEPS`` sets how many steps back that one reads.
 """
 
 from __future__ import annotations

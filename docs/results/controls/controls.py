@@ -13,9 +13,10 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from expirespan.experiments.pictures.suite import Line, draw_suite
 from expirespan.experiments.recipes import find_recipe
 from expirespan.experiments.run_folder.files import write_text
 from expirespan.experiments.run_folder.provenance import provenance
+from expirespan.experiments.suite.tasks import SUITES
 from expirespan.experiments.terminal.text import markdown
 
 HERE = Path(__file__).parent
@@ -90,13 +92,16 @@ def expirespan(*args: str) -> None:
 
 
 def suite(
-    task: str, memories: list[str], seeds: tuple[int, ...], factor: float, given: argparse.Namespace
+    task: str,
+    memories: Sequence[str],
+    kind: Literal["search", "seeds"],
+    factor: float,
+    given: argparse.Namespace,
 ) -> Any:
-    """The suite's results for some memories with one step size."""
+    """The suite's results for some memories with one step size, in the search or over the study's seeds."""
     study = STUDIES[task]
     rate = find_recipe(task).config.algorithm.learning_rate * factor
-    kind = "search" if seeds == (SEARCH_SEED,) else "seeds"
-    steps = study.search_steps if kind == "search" else study.steps
+    steps, seeds = (study.search_steps, (SEARCH_SEED,)) if kind == "search" else (study.steps, study.seeds)
     name = f"{task}-{kind}-{factor:g}"
     expirespan(
         "suite", "own", "--tasks", task, "--memories", *memories, "--seeds", *map(str, seeds), "--name", name,
@@ -111,16 +116,16 @@ def search(task: str, given: argparse.Namespace) -> dict[str, dict[str, float]]:
     study = STUDIES[task]
     found: dict[str, dict[str, float]] = {memory: {} for memory in study.memories}
     for factor in study.factors if len(study.factors) > 1 else ():
-        for run in suite(task, list(study.memories), (SEARCH_SEED,), factor, given)["runs"]:
+        for run in suite(task, study.memories, "search", factor, given)["runs"]:
             found[run["memory"]][f"{factor:g}"] = float(np.mean(run["scores"]))
     return found
 
 
 def choose(areas: dict[str, float]) -> float:
     """The step size with the largest area; of equal ones that nearest to the recipe's."""
-    return (
-        max((area, -abs(float(np.log(float(f)))), float(f)) for f, area in areas.items())[2] if areas else 1.0
-    )
+    if not areas:
+        return 1.0
+    return max((area, -abs(float(np.log(float(f)))), float(f)) for f, area in areas.items())[2]
 
 
 def score(task: str, run: dict[str, Any]) -> dict[str, Any]:
@@ -146,12 +151,11 @@ def study(task: str, given: argparse.Namespace) -> None:
     rows: list[dict[str, Any]] = []
     for factor in sorted(set(chosen.values())):
         memories = [memory for memory in chosen if chosen[memory] == factor]
-        for run in suite(task, memories, STUDIES[task].seeds, factor, given)["runs"]:
+        for run in suite(task, memories, "seeds", factor, given)["runs"]:
             rows.append({**run, "factor": factor, "measures": score(task, run)})
             del rows[-1]["run"]
         rows.sort(key=lambda row: (STUDIES[task].memories.index(row["memory"]), row["seed"]))
         numbers = {
-            "command": f"python docs/results/controls/controls.py {task}",
             "steps": given.steps or STUDIES[task].steps,
             "search": {
                 "seed": SEARCH_SEED,
@@ -183,11 +187,11 @@ def table(task: str, numbers: dict[str, Any]) -> list[tuple[str, ...]]:
             "seconds",
         )
     ]
-    of_return = task == "portal"
+    (about,) = (one for one in SUITES["own"].tasks if one.name == task)
     for memory, runs in of_memories(numbers):
         cells = []
         for name in measures:
-            scores = [run["measures"][name]["mean_return" if of_return else "success"] for run in runs]
+            scores = [run["measures"][name][about.measure] for run in runs]
             cells.append(f"{np.mean(scores):.3f}; {', '.join(f'{one:.3f}' for one in scores)}")
         alive = [np.mean(run["measures"][next(iter(measures))]["alive"]) for run in runs if run["alive"]]
         last = (

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from expirespan.experiments.episodes.playing import Flags, Floats, PolicyPlayer, play
 from expirespan.experiments.evaluation.evaluate import summarise
 from expirespan.experiments.making.agents import load_agent, max_spans, override_max_span, rules
-from expirespan.experiments.pictures.palette import BLUE, GREY, ORANGE
+from expirespan.experiments.pictures.palette import GREY, LAYERS
 from expirespan.experiments.pictures.picture_file import write_picture
 from expirespan.experiments.run_folder.provenance import provenance
 from expirespan.experiments.run_folder.run import Run
@@ -73,7 +73,6 @@ def measure(folder: Path, length: int, episodes: int, stretch: str, seed: int) -
         played = play(player, env, episodes, episodes, seed)
     score, tenth = summarise(played, env), max(1, played.first_end // 10)
     whole = played.step_seconds[: played.first_end] * 1000
-    hundredths = np.array_split(np.arange(len(whole)), 100)
     return {
         "seed": config.seed, "commit": json.loads((run.folder / "about.json").read_text()).get("commit"),
         "trained_on": config.env.max_length,
@@ -82,7 +81,6 @@ def measure(folder: Path, length: int, episodes: int, stretch: str, seed: int) -
         "success": score.success, "interval": score.interval, "alive": score.alive,
         "alive_at_end": played.alive_at_end.mean(1).tolist(), "most_alive": max(most for *_, most in player.seen),
         "bytes": [(step, size // episodes) for step, size, _ in player.seen[:: max(1, len(player.seen) // 100)]],
-        "milliseconds": [(int(part[-1]) + 1, float(np.median(whole[part]))) for part in hundredths],
         "step_milliseconds": {
             "first_tenth": float(np.median(whole[:tenth])), "last_tenth": float(np.median(whole[-tenth:])),
         },
@@ -95,15 +93,22 @@ def draw(rows: list[dict[str, Any]]) -> Path:
     figure = Figure(figsize=(9, 3.6), facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     size, pace = figure.subplots(1, 2)
-    for row in rows:
-        colour = BLUE if row["length"] < 1_000_000 else ORANGE
-        steps, states = zip(*row["bytes"], strict=True)
-        size.plot(steps, np.array(states) / 1024, color=colour, alpha=0.7)
-        ends = row["step_milliseconds"]
-        curve = (row["length"] / 20, ends["first_tenth"]), (row["length"] * 0.95, ends["last_tenth"])
-        pace.plot(*zip(*curve, strict=True), color=colour, alpha=0.7)
+    for length, colour in zip(sorted({row["length"] for row in rows}), LAYERS, strict=False):
+        same = [row for row in rows if row["length"] == length]
+        for row in same:
+            steps, states = zip(*row["bytes"], strict=True)
+            size.plot(steps, np.array(states) / 1024, color=colour, alpha=0.7)
+            ends = row["step_milliseconds"]
+            pace.plot(
+                (length / 20, length * 0.95),
+                (ends["first_tenth"], ends["last_tenth"]),
+                color=colour,
+                alpha=0.7,
+            )
+        seeds = ", ".join(str(row["seed"]) for row in same)
+        pace.plot([], [], color=colour, label=f"{length:,} cells, seeds {seeds}")
     grown = np.geomspace(200, max(row["length"] for row in rows))
-    each = max(states) / max(row["most_alive"] for row in rows)
+    each = max(row["bytes"][-1][1] / row["most_alive"] for row in rows)
     size.plot(grown, grown * each / 1024, color=GREY, linestyle="--")
     size.annotate(
         "if all were kept",
@@ -120,14 +125,6 @@ def draw(rows: list[dict[str, Any]]) -> Path:
         axes.set_ylim(bottom=0)
     size.set_yscale("log")
     size.set_ylim(10, None)
-    lengths = {row["length"]: BLUE if row["length"] < 1_000_000 else ORANGE for row in rows}
-    for length, colour in sorted(lengths.items()):
-        pace.plot(
-            [],
-            [],
-            color=colour,
-            label=f"{length:,} cells, seeds {', '.join(str(row['seed']) for row in rows if row['length'] == length)}",
-        )
     pace.legend(frameon=False, loc="lower left")
     return write_picture(figure, PICTURE)
 

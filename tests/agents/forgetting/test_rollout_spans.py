@@ -46,9 +46,8 @@ def test_without_a_step_there_is_nothing_to_tell():
     assert logger.name_to_value == {}
 
 
-@pytest.mark.parametrize("kind", [{"memory": "fixed_window", "memory_kwargs": {"window": math.inf}}])
-def test_spans_without_end_are_not_told(kind, make_agent, collect):
-    agent = make_agent(**kind)
+def test_spans_without_end_are_not_told(make_agent, collect):
+    agent = make_agent(memory="fixed_window", memory_kwargs={"window": math.inf})
     collect(agent)
     agent.train()
     logged = agent.logger.name_to_value

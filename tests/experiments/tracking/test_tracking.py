@@ -217,3 +217,13 @@ def test_csv_copes_with_keys_that_come_later_and_goes_on_in_a_file(tmp_path: Pat
     assert read_csv(path) == rows[:1]
     writer.write({"b": 3, "a": 4}, {}, 16)
     assert read_csv(path)[1] == {"a": "4", "time/total_timesteps": "16", "text": "", "b": "3"}
+
+
+def test_the_log_of_a_run_that_ended_before_its_first_row_is_empty(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "progress.csv").write_bytes(b"\n")
+    assert list(read_csv(tmp_path / "progress.csv")) == []
+    (tmp_path / "progress.csv").write_bytes(b"\n1,2\n")
+    assert list(read_csv(tmp_path / "progress.csv")) == []
+    assert capsys.readouterr().err.count("does not name the columns") == 1, "that is damage, and said"
