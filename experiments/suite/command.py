@@ -11,6 +11,7 @@ from expirespan.experiments.run_folder.lock import locked
 from expirespan.experiments.settings import CountOrNone
 from expirespan.experiments.settings.errors import UserError
 from expirespan.experiments.settings.options import parse
+from expirespan.experiments.settings.passed_on import split_passed_on
 from expirespan.experiments.suite.grid import SuiteGrid, chosen_tasks, find_suite, suite_trials
 from expirespan.experiments.suite.memories import NAMES, USUAL
 from expirespan.experiments.suite.references import reference
@@ -57,15 +58,15 @@ def suite_command(args: Sequence[str]) -> int:
     if args[0].startswith("-"):
         raise UserError(f"{args[0]!r} is no suite: the suite comes first, one of {', '.join(SUITES)}")
     suite = find_suite(args[0])
-    end = list(args).index("--") if "--" in args else len(args)
-    options = parse(SuiteOptions(), args[1:end], prog, ABOUT)
+    own, more = split_passed_on(args[1:])
+    options = parse(SuiteOptions(), own, prog, ABOUT)
     grid = SuiteGrid(
         args[0],
         options.tasks or tuple(task.name for task in suite.tasks),
         options.memories,
         read_seeds(options.seeds),
         options.total_timesteps or suite.steps,
-        tuple(args[end + 1 :]),
+        more,
     )
 
     from expirespan.experiments.sweep.plan import Plan, check_folder

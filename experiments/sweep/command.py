@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from expirespan.experiments.run_folder.lock import locked
 from expirespan.experiments.settings.errors import UserError
 from expirespan.experiments.settings.options import parse, split_paths
+from expirespan.experiments.settings.passed_on import split_passed_on
 from expirespan.experiments.sweep.grid import Grid, read_seeds, split_over, trials
 from expirespan.experiments.sweep.options import EngineOptions, Package
 from expirespan.experiments.terminal.text import show_table
@@ -48,15 +49,15 @@ def sweep_command(args: Sequence[str]) -> int:
     if not args or args[0] in ("-h", "--help"):
         parse(SweepOptions(), ["--help"], prog, ABOUT)
         return 0 if args else USAGE
-    end = list(args).index("--") if "--" in args else len(args)
-    recipes, rest = split_paths(args[:end], "no recipe: the recipes come first, then options")
+    own, more = split_passed_on(args)
+    recipes, rest = split_paths(own, "no recipe: the recipes come first, then options")
     over, rest = split_over(rest)
     options = parse(SweepOptions(), rest, prog, ABOUT)
     if not options.name:
         raise UserError(
             "--name is missing: name the sweep, such as --name ramps; its folder is then runs/ramps"
         )
-    grid = Grid(tuple(recipes), read_seeds(options.seeds), over, tuple(args[end + 1 :]), options.search)
+    grid = Grid(tuple(recipes), read_seeds(options.seeds), over, more, options.search)
 
     from expirespan.experiments.sweep.plan import Plan, check_folder
     from expirespan.experiments.sweep.running import (

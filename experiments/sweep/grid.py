@@ -16,11 +16,12 @@ from expirespan.experiments.settings import Config
 from expirespan.experiments.settings.config_file import to_yaml
 from expirespan.experiments.settings.errors import UserError
 from expirespan.experiments.settings.options import parse_config
+from expirespan.experiments.settings.passed_on import RUNS, SEED, check_passed_on, flags_of
 
 Overrides = tuple[tuple[str, str], ...]
 OURS = {
-    "seed": "--seeds gives the seeds",
-    "runs": "--runs FOLDER before the -- chooses the folder",
+    "seed": SEED,
+    "runs": RUNS,
     "recipe": "the recipe's name is the name of the folder",
 }
 """Settings that the sweep sets itself."""
@@ -211,16 +212,12 @@ def check_grid(grid: Grid) -> None:
         find_recipe(recipe)
     if twice := [name for name in grid.recipes if grid.recipes.count(name) > 1]:
         raise UserError(f"recipe {twice[0]!r} is there twice; give each once")
-    flags = {word[2:].partition("=")[0].replace("_", "-") for word in grid.more if word.startswith("--")}
     keys = [key for key, _ in grid.over]
     for key, instead in OURS.items():
         if key in keys:
             raise UserError(f"--over {key}: the sweep sets it itself; {instead}")
-        if key in flags:
-            raise UserError(f"--{key} after --: the sweep sets it itself; {instead}")
-    if wrong := [word for word in grid.more if word in ("-h", "--help", "--resume", "--config")]:
-        raise UserError(f"{wrong[0]} after --: expected settings of `expirespan train RECIPE`")
-    if both := [key for key in keys if key in flags]:
+    check_passed_on(grid.more, OURS, "the sweep")
+    if both := [key for key in keys if key in flags_of(grid.more)]:
         raise UserError(f"--over {both[0]} is also given after --: give it once")
 
 

@@ -25,6 +25,7 @@ from pages import Block, blocks, commands, inline
 from expirespan.agents import MemoryPPO
 from expirespan.experiments.bench import BENCHES
 from expirespan.experiments.cli import COMMANDS, main
+from expirespan.experiments.settings.passed_on import split_passed_on
 from expirespan.memory import MEMORIES
 
 TRAIN = shlex.split(
@@ -137,9 +138,13 @@ def test_python_blocks(block: Block, a_run: Path) -> None:
 
 
 def understood(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """The command line takes these arguments: with --help at the end it prints its help instead of running."""
+    """The command line takes these arguments: with --help at their end it prints its help instead of running.
+
+    What stands after ``--`` is for the trainings, and a form.
+    """
+    own, _ = split_passed_on(args)
     with pytest.raises(SystemExit) as end:
-        sys.exit(main([*args, "--help"]))
+        sys.exit(main([*own, "--help"]))
     output = capsys.readouterr()
     assert end.value.code in (0, None), output.err
 

@@ -162,7 +162,9 @@ def test_a_task_is_trained_scored_and_compared(
         (["tmaz"], "unknown task 'tmaz': did you mean 'tmaze'"),
         (["--seeds", "1"], "is no task: tasks come first"),
         (["tmaze", "--jobs", "0"], "jobs=0"),
-        (["tmaze", "--", "--no-such", "3"], "failed with exit code 2: expirespan: error: .*no-such"),
+        (["tmaze", "--", "--no-such", "3"], "^expirespan: error: unknown option '--no-such'"),
+        (["tmaze", "--", "--seed", "3"], "--seed after --: reproduce sets it itself; --seeds"),
+        (["tmaze", "--", "--help"], "--help after --"),
     ],
 )
 def test_wrong_input_is_explained(
@@ -172,4 +174,15 @@ def test_wrong_input_is_explained(
     assert main(["reproduce", args[0], *folders, *args[1:]]) == 2
     message = capsys.readouterr().err
     assert re.search(said, message), message
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_training_that_fails_is_told_with_its_last_line(tmp_path: Path) -> None:
+    """Such as one for which the disk is full: what cannot be seen before it starts."""
+    from expirespan.experiments.reproduce.runner import Runner
+
+    (tmp_path / "runs" / "tmaze-0").mkdir(parents=True)
+    (tmp_path / "runs" / "tmaze-0" / "tmaze").write_text("a file where the runs go")
+    with pytest.raises(UserError, match=r"`expirespan train tmaze .*` failed with exit code \d+: .*log.txt"):
+        Runner(tmp_path, tmp_path / "runs").outcome("tmaze", 0)
     assert not list(tmp_path.glob("*.json"))
