@@ -8,7 +8,7 @@ environments of this package have; `KeepsState` gives it to those in numpy.
 from __future__ import annotations
 
 import copy
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from gymnasium.utils import seeding
@@ -36,7 +36,7 @@ class KeepsState:
     hold. Tuples come back as lists; override `set_state` where that matters.
     """
 
-    STATE: ClassVar[tuple[str, ...]] = ()
+    STATE: tuple[str, ...] = ()
     num_envs: int
     _generators: list[np.random.Generator]
     _seeds: list[int]

@@ -44,7 +44,7 @@ class NumpyVectorEnv(KeepsState, VectorEnv[Array, Ints, Any]):
         ValueError: ``num_envs`` below 1, or an unknown render mode.
     """
 
-    STATE: ClassVar[tuple[str, ...]] = ("_steps", "_limit")
+    STATE: tuple[str, ...] = ("_steps", "_limit")
     """Arrays (num_envs, ...) that say where the episodes are; a subclass adds its own."""
     ACTIONS: ClassVar[tuple[str, ...]]
     """What each action does, for error messages."""

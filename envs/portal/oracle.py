@@ -30,6 +30,7 @@ class PortalRoomsOracle:
         self._num_envs = num_envs
         self._leads_on = np.zeros((num_envs, 0), np.int64)  # 0 left, 1 right, -1 not known
         self._side = np.zeros(num_envs, np.int64)  # of the door it goes to
+        self._first = np.zeros(num_envs, np.int64)  # the number of the first room
         self._room = np.zeros(num_envs, np.int64)  # where it was
         self._turned = np.zeros(num_envs, np.bool_)
         self._enters = np.zeros(num_envs, np.bool_)  # the action before took it through a door
@@ -50,8 +51,9 @@ class PortalRoomsOracle:
             self._leads_on = np.full(numbers.shape, -1)
         self._leads_on[starts] = -1
         room, rows = numbers.argmax(axis=1), np.arange(self._num_envs)
+        self._first = np.where(starts, room, self._first)
         came = np.flatnonzero(self._enters & ~starts)
-        right = room[came] == self._room[came] + 1
+        right = room[came] != self._first[came]  # a wrong door leads back to the first room
         self._leads_on[came, self._room[came]] = np.where(right, self._side[came], 1 - self._side[came])
         self._turned &= ~(self._enters | starts)
         self._side = np.where(self._turned, self._side, np.maximum(self._leads_on[rows, room], 0))

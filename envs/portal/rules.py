@@ -42,10 +42,14 @@ Ints = npt.NDArray[np.int64]
 
 
 class Layout(NamedTuple):
-    """All rooms of an episode: the colours (index into `COLOURS`) of the left and right door, which leads on."""
+    """All rooms of an episode: the colours (index into `COLOURS`) of the left and right door, which leads on.
+
+    ``numbers``: those that the rooms show, counted from 0.
+    """
 
     colours: tuple[tuple[int, int], ...]
     leads_on: tuple[int, ...]
+    numbers: tuple[int, ...]
 
 
 class Place(NamedTuple):
@@ -76,6 +80,7 @@ class PortalRules:
     reward_scale: Multiple = 0.1
     pays: Pays = "every"
     show_room: bool = True
+    draw_numbers: bool = False
 
     def __post_init__(self) -> None:
         plain(self)
@@ -88,6 +93,10 @@ class PortalRules:
             raise ValueError(
                 f"max_steps={self.max_steps} for rooms={self.rooms}: the last room is at least "
                 f"{self.room_steps * (self.rooms - 1)} steps away; allow more steps or fewer rooms"
+            )
+        if self.draw_numbers and not self.show_room:
+            raise ValueError(
+                "draw_numbers=True with show_room=False: no number is seen; leave one of them out"
             )
 
     @property
@@ -103,26 +112,32 @@ class PortalRules:
     @property
     def draws(self) -> int:
         """Uniform numbers that an episode is made of."""
-        return 3 * self.rooms
+        return (4 if self.draw_numbers else 3) * self.rooms
 
-    def from_draws(self, draws: npt.NDArray[np.float64]) -> tuple[Ints, Ints]:
-        """Colours (episodes, rooms, 2) and doors that lead on (episodes, rooms), from (episodes, `draws`)."""
-        for_left, for_right, for_door = np.split(draws, 3, axis=1)
+    def from_draws(self, draws: npt.NDArray[np.float64]) -> tuple[Ints, Ints, Ints]:
+        """Colours (episodes, rooms, 2), doors that lead on and numbers (episodes, rooms), from (episodes, `draws`)."""
+        for_left, for_right, for_door, *for_number = np.split(draws, draws.shape[1] // self.rooms, axis=1)
         left = (for_left * self.colours).astype(np.int64)
         right = (for_right * (self.colours - 1)).astype(np.int64)
         right += right >= left  # any colour but the left one
-        return np.stack([left, right], axis=2), (for_door >= 0.5).astype(np.int64)
+        order = np.broadcast_to(np.arange(self.rooms), left.shape)
+        numbers = np.argsort(for_number[0], axis=1, kind="stable") if for_number else order
+        return np.stack([left, right], axis=2), (for_door >= 0.5).astype(np.int64), numbers
 
     def parse(self, layout: Any) -> Layout:
         """Read ``{"colours": [["red", "blue"], ...], "leads_on": ["left", ...]}``, an item for each room.
+
+        With ``"numbers": [3, 1, 2, ...]`` if they are drawn.
 
         Raises:
             ValueError: a key is missing or unknown, or a value is not allowed.
         """
         if isinstance(layout, Layout):
             return layout
+        keys = Layout._fields if self.draw_numbers else Layout._fields[:2]
+        numbers = ", 'numbers': [3, 1, ...]" if self.draw_numbers else ""
         given = check_layout(
-            layout, Layout._fields, "{'colours': [['red', 'blue'], ...], 'leads_on': ['left', ...]}"
+            layout, keys, f"{{'colours': [['red', 'blue'], ...], 'leads_on': ['left', ...]{numbers}}}"
         )
         pairs = check_items("layout['colours']", given["colours"], self.rooms)
         for i, pair in enumerate(pairs):
@@ -133,7 +148,14 @@ class PortalRules:
         return Layout(
             tuple((COLOURS.index(left), COLOURS.index(right)) for left, right in pairs),
             tuple(map(SIDES.index, leads_on)),
+            self._parse_numbers(given.get("numbers", range(1, self.rooms + 1))),
         )
+
+    def _parse_numbers(self, numbers: Any) -> tuple[int, ...]:
+        found = check_items("layout['numbers']", numbers, self.rooms, range(1, self.rooms + 1))
+        if len(set(found)) < self.rooms:
+            raise ValueError(f"layout['numbers']={numbers!r}: expected each number once")
+        return tuple(int(number) - 1 for number in found)
 
     def observation_space(self) -> spaces.Box:
         """The space of one observation."""

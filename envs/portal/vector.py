@@ -66,15 +66,19 @@ class PortalRoomsVector(NumpyVectorEnv):
         reward_scale: Multiple = 0.1,
         pays: Pays = "every",
         show_room: bool = True,
+        draw_numbers: bool = False,
         render_mode: str | None = None,
     ) -> None:
         self.rules = PortalRules(
-            rooms, room_size, colours, mistakes, max_steps, reward_scale, pays, show_room
+            rooms, room_size, colours, mistakes, max_steps, reward_scale, pays, show_room, draw_numbers
         )
         space = self.rules.observation_space()
         super().__init__(num_envs, space, spaces.Discrete(3), render_mode, asdict(self.rules))
         self._colours = np.zeros((num_envs, rooms, 2), np.int64)
         self._leads_on = np.zeros((num_envs, rooms), np.int64)
+        self._numbers = np.tile(np.arange(rooms), (num_envs, 1))  # that the rooms show, counted from 0
+        if draw_numbers:  # else they are no state: they never change
+            self.STATE = (*self.STATE, "_numbers")
         self._mistakes = np.zeros((num_envs, rooms), np.int64)
         self._room = np.zeros(num_envs, np.int64)  # counted from 0
         self._furthest = np.zeros(num_envs, np.int64)
@@ -89,11 +93,12 @@ class PortalRoomsVector(NumpyVectorEnv):
 
     def _begin(self, indices: Ints, layouts: Sequence[Layout] | None) -> None:
         if layouts is None:
-            colours, leads_on = self.rules.from_draws(self._uniforms(indices, self.rules.draws))
+            colours, leads_on, numbers = self.rules.from_draws(self._uniforms(indices, self.rules.draws))
         else:
             colours = np.array([layout.colours for layout in layouts], np.int64)
             leads_on = np.array([layout.leads_on for layout in layouts], np.int64)
-        self._colours[indices], self._leads_on[indices] = colours, leads_on
+            numbers = np.array([layout.numbers for layout in layouts], np.int64)
+        self._colours[indices], self._leads_on[indices], self._numbers[indices] = colours, leads_on, numbers
         self._limit[indices] = self.rules.max_steps
         self._mistakes[indices] = self._furthest[indices] = self._room[indices] = 0
         self._came_through[indices] = False
@@ -141,7 +146,7 @@ class PortalRoomsVector(NumpyVectorEnv):
         observations = np.zeros((len(rows), *self.single_observation_space.shape), np.uint8)
         observations[:, :VIEW] = np.take(_views(size), case, axis=0)
         if self.rules.show_room:
-            observations[np.arange(len(rows)), VIEW + room] = 1
+            observations[np.arange(len(rows)), VIEW + self._numbers[rows, room]] = 1
         return observations, {
             "cue": self._came_through[indices].copy(),
             "room": room + 1,

@@ -119,6 +119,8 @@ class PortalSettings(_World):
     """Whether every passage pays or only the first."""
     show_room: bool = True
     """Whether the room's number is seen."""
+    draw_numbers: bool = False
+    """Whether the order of the rooms' numbers is drawn for each episode."""
     frame_stack: FrameStack = 1
     """Observations that the policy sees at a time, the present one and those before."""
 
