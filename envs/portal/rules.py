@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
-from expirespan.envs.base.checks import check_items, check_layout, plain
+from expirespan.envs.base.checks import check_choice, check_items, check_layout, plain
 from expirespan.envs.base.grid_pictures import AGENTS, COLOURS, Image, draw_map, draw_strip
 from expirespan.envs.base.moves import ACTIONS
 from expirespan.envs.base.view import view_cells
-from expirespan.parameters import Colours, Mistakes, Multiple, Pays, Rooms, RoomSize, StepLimit
+from expirespan.parameters import Colours, Mistakes, Multiple, Pays, Rooms, RoomSize, Starts, StepLimit
 from expirespan.ranges import check_fields
 
 __all__ = [
@@ -44,12 +44,12 @@ Ints = npt.NDArray[np.int64]
 class Layout(NamedTuple):
     """All rooms of an episode: the colours (index into `COLOURS`) of the left and right door, which leads on.
 
-    ``numbers``: those that the rooms show, counted from 0.
+    ``first_number``: that of the first room, counted from 0.
     """
 
     colours: tuple[tuple[int, int], ...]
     leads_on: tuple[int, ...]
-    numbers: tuple[int, ...]
+    first_number: int = 0
 
 
 class Place(NamedTuple):
@@ -80,7 +80,7 @@ class PortalRules:
     reward_scale: Multiple = 0.1
     pays: Pays = "every"
     show_room: bool = True
-    draw_numbers: bool = False
+    starts: Starts = 1
 
     def __post_init__(self) -> None:
         plain(self)
@@ -94,9 +94,11 @@ class PortalRules:
                 f"max_steps={self.max_steps} for rooms={self.rooms}: the last room is at least "
                 f"{self.room_steps * (self.rooms - 1)} steps away; allow more steps or fewer rooms"
             )
-        if self.draw_numbers and not self.show_room:
+        if self.starts > (self.rooms if self.show_room else 1):
             raise ValueError(
-                "draw_numbers=True with show_room=False: no number is seen; leave one of them out"
+                f"starts={self.starts}: expected at most the number of rooms, {self.rooms}"
+                if self.show_room
+                else f"starts={self.starts} with show_room=False: no number is seen; leave one of them out"
             )
 
     @property
@@ -112,32 +114,39 @@ class PortalRules:
     @property
     def draws(self) -> int:
         """Uniform numbers that an episode is made of."""
-        return (4 if self.draw_numbers else 3) * self.rooms
+        return 3 * self.rooms + (self.starts > 1)
 
     def from_draws(self, draws: npt.NDArray[np.float64]) -> tuple[Ints, Ints, Ints]:
-        """Colours (episodes, rooms, 2), doors that lead on and numbers (episodes, rooms), from (episodes, `draws`)."""
-        for_left, for_right, for_door, *for_number = np.split(draws, draws.shape[1] // self.rooms, axis=1)
+        """Colours (episodes, rooms, 2), doors that lead on (episodes, rooms), first numbers (episodes,).
+
+        ``draws``: uniform numbers (episodes, `draws`).
+        """
+        doors, for_start = np.split(draws, [3 * self.rooms], axis=1)
+        for_left, for_right, for_door = np.split(doors, 3, axis=1)
         left = (for_left * self.colours).astype(np.int64)
         right = (for_right * (self.colours - 1)).astype(np.int64)
         right += right >= left  # any colour but the left one
-        order = np.broadcast_to(np.arange(self.rooms), left.shape)
-        numbers = np.argsort(for_number[0], axis=1, kind="stable") if for_number else order
-        return np.stack([left, right], axis=2), (for_door >= 0.5).astype(np.int64), numbers
+        start = (for_start.sum(axis=1) * self.starts).astype(np.int64)  # 0 where there is nothing to draw
+        return np.stack([left, right], axis=2), (for_door >= 0.5).astype(np.int64), self.first_number(start)
+
+    def first_number(self, start: Any) -> Any:
+        """Number of the first room, counted from 0, for start 0, 1, ..., `starts` - 1."""
+        return start * self.rooms // self.starts
 
     def parse(self, layout: Any) -> Layout:
         """Read ``{"colours": [["red", "blue"], ...], "leads_on": ["left", ...]}``, an item for each room.
 
-        With ``"numbers": [3, 1, 2, ...]`` if they are drawn.
+        With ``"first_number": 11`` if there are several `starts`.
 
         Raises:
             ValueError: a key is missing or unknown, or a value is not allowed.
         """
         if isinstance(layout, Layout):
             return layout
-        keys = Layout._fields if self.draw_numbers else Layout._fields[:2]
-        numbers = ", 'numbers': [3, 1, ...]" if self.draw_numbers else ""
+        several = self.starts > 1
+        keys, more = (Layout._fields, ", 'first_number': 1") if several else (Layout._fields[:2], "")
         given = check_layout(
-            layout, keys, f"{{'colours': [['red', 'blue'], ...], 'leads_on': ['left', ...]{numbers}}}"
+            layout, keys, f"{{'colours': [['red', 'blue'], ...], 'leads_on': ['left', ...]{more}}}"
         )
         pairs = check_items("layout['colours']", given["colours"], self.rooms)
         for i, pair in enumerate(pairs):
@@ -148,14 +157,14 @@ class PortalRules:
         return Layout(
             tuple((COLOURS.index(left), COLOURS.index(right)) for left, right in pairs),
             tuple(map(SIDES.index, leads_on)),
-            self._parse_numbers(given.get("numbers", range(1, self.rooms + 1))),
+            self._parse_first(given["first_number"]) if several else 0,
         )
 
-    def _parse_numbers(self, numbers: Any) -> tuple[int, ...]:
-        found = check_items("layout['numbers']", numbers, self.rooms, range(1, self.rooms + 1))
-        if len(set(found)) < self.rooms:
-            raise ValueError(f"layout['numbers']={numbers!r}: expected each number once")
-        return tuple(int(number) - 1 for number in found)
+    def _parse_first(self, number: Any) -> int:
+        check_choice(
+            "layout['first_number']", number, [self.first_number(start) + 1 for start in range(self.starts)]
+        )
+        return int(number) - 1
 
     def observation_space(self) -> spaces.Box:
         """The space of one observation."""

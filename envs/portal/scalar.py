@@ -14,7 +14,7 @@ from expirespan.envs.base.minigrid import LayoutMiniGridEnv
 from expirespan.envs.base.moves import FORWARD, LEFT
 from expirespan.envs.portal import rules as portal_rules
 from expirespan.envs.portal.rules import VIEW, WALL, Layout, Observation, Place, PortalRules
-from expirespan.parameters import Colours, Mistakes, Multiple, Pays, Rooms, RoomSize, StepLimit
+from expirespan.parameters import Colours, Mistakes, Multiple, Pays, Rooms, RoomSize, Starts, StepLimit
 
 __all__ = ["PortalRooms"]
 
@@ -59,8 +59,8 @@ class PortalRooms(LayoutMiniGridEnv):
         through walls, as a flattened one-hot array (3, 3, 8): its row from far (0) to near (2), its column from
         the agent's left (0) to its right (2), and the kind of thing: 0 empty, 1 wall, 2 to 7 a door that is red,
         green, blue, purple, yellow or grey. The agent is in row 2, column 1, facing row 1. The others are the
-        room's number, one-hot (absent without `show_room`). The numbers are 1, 2, 3, ... in the order of the
-        rooms, or, with `draw_numbers`, in an order that is drawn for each episode.
+        room's number, one-hot (absent without `show_room`). The first room is number 1, the next one
+        number 2, and so on; see `starts` for other beginnings.
 
         The info has ``cue`` (bool, whether the agent has just come through a door: where it stands tells which
         door is right), ``room`` (int, 1 for the first) and ``furthest`` (int, the furthest room so far), and at
@@ -74,8 +74,8 @@ class PortalRooms(LayoutMiniGridEnv):
         In the middle of the first room, facing east; so the agent arrives in every room, with the left door to the
         north and the right door to the south. Colours are any two different ones, the door that leads on is either
         with equal chance, all independent. ``reset(options={"layout": {"colours": [["red", "blue"], ["grey",
-        "red"]], "leads_on": ["left", "right"]}})`` fixes them, with one item for each room; ``"numbers": [2, 1]``
-        too, if they are drawn.
+        "red"]], "leads_on": ["left", "right"]}})`` fixes them, with one item for each room; with several `starts`
+        also ``"first_number": 1``.
 
     Episode end
         Terminated by reaching the last room, and by mistake number `mistakes` + 1 in one room; truncated after
@@ -92,9 +92,10 @@ class PortalRooms(LayoutMiniGridEnv):
             back to it pays once more; with few rooms and many steps, the best player takes wrong doors on purpose.
             Use "first" where the return should tell how much was remembered.
         show_room (True): whether the room's number is in the observation.
-        draw_numbers (False): whether the order of the rooms' numbers is drawn for each episode, any with equal
-            chance. Then an agent must compare numbers that it has seen, and cannot learn a room by its number.
-            The infos' ``room`` and ``furthest`` count rooms as they follow one another.
+        starts (1): how many numbers the first room may have, at most `rooms`. With 5 of 50 rooms it is 1, 11, 21,
+            31 or 41, drawn for each episode with equal chance; the numbers go on from there, and 1 follows 50. So
+            rooms that only good players reach are met by all. Nothing else changes: rewards, and the infos'
+            ``room`` and ``furthest``, count rooms from the first one.
         render_mode (None): "rgb_array" or "ansi", the room and how far the agent has come, or "human".
         ValueError for any other value.
 
@@ -121,7 +122,7 @@ class PortalRooms(LayoutMiniGridEnv):
         one back to the start, drawn per episode; the end at the second mistake in a room, at the last room or
         after 1000 steps; 0.1 k for moving on. Ours, where we know of nothing definite there: where doors are and
         agents arrive, the actions, the view, that every passage pays. pays="first" and
-        draw_numbers are additions.
+        starts are additions.
 
     Version history
         v0: first version.
@@ -140,11 +141,11 @@ class PortalRooms(LayoutMiniGridEnv):
         reward_scale: Multiple = 0.1,
         pays: Pays = "every",
         show_room: bool = True,
-        draw_numbers: bool = False,
+        starts: Starts = 1,
         render_mode: str | None = None,
     ) -> None:
         self.rules = PortalRules(
-            rooms, room_size, colours, mistakes, max_steps, reward_scale, pays, show_room, draw_numbers
+            rooms, room_size, colours, mistakes, max_steps, reward_scale, pays, show_room, starts
         )
         side = self.rules.room_size + 2
         super().__init__(_mission, self.rules.observation_space(), (side, side), render_mode)
@@ -156,8 +157,8 @@ class PortalRooms(LayoutMiniGridEnv):
     def _begin(self, layout: Layout | None) -> None:
         if layout is None:
             drawn = self.np_random.random(self.rules.draws)[None]
-            colours, leads_on, numbers = (each[0].tolist() for each in self.rules.from_draws(drawn))
-            layout = Layout(tuple(map(tuple, colours)), tuple(leads_on), tuple(numbers))
+            colours, leads_on, first = (each[0].tolist() for each in self.rules.from_draws(drawn))
+            layout = Layout(tuple(map(tuple, colours)), tuple(leads_on), first)
         self.layout, self.max_steps = layout, self.rules.max_steps
         self._mistakes, self._furthest = [0] * self.rules.rooms, 0
         self._arrive(0, through_a_door=False)
@@ -201,7 +202,7 @@ class PortalRooms(LayoutMiniGridEnv):
         colours = self.layout.colours[self._room]
         observation[:VIEW] = _seen(self.rules.room_size, colours, x, y, self.agent_dir)
         if self.rules.show_room:
-            observation[VIEW + self.layout.numbers[self._room]] = 1
+            observation[VIEW + (self.layout.first_number + self._room) % self.rules.rooms] = 1
         return observation
 
     def _facts(self) -> dict[str, Any]:

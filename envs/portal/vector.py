@@ -20,7 +20,17 @@ from expirespan.envs.base.moves import FORWARD, STEP, turn
 from expirespan.envs.base.vector import Bools, Facts, Floats, Ints, NumpyVectorEnv
 from expirespan.envs.portal import rules as portal_rules
 from expirespan.envs.portal.rules import VIEW, Layout, Observation, Place, PortalRules
-from expirespan.parameters import Colours, Mistakes, Multiple, NumEnvs, Pays, Rooms, RoomSize, StepLimit
+from expirespan.parameters import (
+    Colours,
+    Mistakes,
+    Multiple,
+    NumEnvs,
+    Pays,
+    Rooms,
+    RoomSize,
+    Starts,
+    StepLimit,
+)
 
 __all__ = ["PortalRoomsVector"]
 
@@ -66,19 +76,19 @@ class PortalRoomsVector(NumpyVectorEnv):
         reward_scale: Multiple = 0.1,
         pays: Pays = "every",
         show_room: bool = True,
-        draw_numbers: bool = False,
+        starts: Starts = 1,
         render_mode: str | None = None,
     ) -> None:
         self.rules = PortalRules(
-            rooms, room_size, colours, mistakes, max_steps, reward_scale, pays, show_room, draw_numbers
+            rooms, room_size, colours, mistakes, max_steps, reward_scale, pays, show_room, starts
         )
         space = self.rules.observation_space()
         super().__init__(num_envs, space, spaces.Discrete(3), render_mode, asdict(self.rules))
         self._colours = np.zeros((num_envs, rooms, 2), np.int64)
         self._leads_on = np.zeros((num_envs, rooms), np.int64)
-        self._numbers = np.tile(np.arange(rooms), (num_envs, 1))  # that the rooms show, counted from 0
-        if draw_numbers:  # else they are no state: they never change
-            self.STATE = (*self.STATE, "_numbers")
+        self._first_number = np.zeros(num_envs, np.int64)  # of the first room, counted from 0
+        if starts > 1:  # else it is no state: it never changes
+            self.STATE = (*self.STATE, "_first_number")
         self._mistakes = np.zeros((num_envs, rooms), np.int64)
         self._room = np.zeros(num_envs, np.int64)  # counted from 0
         self._furthest = np.zeros(num_envs, np.int64)
@@ -93,12 +103,16 @@ class PortalRoomsVector(NumpyVectorEnv):
 
     def _begin(self, indices: Ints, layouts: Sequence[Layout] | None) -> None:
         if layouts is None:
-            colours, leads_on, numbers = self.rules.from_draws(self._uniforms(indices, self.rules.draws))
+            colours, leads_on, first = self.rules.from_draws(self._uniforms(indices, self.rules.draws))
         else:
             colours = np.array([layout.colours for layout in layouts], np.int64)
             leads_on = np.array([layout.leads_on for layout in layouts], np.int64)
-            numbers = np.array([layout.numbers for layout in layouts], np.int64)
-        self._colours[indices], self._leads_on[indices], self._numbers[indices] = colours, leads_on, numbers
+            first = np.array([layout.first_number for layout in layouts], np.int64)
+        self._colours[indices], self._leads_on[indices], self._first_number[indices] = (
+            colours,
+            leads_on,
+            first,
+        )
         self._limit[indices] = self.rules.max_steps
         self._mistakes[indices] = self._furthest[indices] = self._room[indices] = 0
         self._came_through[indices] = False
@@ -146,7 +160,8 @@ class PortalRoomsVector(NumpyVectorEnv):
         observations = np.zeros((len(rows), *self.single_observation_space.shape), np.uint8)
         observations[:, :VIEW] = np.take(_views(size), case, axis=0)
         if self.rules.show_room:
-            observations[np.arange(len(rows)), VIEW + self._numbers[rows, room]] = 1
+            number = (self._first_number[indices] + room) % self.rules.rooms
+            observations[np.arange(len(rows)), VIEW + number] = 1
         return observations, {
             "cue": self._came_through[indices].copy(),
             "room": room + 1,

@@ -25,6 +25,7 @@ from expirespan.parameters import (
     RoomSize,
     Seconds,
     Split,
+    Starts,
     StepLimit,
 )
 
@@ -119,8 +120,8 @@ class PortalSettings(_World):
     """Whether every passage pays or only the first."""
     show_room: bool = True
     """Whether the room's number is seen."""
-    draw_numbers: bool = False
-    """Whether the order of the rooms' numbers is drawn for each episode."""
+    starts: Starts = 1
+    """How many numbers the first room may have; with 5 of 50 rooms 1, 11, 21, 31 or 41."""
     frame_stack: FrameStack = 1
     """Observations that the policy sees at a time, the present one and those before."""
 

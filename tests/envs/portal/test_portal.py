@@ -144,7 +144,7 @@ def parameters(draw: st.DrawFn) -> dict[str, Any]:
         "mistakes": draw(st.integers(0, 3)),
         "max_steps": (rooms - 1) * (1 + (size + 1) // 2) + draw(st.integers(0, 500)),
         "pays": draw(st.sampled_from(["every", "first"])),
-        **draw(st.sampled_from([{}, {"show_room": False}, {"draw_numbers": True}])),
+        **draw(st.sampled_from([{}, {"show_room": False}, {"starts": 2}])),
     }
 
 
@@ -174,12 +174,12 @@ def test_any_parameters_give_valid_episodes(kwargs: dict[str, Any], seed: int) -
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.integers(2, 12), st.sampled_from([3, 5, 7]), st.booleans(), st.integers(0, 2**31))
-def test_oracle_makes_at_most_one_mistake_in_each_room(rooms: int, size: int, drawn: bool, seed: int) -> None:
+@given(st.integers(2, 12), st.sampled_from([3, 5, 7]), st.sampled_from([1, 2]), st.integers(0, 2**31))
+def test_oracle_makes_at_most_one_mistake_in_each_room(rooms: int, size: int, starts: int, seed: int) -> None:
     """It reaches the end in the steps of one way through and a way back for every room where it began wrong."""
     room_steps = 1 + (size + 1) // 2
     steps = room_steps * rooms * rooms
-    env = PortalRooms(rooms=rooms, room_size=size, pays="first", max_steps=steps, draw_numbers=drawn)
+    env = PortalRooms(rooms=rooms, room_size=size, pays="first", max_steps=steps, starts=starts)
     oracle, total, steps = PortalRoomsOracle(1), 0.0, 0
     observation, _ = env.reset(seed=seed)
     assert env.layout is not None
@@ -197,7 +197,7 @@ def test_oracle_makes_at_most_one_mistake_in_each_room(rooms: int, size: int, dr
 
 def test_draws_have_the_stated_distributions() -> None:
     rules = PortalRules(rooms=2, colours=3)
-    colours, leads_on, numbers = rules.from_draws(np.random.default_rng(0).random((20_000, rules.draws)))
+    colours, leads_on, _ = rules.from_draws(np.random.default_rng(0).random((20_000, rules.draws)))
     assert colours.shape == (20_000, 2, 2) and leads_on.shape == (20_000, 2)
     for left in range(3):
         for right in range(3):
@@ -205,41 +205,41 @@ def test_draws_have_the_stated_distributions() -> None:
             np.testing.assert_allclose(share, 0 if left == right else 1 / 6, atol=0.015)
     np.testing.assert_allclose(leads_on.mean(axis=0), 0.5, atol=0.02)
     assert abs(np.corrcoef(leads_on.T)[0, 1]) < 0.04
-    assert (numbers == [0, 1]).all()
 
 
-def test_drawn_numbers_are_any_order_and_change_nothing_else() -> None:
-    fixed, drawn = PortalRules(rooms=3), PortalRules(rooms=3, draw_numbers=True)
-    draws = np.random.default_rng(0).random((60_000, drawn.draws))
-    colours, leads_on, numbers = drawn.from_draws(draws)
-    without = fixed.from_draws(draws[:, : fixed.draws])
+def test_starts_are_drawn_evenly_and_change_nothing_else() -> None:
+    one, three = PortalRules(rooms=10), PortalRules(rooms=10, starts=3)
+    draws = np.random.default_rng(0).random((60_000, three.draws))
+    colours, leads_on, first = three.from_draws(draws)
+    without = one.from_draws(draws[:, : one.draws])
     np.testing.assert_array_equal(colours, without[0])
     np.testing.assert_array_equal(leads_on, without[1])
-    orders, counts = np.unique(numbers, axis=0, return_counts=True)
-    assert len(orders) == 6 and (np.sort(orders, axis=1) == [0, 1, 2]).all()
-    np.testing.assert_allclose(counts / len(numbers), 1 / 6, atol=0.008)
+    assert not without[2].any()
+    numbers, counts = np.unique(first, return_counts=True)
+    assert numbers.tolist() == [0, 3, 6]
+    np.testing.assert_allclose(counts / len(first), 1 / 3, atol=0.008)
 
 
 @pytest.mark.parametrize("make", [PortalRooms, PortalRoomsVector])
-def test_rooms_show_their_drawn_numbers(make: Any) -> None:
-    """The same number whenever a room comes again; rewards and infos follow the order of the rooms."""
-    layout = {"layout": THREE["layout"] | {"numbers": [3, 1, 2]}}
-    steps = play(make(rooms=3, draw_numbers=True), layout, BY_LEFT + BY_LEFT + BY_LEFT)
+def test_numbers_go_on_from_the_first_and_begin_again(make: Any) -> None:
+    """The same number whenever a room comes again; rewards and infos count from the first room."""
+    layout = {"layout": THREE["layout"] | {"first_number": 3}}
+    steps = play(make(rooms=3, starts=3), layout, BY_LEFT + BY_LEFT + BY_LEFT)
     arrivals = steps[3::4]
     assert [look(np.reshape(step[0], -1))[1] for step in arrivals] == [1, 3, 1]
     assert [np.asarray(step[1]).item() for step in arrivals] == [0.1, 0.0, 0.1]
     assert [np.asarray(step[4]["room"]).item() for step in arrivals] == [2, 1, 2]
 
 
-def test_drawn_numbers_are_those_of_both_variants_and_of_a_restored_one() -> None:
-    """Random play over several episodes, in which each begins with new numbers."""
-    kwargs: dict[str, Any] = {"rooms": 5, "room_size": 3, "max_steps": 40, "draw_numbers": True}
+def test_starts_are_those_of_both_variants_and_of_a_restored_one() -> None:
+    """Random play over several episodes, each of which begins anew."""
+    kwargs: dict[str, Any] = {"rooms": 5, "room_size": 3, "max_steps": 40, "starts": 5}
     sync = SyncVectorEnv([lambda: PortalRooms(**kwargs)] * 3, autoreset_mode=AutoresetMode.SAME_STEP)
     vector, generator = PortalRoomsVector(3, **kwargs), np.random.default_rng(0)
     first = [env.reset(seed=4)[0] for env in (sync, vector)]
     np.testing.assert_array_equal(*first)
     seen = set(first[0][:, VIEW:].argmax(axis=1))
-    for step in range(160):
+    for step in range(400):
         if step == 50:
             state, vector = vector.get_state(), PortalRoomsVector(3, **kwargs)
             vector.reset(seed=99)
@@ -308,8 +308,9 @@ def test_observation_image() -> None:
         ({"max_steps": 195}, r"max_steps=195 for rooms=50: the last room is at least 196 steps away; allow"),
         ({"reward_scale": "much"}, r"reward_scale must be a finite number.*, got 'much'"),
         ({"pays": "never"}, r"pays must be one of 'every', 'first'.*, got 'never'"),
-        ({"draw_numbers": "yes"}, r"draw_numbers must be True or False, got 'yes'"),
-        ({"draw_numbers": True, "show_room": False}, "no number is seen; leave one of them out"),
+        ({"starts": 0}, r"starts must be an integer.* >= 1.*, got 0"),
+        ({"starts": 51}, r"starts=51: expected at most the number of rooms, 50"),
+        ({"starts": 2, "show_room": False}, r"starts=2 with show_room=False: no number is seen"),
         ({"show_room": 1}, r"show_room must be True or False, got 1"),
         ({"render_mode": "xml"}, r"render_mode='xml': expected None or one of"),
     ],
@@ -337,20 +338,14 @@ def test_wrong_layouts(make: Any, change: dict[str, Any], message: str) -> None:
         make(rooms=3).reset(options={"layout": {**THREE["layout"], **change}})
 
 
-@pytest.mark.parametrize(
-    ("numbers", "message"),
-    [
-        ([1, 2, 2], r"layout\['numbers'\]=\[1, 2, 2\]: expected each number once"),
-        ([0, 1, 2], r"layout\['numbers'\]\[0\]=0: expected one of 1, 2, 3"),
-        ([1, 2], r"layout\['numbers'\]=\[1, 2\]: expected a list of 3"),
-    ],
-)
+@pytest.mark.parametrize("number", [0, 3, 5, 1.0, "1", None])
 @pytest.mark.parametrize("make", [PortalRooms, PortalRoomsVector])
-def test_wrong_numbers(make: Any, numbers: list[int], message: str) -> None:
-    env = make(rooms=3, draw_numbers=True)
-    with pytest.raises(ValueError, match=message):
-        env.reset(options={"layout": THREE["layout"] | {"numbers": numbers}})
+def test_wrong_first_numbers(make: Any, number: Any) -> None:
+    env = make(rooms=3, starts=2)
+    with pytest.raises(ValueError, match=rf"first_number'\]={number!r}: expected one of 1, 2$"):
+        env.reset(options={"layout": THREE["layout"] | {"first_number": number}})
     with pytest.raises(
-        ValueError, match=r"exactly the keys 'colours', 'leads_on', 'numbers', such as .*'numbers': \["
+        ValueError,
+        match=r"exactly the keys 'colours', 'leads_on', 'first_number', such as .*'first_number': 1",
     ):
         env.reset(options=THREE)
