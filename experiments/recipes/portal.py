@@ -8,13 +8,17 @@ from expirespan.experiments.recipes.corridor import CORRIDOR, CORRIDOR_PPO
 from expirespan.experiments.recipes.recipe import recipe
 from expirespan.experiments.settings import (
     AdaptivePenaltySettings,
+    ConstantPenaltySettings,
     EvaluationSettings,
     ExpireSpanSettings,
+    NoLessonSettings,
     PortalSettings,
     TargetSettings,
 )
 
 _PORTAL = PortalSettings(rooms=10, room_size=3, max_steps=300, pays="first", frame_stack=2)
+_FIFTY = replace(_PORTAL, rooms=50, max_steps=1000)
+_PORTAL_PPO = replace(CORRIDOR_PPO, learning_rate=1e-3, net_arch=(64,), batch_size=1024)
 
 RECIPES = (
     recipe(
@@ -29,12 +33,33 @@ RECIPES = (
             env=_PORTAL,
             eval_env=_PORTAL,
             memory=ExpireSpanSettings(max_span=1024, ramp=8, init_fraction=0.5, heads=2),
-            algorithm=replace(CORRIDOR_PPO, learning_rate=1e-3, net_arch=(64,), batch_size=1024),
+            algorithm=_PORTAL_PPO,
             penalty=AdaptivePenaltySettings(target=0.8),
             target=TargetSettings(mean_return=4.3, alive=80, evaluations=2),
             evaluation=EvaluationSettings(every=250_000),
         ),
         source="Sukhbaatar et al. 2021, arXiv 2105.06548, multi-room portal, with 10 rooms of 3x3",
+    ),
+    recipe(
+        "portal-50",
+        "fifty rooms and 1,000 steps; while training an episode begins at room 1, 11, 21, 31 or 41",
+        "return 55 of 60.2",
+        replace(
+            CORRIDOR,
+            total_timesteps=8_000_000,
+            reward_scale=0.3,
+            standardize=200_000,
+            least_deviation=0.5,
+            env=replace(_FIFTY, starts=5),
+            eval_env=_FIFTY,
+            memory=ExpireSpanSettings(max_span=1024, ramp=8, init_fraction=0.5, heads=2),
+            algorithm=_PORTAL_PPO,
+            penalty=ConstantPenaltySettings(),
+            forgetting=NoLessonSettings(),
+            target=TargetSettings(mean_return=55.0, evaluations=2),
+            evaluation=EvaluationSettings(every=500_000),
+        ),
+        source="Sukhbaatar et al. 2021, arXiv 2105.06548, multi-room portal, with rooms of 3x3",
     ),
 )
 """Of this world."""
