@@ -83,8 +83,6 @@ CLAIMS: dict[str, Claim] = {
         f"corridor-window{n}": Claim(("corridor-window", "--memory.window", str(n)), (_CORRIDOR,), target=False)
         for n in (8, 16, 32, 64, 128, 256)
     },
-    "tmaze-lstm": Claim(_baseline("tmaze", "lstm"), _MAZES, target=False),
-    "tmaze-window": Claim(_baseline("tmaze", "fixed_window", "--memory.window", "64"), _MAZES, target=False),
     "portal-lstm": Claim(_baseline("portal", "lstm", *_BRIEF), _ROOMS, "mean_return", target=False),
     "portal-window": Claim(
         _baseline("portal", "fixed_window", "--memory.window", "64", *_BRIEF), _ROOMS, "mean_return", target=False

@@ -33,8 +33,8 @@ def row(memory: str, seed: int, short: float, long: float) -> dict[str, Any]:
     }
     alive = None if memory == "gru" else [30.0, 5.0]
     return {
-        "memory": memory, "seed": seed, "factor": 2.0, "steps": [500, 1000], "scores": [0.0, short], "alive": alive,
-        "normalised": [0.0, short], "seconds": [10.0, 20.0 + seed], "measures": scored,
+        "memory": memory, "seed": seed, "factor": 2.0, "steps": [500_000, 1_000_000], "scores": [0.0, short],
+        "alive": alive, "normalised": [0.0, short], "seconds": [10.0, 20.0 + seed], "measures": scored,
     }  # fmt: skip
 
 
@@ -64,10 +64,18 @@ def test_every_memory_of_every_study_fits_its_task(controls: ModuleType, tmp_pat
 
 def test_the_table_by_hand(controls: ModuleType, tmp_path: Path) -> None:
     head, ours, gru = controls.table("tmaze", NUMBERS)
-    assert head == ("memory", "step size", "3 corridors: mean; each seed", "10 corridors: mean; each seed",
-                    "alive per layer, mean", "seconds")  # fmt: skip
-    assert ours == ("`expire_span`", "x 2", "0.750; 1.000, 0.500", "0.250; 0.500, 0.000", "5.0", "20")
-    assert gru == ("`gru`", "x 2", "1.000; 1.000", "1.000; 1.000", "-", "20")
+    measures = [f"{n} corridors: mean (95 %); each seed" for n in (3, 10)]
+    assert head == ("memory", "step size", *measures, "alive per layer, mean", "solved at", "seconds")  # fmt: skip
+    assert ours == (
+        *(
+            "`expire_span`",
+            "x 2",
+            "0.750 (0.500 to 1.000); 1.000, 0.500",
+            "0.250 (0.000 to 0.500); 0.500, 0.000",
+        ),
+        *("5.0", "- (1 of 2)", "20"),
+    )
+    assert gru == ("`gru`", "x 2", "1.000 with each", "1.000 with each", "-", "1.00 M", "20")
     (tmp_path / "tmaze.json").write_text(json.dumps(NUMBERS))
     page = controls.with_tables("a\n<!-- controls: tmaze -->\nold\n<!-- end -->\nb\n", tmp_path)
     assert "old" not in page and "| `gru` | x 2 |" in page and page.endswith("<!-- end -->\nb\n")

@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from expirespan.experiments.evaluation.aggregate import stratified
+from expirespan.experiments.evaluation.aggregate import mean, stratified
 from expirespan.experiments.pictures.picture_file import write_picture
 from expirespan.experiments.pictures.suite import Line, draw_suite
 from expirespan.experiments.recipes import find_recipe
@@ -78,6 +78,8 @@ STUDIES = {
 """A window as long as the episode reads what keep_all reads while training, so `keep_all` stands for it, but in the
 T-maze, where ten corridors are longer than what was trained on. The short windows are as long as Expire-Span keeps in
 the mean."""
+SOLVED = 0.95
+"""Of the way from chance to the best possible score."""
 STRETCH = {"corridor": ("--max-span", "131072", "--stretch", "long")}
 """Options of the last measure for Expire-Span: episodes fifty times as long as those of training."""
 
@@ -176,14 +178,15 @@ def of_memories(numbers: dict[str, Any]) -> list[tuple[str, list[dict[str, Any]]
 
 
 def table(task: str, numbers: dict[str, Any]) -> list[tuple[str, ...]]:
-    """A row for each memory: each seed's scores by every measure, alive, steps, seconds."""
+    """A row for each memory: its scores by every measure, memories alive, steps until it is solved, seconds."""
     measures = STUDIES[task].measures
     rows: list[tuple[str, ...]] = [
         (
             "memory",
             "step size",
-            *(f"{name}: mean; each seed" for name in measures),
+            *(f"{name}: mean (95 %); each seed" for name in measures),
             "alive per layer, mean",
+            "solved at",
             "seconds",
         )
     ]
@@ -192,14 +195,37 @@ def table(task: str, numbers: dict[str, Any]) -> list[tuple[str, ...]]:
         cells = []
         for name in measures:
             scores = [run["measures"][name][about.measure] for run in runs]
-            cells.append(f"{np.mean(scores):.3f}; {', '.join(f'{one:.3f}' for one in scores)}")
+            cells.append(_scores(scores))
         alive = [np.mean(run["measures"][next(iter(measures))]["alive"]) for run in runs if run["alive"]]
         last = (
             f"{np.mean(alive):.1f}" if alive else "-",
+            _solved(runs),
             f"{np.mean([run['seconds'][-1] for run in runs]):.0f}",
         )
         rows.append((f"`{memory}`", f"x {runs[0]['factor']:g}", *cells, *last))
     return rows
+
+
+def _scores(scores: Sequence[float]) -> str:
+    """The mean over seeds, its percentile interval by drawing seeds with replacement, and each seed's."""
+    each = [f"{one:.3f}" for one in scores]
+    found = stratified([np.array(scores)[:, None]], mean)
+    if len(set(each)) == 1 or found.low is None or found.high is None:
+        return f"{each[0]} with each"
+    return f"{found.value[0]:.3f} ({found.low[0]:.3f} to {found.high[0]:.3f}); {', '.join(each)}"
+
+
+def _solved(runs: Sequence[dict[str, Any]]) -> str:
+    """The median over seeds of the first evaluation that is as good as `SOLVED`; how many have one, if not all."""
+    first = [
+        next(
+            (step for step, one in zip(run["steps"], run["normalised"], strict=True) if one >= SOLVED), np.inf
+        )
+        for run in runs
+    ]
+    median, number = float(np.median(first)), sum(np.isfinite(first))
+    text = f"{median / 1e6:.2f} M" if np.isfinite(median) else "-"
+    return text if number == len(runs) else f"{text} ({number} of {len(runs)})"
 
 
 def picture(task: str, numbers: dict[str, Any]) -> Path:
