@@ -8,10 +8,8 @@ from expirespan.experiments.recipes.corridor import CORRIDOR, CORRIDOR_PPO
 from expirespan.experiments.recipes.recipe import recipe
 from expirespan.experiments.settings import (
     AdaptivePenaltySettings,
-    ConstantPenaltySettings,
     EvaluationSettings,
     ExpireSpanSettings,
-    NoLessonSettings,
     PortalSettings,
     TargetSettings,
 )
@@ -54,8 +52,7 @@ RECIPES = (
             eval_env=_FIFTY,
             memory=ExpireSpanSettings(max_span=512, ramp=8, init_fraction=0.5, heads=2),
             algorithm=_PORTAL_PPO,
-            penalty=ConstantPenaltySettings(),
-            forgetting=NoLessonSettings(),
+            penalty=AdaptivePenaltySettings(target=0.8),  # no price before that: the last room is out of reach
             target=TargetSettings(mean_return=55.0, evaluations=2),
             evaluation=EvaluationSettings(every=1_000_000),
         ),
