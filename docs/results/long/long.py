@@ -89,7 +89,10 @@ def measure(folder: Path, length: int, episodes: int, stretch: str, seed: int) -
 
 
 def draw(rows: list[dict[str, Any]]) -> Path:
-    """Bytes of an environment's memories and time of a step, over the cells walked; each run a line."""
+    """Bytes of an environment's memories and time of a step, over the cells walked; each run a line.
+
+    A row that says by what it was ``disturbed`` (added by hand) has no line of times.
+    """
     figure = Figure(figsize=(9, 3.6), facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     size, pace = figure.subplots(1, 2)
@@ -99,13 +102,15 @@ def draw(rows: list[dict[str, Any]]) -> Path:
             steps, states = zip(*row["bytes"], strict=True)
             size.plot(steps, np.array(states) / 1024, color=colour, alpha=0.7)
             ends = row["step_milliseconds"]
+            if "disturbed" in row:
+                continue
             pace.plot(
                 (length / 20, length * 0.95),
                 (ends["first_tenth"], ends["last_tenth"]),
                 color=colour,
                 alpha=0.7,
             )
-        seeds = ", ".join(str(row["seed"]) for row in same)
+        seeds = ", ".join(str(row["seed"]) for row in same if "disturbed" not in row)
         pace.plot([], [], color=colour, label=f"{length:,} cells, seeds {seeds}")
     grown = np.geomspace(200, max(row["length"] for row in rows))
     each = max(row["bytes"][-1][1] / row["most_alive"] for row in rows)
