@@ -52,7 +52,7 @@ RECIPES = (
             eval_env=_FIFTY,
             memory=ExpireSpanSettings(max_span=512, ramp=8, init_fraction=0.5, heads=2),
             algorithm=_PORTAL_PPO,
-            penalty=AdaptivePenaltySettings(target=0.8),  # no price before that: the last room is out of reach
+            penalty=AdaptivePenaltySettings(target=0.8),  # of last rooms, which are out of reach: no price
             target=TargetSettings(mean_return=55.0, evaluations=2),
             evaluation=EvaluationSettings(every=1_000_000),
         ),
