@@ -41,7 +41,7 @@ def test_two_workers_do_what_one_does(processes):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_one_two_and_four_workers_reach_the_same_weights(processes, name):
-    compare(processes, name, 8, [2, 4])
+    compare(processes, name, 20, [2, 4])
 
 
 @pytest.mark.parametrize("size", [1, pytest.param(4, marks=pytest.mark.slow)])
