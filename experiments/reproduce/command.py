@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from expirespan.experiments.recipes import find_recipe
+from expirespan.experiments.recipes import configured
 from expirespan.experiments.reproduce.claims import CLAIMS
 from expirespan.experiments.reproduce.outcome import shortcomings
 from expirespan.experiments.reproduce.tables import DOCUMENTED, comparison, write_tables
 from expirespan.experiments.settings.errors import UserError, unknown
-from expirespan.experiments.settings.options import parse, parse_config, split_paths
-from expirespan.experiments.settings.passed_on import RUNS, SEED, check_passed_on, split_passed_on
+from expirespan.experiments.settings.options import parse, split_paths
+from expirespan.experiments.settings.passed_on import OURS, check_passed_on, split_passed_on
 from expirespan.parameters import Seed, Threads
 
 
@@ -51,13 +51,12 @@ def reproduce_command(args: Sequence[str]) -> int:
     own, more = split_passed_on(args)
     tasks, rest = split_paths(own, "no task: tasks come first, then options")
     options = parse(ReproduceOptions(), rest, prog, about)
+    check_passed_on(more, OURS, "reproduce")
     for task in tasks:
         if task not in CLAIMS:
             raise unknown("task", task, CLAIMS)
-    check_passed_on(more, {"seed": SEED, "runs": RUNS}, "reproduce")
-    for task in tasks:
         recipe, *train = CLAIMS[task].train
-        parse_config(find_recipe(recipe).config, [*train, *more], f"expirespan train {recipe}", "")
+        configured(recipe, [*train, *more])
     if not options.seeds:
         raise UserError("seeds=(): expected at least one, such as --seeds 0")
     for folder in (options.output, options.runs):

@@ -6,8 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from expirespan.experiments.settings.errors import UserError
 
-SEED = "--seeds gives the seeds"
-RUNS = "--runs FOLDER before the -- chooses the folder"
+OURS = {
+    "seed": "--seeds gives the seeds",
+    "runs": "--runs FOLDER before the -- chooses the folder",
+    "recipe": "the recipe's name is the name of the folder",
+}
+"""Settings of a training that whoever starts several of them sets, each with what to do instead."""
 
 
 def split_passed_on(args: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
@@ -26,7 +30,7 @@ def check_passed_on(more: Sequence[str], ours: Mapping[str, str], who: str) -> N
 
     Args:
         more: the words after ``--``.
-        ours: options that the command sets itself, without dashes in front, each with what to do instead.
+        ours: settings that the command sets itself, as `OURS`.
         who: the command in words, such as "the sweep".
 
     Raises:

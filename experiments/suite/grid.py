@@ -8,7 +8,7 @@ from pathlib import Path
 
 from expirespan.experiments.recipes import find_recipe
 from expirespan.experiments.settings.errors import UserError, unknown
-from expirespan.experiments.settings.passed_on import RUNS, SEED, check_passed_on
+from expirespan.experiments.settings.passed_on import OURS, check_passed_on
 from expirespan.experiments.suite.memories import options_of
 from expirespan.experiments.suite.tasks import SUITES, Suite, Task
 from expirespan.experiments.sweep.grid import Trial, after, make_trial, where
@@ -18,8 +18,6 @@ EVALUATIONS = 10
 ALL_STEPS = ("--target.success", "None", "--target.mean-return", "None", "--target.alive", "None")
 """No training ends early, so that all have the same budget."""
 TASK, MEMORY = "task", "memory"
-OURS = {"seed": SEED, "runs": RUNS, "memory": "--memories before the -- names the memories"}
-"""Settings that the suite sets itself."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,8 @@ def suite_trials(grid: SuiteGrid, folder: Path) -> list[Trial]:
     Raises:
         UserError: a suite, task or memory is unknown or there twice, or an option does not fit.
     """
-    check_passed_on(grid.more, OURS, "the suite")
+    ours = OURS | {"memory": "--memories before the -- names the memories"}
+    check_passed_on(grid.more, ours, "the suite")
     for what, names in (("task", grid.tasks), ("memory", grid.memories)):
         if twice := [name for name in names if names.count(name) > 1]:
             raise UserError(f"{what} {twice[0]!r} is there twice; give each once")

@@ -57,11 +57,10 @@ def measure(task: Task, progress: bool = False) -> dict[str, Any]:
     from expirespan.experiments.episodes.playing import OraclePlayer, RandomPlayer
     from expirespan.experiments.evaluation.evaluate import score
     from expirespan.experiments.making.envs import keeping_envs_open, lent_envs
-    from expirespan.experiments.recipes import find_recipe
-    from expirespan.experiments.settings.options import parse_config
+    from expirespan.experiments.recipes import configured
 
     recipe, *options = task.train
-    env = parse_config(find_recipe(recipe).config, options, f"expirespan train {recipe}", "").eval_env
+    env = configured(recipe, options).eval_env
     limit = 30_000
     with keeping_envs_open():
         with lent_envs(env, ENVS) as envs:

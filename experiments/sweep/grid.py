@@ -10,21 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from expirespan.experiments.recipes import find_recipe
+from expirespan.experiments.recipes import configured, find_recipe
 from expirespan.experiments.run_folder.names import quoted
 from expirespan.experiments.settings import Config
 from expirespan.experiments.settings.config_file import to_yaml
 from expirespan.experiments.settings.errors import UserError
-from expirespan.experiments.settings.options import parse_config
-from expirespan.experiments.settings.passed_on import RUNS, SEED, check_passed_on, flags_of
+from expirespan.experiments.settings.passed_on import OURS, check_passed_on, flags_of
 
 Overrides = tuple[tuple[str, str], ...]
-OURS = {
-    "seed": SEED,
-    "runs": RUNS,
-    "recipe": "the recipe's name is the name of the folder",
-}
-"""Settings that the sweep sets itself."""
 _LONGEST = 80
 
 
@@ -137,7 +130,7 @@ def make_trial(recipe: str, overrides: Overrides, seed: int, options: Sequence[s
     runs = folder / folder_name(overrides)
     args = (*options, "--seed", str(seed), "--runs", str(runs))
     try:
-        config = parse_config(find_recipe(recipe).config, list(args), f"expirespan train {recipe}", "")
+        config = configured(recipe, args)
     except UserError as error:
         of = " ".join([recipe, *(f"{key}={value}" for key, value in overrides)])
         raise UserError(f"{of}: {error}") from None
@@ -217,7 +210,8 @@ def check_grid(grid: Grid) -> None:
         if key in keys:
             raise UserError(f"--over {key}: the sweep sets it itself; {instead}")
     check_passed_on(grid.more, OURS, "the sweep")
-    if both := [key for key in keys if key in flags_of(grid.more)]:
+    flags = flags_of(grid.more)
+    if both := [key for key in keys if key in flags]:
         raise UserError(f"--over {both[0]} is also given after --: give it once")
 
 

@@ -164,6 +164,7 @@ def test_a_task_is_trained_scored_and_compared(
         (["tmaze", "--jobs", "0"], "jobs=0"),
         (["tmaze", "--", "--no-such", "3"], "^expirespan: error: unknown option '--no-such'"),
         (["tmaze", "--", "--seed", "3"], "--seed after --: reproduce sets it itself; --seeds"),
+        (["tmaze", "--", "--recipe", "mine"], "--recipe after --: reproduce sets it itself"),
         (["tmaze", "--", "--help"], "--help after --"),
     ],
 )

@@ -112,6 +112,7 @@ WRONG = {
     "own --name a/b": "expected a name without /",
     "own --tasks tmaze -- --memory.widht 8": "unknown option '--memory.widht'",
     "own --tasks tmaze -- --seed 8": "--seed after --: the suite sets it itself; --seeds gives the seeds",
+    "own --tasks tmaze -- --recipe mine": "--recipe after --: the suite sets it itself",
     "own --tasks tmaze -- --memory=gru": "--memory after --: the suite sets it itself",
     "own --tasks tmaze -- --help": "--help after --",
     "popgym-easy --tasks RepeatFirstEasy": "pip install popgym",
