@@ -15,6 +15,7 @@ from expirespan.experiments.reproduce.claims import CLAIMS, Claim
 from expirespan.experiments.reproduce.outcome import Outcome, Scored, shortcomings
 from expirespan.experiments.run_folder.files import write_text
 from expirespan.experiments.settings.errors import UserError
+from expirespan.experiments.terminal.text import fill_tables
 
 DOCUMENTED = Path("docs/results/reproduce")
 """Outcomes that the documentation shows."""
@@ -22,7 +23,6 @@ PAGES = (Path("README.md"), Path("docs/results.md"))
 """Files with tables."""
 SUMMARY = "summary"
 """Name of the table of all tasks; the others are a task's, one row for each seed."""
-_BLOCK = re.compile(r"(<!-- outcomes: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def comparison(outcomes: Sequence[Outcome], documented: Path) -> str:
@@ -73,7 +73,7 @@ def write_tables(root: Path = Path()) -> list[Path]:
 
 def with_tables(text: str, folder: Path) -> str:
     """A page with the tables that the outcomes in ``folder`` give."""
-    return _BLOCK.sub(lambda found: f"{found[1]}{_table(found[2], folder)}\n{found[3]}", text)
+    return fill_tables(text, "outcomes", lambda name: list(_table(name, folder)))
 
 
 def read_outcomes(folder: Path, task: str) -> list[Outcome]:
@@ -84,12 +84,12 @@ def read_outcomes(folder: Path, task: str) -> list[Outcome]:
     )
 
 
-def _table(name: str, folder: Path) -> str:
+def _table(name: str, folder: Path) -> Iterator[list[str]]:
     if name == SUMMARY:
-        return _markdown(_summary(folder))
+        return _summary(folder)
     if name not in CLAIMS:
         raise UserError(f"table {name!r} is no task: expected {SUMMARY} or one of {', '.join(CLAIMS)}")
-    return _markdown(_by_seed(CLAIMS[name], read_outcomes(folder, name)))
+    return _by_seed(CLAIMS[name], read_outcomes(folder, name))
 
 
 def _by_seed(claim: Claim, outcomes: Sequence[Outcome]) -> Iterator[list[str]]:
@@ -136,11 +136,6 @@ def _summary(folder: Path) -> Iterator[list[str]]:
                 *(about if i == 0 else [""] * 4), measure.name, f"{sum(scores) / len(scores):.3f}; {min(scores):.3f}",
                 f"{min(alive):.1f} to {max(alive):.1f}" if alive else "-",
             ]  # fmt: skip
-
-
-def _markdown(rows: Iterator[list[str]]) -> str:
-    head, *body = rows
-    return "\n".join("| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *body))
 
 
 def _at(step: int | None) -> str:

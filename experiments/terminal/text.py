@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 Rows = Sequence[Sequence[str]]
 
@@ -36,6 +37,15 @@ def markdown(rows: Rows) -> str:
     """A Markdown table; the first row has the headings."""
     lines = [f"| {' | '.join(row)} |" for row in rows]
     return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
+
+
+def fill_tables(text: str, kind: str, table: Callable[[str], Rows]) -> str:
+    """A page with its tables anew: those between ``<!-- KIND: NAME -->`` and ``<!-- end -->``, by name."""
+
+    def new(found: re.Match[str]) -> str:
+        return f"{found[1]}{markdown(table(found[2]))}\n{found[3]}"
+
+    return re.sub(rf"(<!-- {kind}: (\S+) -->\n).*?(<!-- end -->)", new, text, flags=re.DOTALL)
 
 
 def show_table(rows: Rows, left: int = 1, spare: Sequence[str] = ()) -> None:

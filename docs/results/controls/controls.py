@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -27,7 +26,7 @@ from expirespan.experiments.recipes import find_recipe
 from expirespan.experiments.run_folder.files import write_text
 from expirespan.experiments.run_folder.provenance import provenance
 from expirespan.experiments.suite.tasks import SUITES
-from expirespan.experiments.terminal.text import markdown
+from expirespan.experiments.terminal.text import fill_tables
 
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "results.md"
@@ -243,11 +242,10 @@ def picture(task: str, numbers: dict[str, Any]) -> Path:
 def with_tables(text: str, folder: Path = HERE) -> str:
     """A page whose tables between ``<!-- controls: TASK -->`` and ``<!-- end -->`` are those of the JSON files."""
 
-    def new(found: re.Match[str]) -> str:
-        numbers = json.loads((folder / f"{found[2]}.json").read_text())
-        return f"{found[1]}{markdown(table(found[2], numbers))}\n{found[3]}"
+    def rows(task: str) -> list[tuple[str, ...]]:
+        return table(task, json.loads((folder / f"{task}.json").read_text()))
 
-    return re.sub(r"(<!-- controls: (\S+) -->\n).*?(<!-- end -->)", new, text, flags=re.DOTALL)
+    return fill_tables(text, "controls", rows)
 
 
 if __name__ == "__main__":
