@@ -14,49 +14,47 @@ from expirespan.experiments.settings import (
     TargetSettings,
 )
 
-_PORTAL = PortalSettings(rooms=10, room_size=3, max_steps=300, pays="first", frame_stack=2)
-_FIFTY = replace(_PORTAL, rooms=50, max_steps=1000)
-_PORTAL_PPO = replace(CORRIDOR_PPO, learning_rate=1e-3, net_arch=(64,), batch_size=1024)
+_PAPER = "Sukhbaatar et al. 2021, arXiv 2105.06548, multi-room portal, with"
+_TEN = PortalSettings(rooms=10, room_size=3, max_steps=300, pays="first", frame_stack=2)
+_FIFTY = replace(_TEN, rooms=50, max_steps=1000)
+_MEMORY = ExpireSpanSettings(max_span=1024, ramp=8, init_fraction=0.5, heads=2)
+_PORTAL = replace(
+    CORRIDOR,
+    total_timesteps=4_000_000,
+    standardize=200_000,
+    least_deviation=0.5,  # the numbers of rooms that random actions never reach would outweigh the doors
+    env=_TEN,
+    eval_env=_TEN,
+    memory=_MEMORY,
+    algorithm=replace(CORRIDOR_PPO, learning_rate=1e-3, net_arch=(64,), batch_size=1024),
+    penalty=AdaptivePenaltySettings(target=0.8),
+    target=TargetSettings(mean_return=4.3, alive=80, evaluations=2),
+    evaluation=EvaluationSettings(every=250_000),
+)
 
 RECIPES = (
     recipe(
         "portal",
         "ten rooms of two doors: find the one that leads on in each, and remember it",
         "return 4.3 of 4.5",
-        replace(
-            CORRIDOR,
-            total_timesteps=4_000_000,
-            standardize=200_000,
-            least_deviation=0.5,  # the numbers of rooms that random actions never reach would outweigh the doors
-            env=_PORTAL,
-            eval_env=_PORTAL,
-            memory=ExpireSpanSettings(max_span=1024, ramp=8, init_fraction=0.5, heads=2),
-            algorithm=_PORTAL_PPO,
-            penalty=AdaptivePenaltySettings(target=0.8),
-            target=TargetSettings(mean_return=4.3, alive=80, evaluations=2),
-            evaluation=EvaluationSettings(every=250_000),
-        ),
-        source="Sukhbaatar et al. 2021, arXiv 2105.06548, multi-room portal, with 10 rooms of 3x3",
+        _PORTAL,
+        source=f"{_PAPER} 10 rooms of 3x3",
     ),
     recipe(
         "portal-50",
         "fifty rooms and 1,000 steps; while training an episode begins at room 1, 11, 21, 31 or 41",
         "return 55 of 60.2 is aimed at, and not reached yet",
-        replace(
-            CORRIDOR,
+        replace(  # the price waits for last rooms, which are out of reach: so there is none
+            _PORTAL,
             total_timesteps=15_000_000,
             reward_scale=0.3,
-            standardize=200_000,
-            least_deviation=0.5,
             env=replace(_FIFTY, starts=5),
             eval_env=_FIFTY,
-            memory=ExpireSpanSettings(max_span=512, ramp=8, init_fraction=0.5, heads=2),
-            algorithm=_PORTAL_PPO,
-            penalty=AdaptivePenaltySettings(target=0.8),  # of last rooms, which are out of reach: no price
+            memory=replace(_MEMORY, max_span=512),
             target=TargetSettings(mean_return=55.0, evaluations=2),
             evaluation=EvaluationSettings(every=1_000_000),
         ),
-        source="Sukhbaatar et al. 2021, arXiv 2105.06548, multi-room portal, with rooms of 3x3",
+        source=f"{_PAPER} rooms of 3x3",
     ),
 )
 """Of this world."""
