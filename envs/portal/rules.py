@@ -49,7 +49,7 @@ class Layout(NamedTuple):
 
     colours: tuple[tuple[int, int], ...]
     leads_on: tuple[int, ...]
-    first_number: int = 0
+    first_number: int
 
 
 class Place(NamedTuple):

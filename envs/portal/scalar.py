@@ -121,8 +121,8 @@ class PortalRooms(LayoutMiniGridEnv):
         Expiring", 2021, arXiv 2105.06548. From there: 50 rooms of 5x5, two doors of different colours, one on and
         one back to the start, drawn per episode; the end at the second mistake in a room, at the last room or
         after 1000 steps; 0.1 k for moving on. Ours, where we know of nothing definite there: where doors are and
-        agents arrive, the actions, the view, that every passage pays. pays="first" and
-        starts are additions.
+        agents arrive, the actions, the view, that every passage pays. pays="first" and starts are
+        additions.
 
     Version history
         v0: first version.

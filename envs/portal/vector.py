@@ -108,11 +108,8 @@ class PortalRoomsVector(NumpyVectorEnv):
             colours = np.array([layout.colours for layout in layouts], np.int64)
             leads_on = np.array([layout.leads_on for layout in layouts], np.int64)
             first = np.array([layout.first_number for layout in layouts], np.int64)
-        self._colours[indices], self._leads_on[indices], self._first_number[indices] = (
-            colours,
-            leads_on,
-            first,
-        )
+        self._colours[indices], self._leads_on[indices] = colours, leads_on
+        self._first_number[indices] = first
         self._limit[indices] = self.rules.max_steps
         self._mistakes[indices] = self._furthest[indices] = self._room[indices] = 0
         self._came_through[indices] = False

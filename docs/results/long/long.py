@@ -98,19 +98,19 @@ def draw(rows: list[dict[str, Any]]) -> Path:
     size, pace = figure.subplots(1, 2)
     for length, colour in zip(sorted({row["length"] for row in rows}), LAYERS, strict=False):
         same = [row for row in rows if row["length"] == length]
+        timed = [row for row in same if "disturbed" not in row]
         for row in same:
             steps, states = zip(*row["bytes"], strict=True)
             size.plot(steps, np.array(states) / 1024, color=colour, alpha=0.7)
+        for row in timed:
             ends = row["step_milliseconds"]
-            if "disturbed" in row:
-                continue
             pace.plot(
                 (length / 20, length * 0.95),
                 (ends["first_tenth"], ends["last_tenth"]),
                 color=colour,
                 alpha=0.7,
             )
-        seeds = ", ".join(str(row["seed"]) for row in same if "disturbed" not in row)
+        seeds = ", ".join(str(row["seed"]) for row in timed)
         pace.plot([], [], color=colour, label=f"{length:,} cells, seeds {seeds}")
     grown = np.geomspace(200, max(row["length"] for row in rows))
     each = max(row["bytes"][-1][1] / row["most_alive"] for row in rows)
