@@ -4,37 +4,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from minigrid.minigrid_env import MiniGridEnv
 
 from expirespan.envs import PortalRooms, PortalRoomsOracle, PortalRoomsVector
-from expirespan.envs.portal.rules import KINDS, VIEW, PortalRules
-
-LEFT, RIGHT, FORWARD = range(3)
-BY_LEFT, BY_RIGHT = [LEFT, FORWARD, FORWARD, FORWARD], [RIGHT, FORWARD, FORWARD, FORWARD]
-LETTERS = dict(zip(".#RGBPYE", range(8), strict=True))
-THREE = {
-    "layout": {
-        "colours": [["red", "blue"], ["grey", "red"], ["green", "yellow"]],
-        "leads_on": ["left", "right", "left"],
-    }
-}
-
-
-def look(observation: Any) -> tuple[str, int]:
-    """An observation as three words of letters, far to near, and the room's number."""
-    kinds = observation[:VIEW].reshape(3, 3, len(KINDS))
-    assert (kinds.sum(axis=2) == 1).all() and observation[VIEW:].sum() == 1
-    letters = [["".join(LETTERS)[kind] for kind in row] for row in kinds.argmax(axis=2)]
-    return " ".join("".join(row) for row in letters), int(observation[VIEW:].argmax()) + 1
-
-
-def play(env: Any, options: dict[str, Any], actions: list[int]) -> list[tuple[Any, ...]]:
-    env.reset(options=options)
-    wrap = (lambda action: [action]) if isinstance(env, PortalRoomsVector) else int
-    return [env.step(wrap(action)) for action in actions]
+from expirespan.envs.portal.rules import VIEW, PortalRules
+from tests.envs.portal.plays import BY_LEFT, BY_RIGHT, FORWARD, LEFT, RIGHT, THREE, look, play
 
 
 def test_one_room_step_by_step() -> None:
@@ -178,8 +154,8 @@ def test_any_parameters_give_valid_episodes(kwargs: dict[str, Any], seed: int) -
 def test_oracle_makes_at_most_one_mistake_in_each_room(rooms: int, size: int, starts: int, seed: int) -> None:
     """It reaches the end in the steps of one way through and a way back for every room where it began wrong."""
     room_steps = 1 + (size + 1) // 2
-    steps = room_steps * rooms * rooms
-    env = PortalRooms(rooms=rooms, room_size=size, pays="first", max_steps=steps, starts=starts)
+    limit = room_steps * rooms * rooms
+    env = PortalRooms(rooms=rooms, room_size=size, pays="first", max_steps=limit, starts=starts)
     oracle, total, steps = PortalRoomsOracle(1), 0.0, 0
     observation, _ = env.reset(seed=seed)
     assert env.layout is not None
@@ -205,51 +181,6 @@ def test_draws_have_the_stated_distributions() -> None:
             np.testing.assert_allclose(share, 0 if left == right else 1 / 6, atol=0.015)
     np.testing.assert_allclose(leads_on.mean(axis=0), 0.5, atol=0.02)
     assert abs(np.corrcoef(leads_on.T)[0, 1]) < 0.04
-
-
-def test_starts_are_drawn_evenly_and_change_nothing_else() -> None:
-    one, three = PortalRules(rooms=10), PortalRules(rooms=10, starts=3)
-    draws = np.random.default_rng(0).random((60_000, three.draws))
-    colours, leads_on, first = three.from_draws(draws)
-    without = one.from_draws(draws[:, : one.draws])
-    np.testing.assert_array_equal(colours, without[0])
-    np.testing.assert_array_equal(leads_on, without[1])
-    assert not without[2].any()
-    numbers, counts = np.unique(first, return_counts=True)
-    assert numbers.tolist() == [0, 3, 6]
-    np.testing.assert_allclose(counts / len(first), 1 / 3, atol=0.008)
-
-
-@pytest.mark.parametrize("make", [PortalRooms, PortalRoomsVector])
-def test_numbers_go_on_from_the_first_and_begin_again(make: Any) -> None:
-    """The same number whenever a room comes again; rewards and infos count from the first room."""
-    layout = {"layout": THREE["layout"] | {"first_number": 3}}
-    steps = play(make(rooms=3, starts=3), layout, BY_LEFT + BY_LEFT + BY_LEFT)
-    arrivals = steps[3::4]
-    assert [look(np.reshape(step[0], -1))[1] for step in arrivals] == [1, 3, 1]
-    assert [np.asarray(step[1]).item() for step in arrivals] == [0.1, 0.0, 0.1]
-    assert [np.asarray(step[4]["room"]).item() for step in arrivals] == [2, 1, 2]
-
-
-def test_starts_are_those_of_both_variants_and_of_a_restored_one() -> None:
-    """Random play over several episodes, each of which begins anew."""
-    kwargs: dict[str, Any] = {"rooms": 5, "room_size": 3, "max_steps": 40, "starts": 5}
-    sync = SyncVectorEnv([lambda: PortalRooms(**kwargs)] * 3, autoreset_mode=AutoresetMode.SAME_STEP)
-    vector, generator = PortalRoomsVector(3, **kwargs), np.random.default_rng(0)
-    first = [env.reset(seed=4)[0] for env in (sync, vector)]
-    np.testing.assert_array_equal(*first)
-    seen = set(first[0][:, VIEW:].argmax(axis=1))
-    for step in range(400):
-        if step == 50:
-            state, vector = vector.get_state(), PortalRoomsVector(3, **kwargs)
-            vector.reset(seed=99)
-            vector.set_state(state)
-        action = generator.choice(3, 3, p=[0.2, 0.2, 0.6])
-        ours, theirs = vector.step(action), sync.step(action)
-        np.testing.assert_array_equal(ours[0], theirs[0])
-        begun = ours[2] | ours[3]
-        seen |= set(ours[0][begun, VIEW:].argmax(axis=1))
-    assert seen == set(range(5)), "any number can be that of the first room"
 
 
 # Pictures
@@ -336,16 +267,3 @@ def test_wrong_parameters(make: Any, kwargs: dict[str, Any], message: str) -> No
 def test_wrong_layouts(make: Any, change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make(rooms=3).reset(options={"layout": {**THREE["layout"], **change}})
-
-
-@pytest.mark.parametrize("number", [0, 3, 5, 1.0, "1", None])
-@pytest.mark.parametrize("make", [PortalRooms, PortalRoomsVector])
-def test_wrong_first_numbers(make: Any, number: Any) -> None:
-    env = make(rooms=3, starts=2)
-    with pytest.raises(ValueError, match=rf"first_number'\]={number!r}: expected one of 1, 2$"):
-        env.reset(options={"layout": THREE["layout"] | {"first_number": number}})
-    with pytest.raises(
-        ValueError,
-        match=r"exactly the keys 'colours', 'leads_on', 'first_number', such as .*'first_number': 1",
-    ):
-        env.reset(options=THREE)
