@@ -1,26 +1,15 @@
 """The lesson in forgetting: teachers keep everything, their spans learn what matters, nothing else does."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch as th
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from stable_baselines3.common.distributions import kl_divergence
-from torch.nn import functional as F
 
 from expirespan.agents import Forgetting, MemoryA2C, MemoryPPO
 from expirespan.agents.forgetting.lesson import Lesson
-from expirespan.agents.forgetting.span_descent import LARGEST_CHANGE, PULL_BACK, SpanDescent, take_steps
-from expirespan.agents.workers import Workers
-from expirespan.memory import ExpireSpan
-from expirespan.memory.core import Reading
-from expirespan.memory.slots import ABSENT, LayerMemories, Slots, Store
-
-SHORT = {"max_span": 64, "init_fraction": 0.02, "ramp": 2}  # spans of 1.28 steps
-LONG = {"max_span": 1000, "init_fraction": 0.99}
+from tests.agents.forgetting.lessons import LONG, SHORT, forgetful_agent, lessons, predictors
 
 
 @pytest.mark.parametrize(
@@ -57,14 +46,6 @@ def test_teachers_keep_everything_and_are_not_counted(make_agent, make_envs, col
     assert agent.logger.name_to_value["expire/layer0/freed"] == pytest.approx(freed)
 
 
-def lessons(agent, buffer, alpha):
-    """The lesson of each minibatch of teachers' segments."""
-    lesson = Lesson(agent.forgetting, agent.policy, agent.n_envs)
-    for batch in buffer.get(agent.batch_size, lesson.teachers):
-        full = agent.policy.unroll(batch.observations, batch.actions, batch.state, batch.episode_starts)
-        yield lesson.gradient(batch, full, alpha)
-
-
 def test_there_is_nothing_to_teach_where_spans_do_not_matter(make_agent, collect):
     """With spans of 990 steps acting reads all there is, so the lesson does."""
     agent = make_agent(memory_kwargs=LONG, forgetting=Forgetting(0.34))
@@ -74,14 +55,6 @@ def test_there_is_nothing_to_teach_where_spans_do_not_matter(make_agent, collect
     for gradient in given:
         assert abs(gradient.kl) < 1e-9
         assert all(g.abs().max() < 1e-6 for grads in gradient.grads for g in grads)
-
-
-def forgetful_agent(make_agent, collect, **settings):
-    """An agent whose short spans change what it would do, and a rollout of it."""
-    agent = make_agent(memory_kwargs=SHORT, forgetting=Forgetting(0.34, **settings), batch_size=36)
-    with th.no_grad():
-        agent.policy.action_net.weight *= 300
-    return agent, collect(agent)
 
 
 def test_the_divergence_brings_back_what_was_deleted(make_agent, collect):
@@ -166,10 +139,6 @@ def test_reward_teaches_on_the_teachers_alone_while_memory_has_a_price(make_agen
     assert len(seen) <= batches
 
 
-def predictors(agent):
-    return [p.detach().clone() for n, p in agent.policy.named_parameters() if ".predictor." in n]
-
-
 def test_spans_learn_from_the_lesson_alone(make_agent):
     """Without a price there is no lesson, and reward moves everything but the predictors."""
     agent = make_agent(forgetting=Forgetting(0.34), span_penalty=0.0)
@@ -220,128 +189,6 @@ def test_a_lesson_that_is_not_finite(make_agent, monkeypatch):
     ):
         agent.learn(36)
     assert all(np.array_equal(a, b) for a, b in zip(before, predictors(agent), strict=True))
-
-
-def read(rule, h):
-    """What the rule's predictor reads and answers, every column holding a memory."""
-    return [Reading(h, rule.spans(h), th.ones(h.shape[:2], dtype=th.bool))]
-
-
-def descend(descent, readings, grads):
-    """One step of a single worker on a single layer."""
-    count = sum(reading.present_BK.sum() for reading in readings)
-    take_steps([descent], [readings], [grads], [count], True, Workers())
-
-
-def slope(rule):
-    """Of every span in z, at the start."""
-    return rule.max_span * rule.init_fraction * (1 - rule.init_fraction)
-
-
-def test_one_step_of_descent_by_hand():
-    """Two kinds of inputs, orthogonal: preconditioned, each moves by its own gradient however rare it is."""
-    rule = ExpireSpan(max_span=100, init_fraction=0.5)
-    rule.attach(2)
-    common, rare = th.tensor([1.0, 0.0]), th.tensor([0.0, 1.0])
-    pull = th.tensor([[0.009] * 9 + [-0.001]]) / slope(rule)
-    descend(SpanDescent(rule, 0.01), read(rule, th.stack([*[common] * 9, rare])[None]), [pull])
-    z = rule.predictor(th.stack([common, rare])).flatten().tolist()
-    # the sum of a kind's gradient / its share of the inputs
-    assert z == pytest.approx([-0.01 * 0.081 / 0.9, 0.01 * 0.001 / 0.1], rel=0.01, abs=2e-5)
-
-
-def test_negligible_spans_are_drawn_back_to_the_limit():
-    """e / L = 1e-6 is below 1e-5: a price no longer acts; z goes back by eta * PULL_BACK of the way."""
-    rule = ExpireSpan(max_span=100, init_fraction=1e-6)
-    rule.attach(1)
-    before = rule.predictor.bias.item()
-    limit = math.log(1e-5 / (1 - 1e-5))
-    descend(SpanDescent(rule, 0.25), read(rule, th.zeros(1, 10, 1)), [th.full((1, 10), 0.5 / slope(rule))])
-    moved = (rule.predictor.bias.item() - before) / (limit - before)
-    assert moved == pytest.approx(0.25 * PULL_BACK, rel=0.01)
-
-
-@pytest.mark.parametrize("bias", [-200.0, 200.0])
-def test_spans_that_round_to_a_bound_stay_finite_and_come_back(make_agent, collect, bias):
-    """A sigmoid of -200 is 0, one of 200 is 1: prices and steps are finite, and the first is drawn back."""
-    agent, buffer = forgetful_agent(make_agent, collect)
-    with th.no_grad():
-        for rule in agent.policy.memory.rules:
-            rule.predictor.bias.fill_(bias)
-    lesson = Lesson(agent.forgetting, agent.policy, agent.n_envs)
-    batch = next(iter(buffer.get(agent.batch_size, lesson.teachers)))
-    full = agent.policy.unroll(batch.observations, batch.actions, batch.state, batch.episode_starts)
-    for _ in range(3):
-        lesson.learn(lesson.gradient(batch, full, 0.1))
-    for rule in agent.policy.memory.rules:
-        assert rule.predictor.weight.isfinite().all() and rule.predictor.bias.isfinite().all()
-        assert (rule.predictor.bias > bias).all() if bias < 0 else (rule.predictor.bias <= bias).all()
-
-
-def test_a_step_changes_no_input_by_more_than_its_bound():
-    rule = ExpireSpan(max_span=100, init_fraction=0.5)
-    rule.attach(3)
-    h = th.randn(1, 20, 3)
-    before = rule.predictor(h)
-    descend(SpanDescent(rule, 1.0), read(rule, h), [th.full((1, 20), 1e6)])
-    assert (rule.predictor(h) - before).abs().max().item() == pytest.approx(LARGEST_CHANGE, rel=1e-3)
-
-
-def padded(state, n):
-    """The same memories with ``n`` columns more that hold none, filled with noise."""
-    layers = [
-        LayerMemories(
-            F.pad(c.birth_BS, (n, 0), value=ABSENT),
-            F.pad(c.span_BS, (n, 0), value=3.0),
-            th.cat([th.randn(len(c.h_BSD), n, c.h_BSD.shape[2]), c.h_BSD], 1),
-        )
-        for c in state.layers
-    ]
-    return replace(state, slots=unpacked(layers))
-
-
-def unpacked(layers):
-    """Slots of these memories as they are, columns without one included."""
-    C = max(layer.birth_BS.shape[1] for layer in layers)
-    birth, span = (
-        th.stack([F.pad(x, (C - x.shape[1], 0), value=fill) for x in parts], 1)
-        for parts, fill in (([c.birth_BS for c in layers], ABSENT), ([c.span_BS for c in layers], 3.0))
-    )
-    store = Store(span, [c.h_BSD for c in layers], [], [], C)
-    return Slots(birth, store, C, 0, th.zeros(birth.shape[:2], dtype=th.long))
-
-
-@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(columns=st.integers(1, 120), steps=st.integers(1, 4), alpha=st.sampled_from([0.02, 1.0]))
-def test_columns_without_a_memory_count_nowhere(make_agent, collect, columns, steps, alpha):
-    """Price, gradient, moment and step on the spans are the same however wide the rows of a batch are."""
-    agent = make_agent(
-        memory_kwargs={"max_span": 64, "init_fraction": 0.1, "ramp": 4},
-        forgetting=Forgetting(0.34, tolerance=1e9),
-        batch_size=36,
-    )
-    with th.no_grad():
-        agent.policy.action_net.weight *= 300
-    for _ in range(steps):
-        buffer = collect(agent)
-    found = []
-    for extra in (0, columns):
-        lesson = Lesson(agent.forgetting, agent.policy, agent.n_envs)
-        weights = {k: v.clone() for k, v in agent.policy.state_dict().items()}
-        th.manual_seed(1)
-        batch = next(iter(buffer.get(agent.batch_size, lesson.teachers)))
-        batch = replace(batch, state=padded(batch.state, extra) if extra else batch.state)
-        full = agent.policy.unroll(batch.observations, batch.actions, batch.state, batch.episode_starts)
-        th.manual_seed(2)
-        given_ = lesson.gradient(batch, full, alpha)
-        lesson.learn(given_)
-        T = batch.actions.shape[1]
-        own = [th.cat([g[:, -T:] for g in grads]) for grads in given_.grads]
-        step = th.cat([p.flatten() for p in predictors(agent)])
-        found.append((th.tensor(given_.kl), *own, step, *(d.moment for d in lesson.descents)))
-        agent.policy.load_state_dict(weights)
-    for expected, got in zip(*found, strict=True):
-        assert (expected - got).norm() <= 5e-3 * expected.norm() + 5e-7
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,9 @@ def test_killed_driver_and_trials(whole: Path, tmp_path: Path) -> None:
     second = driver(tmp_path)
     assert second.wait(PATIENCE) == 0
     output = (tmp_path / "out").read_text()
-    assert orphan is None or output.count("corridor seed 0: begins") == 1, "it may end before the second looks"
+    assert orphan is None or output.count("corridor seed 0: begins") == 1, (
+        "it may end before the second looks"
+    )
     assert numbers(tmp_path) == numbers(whole)
     assert logged(tmp_path) == logged(whole)
 
