@@ -8,7 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 
+
+@pytest.mark.slow
 def test_agents_on_a_labelled_device():
     cases = Path(__file__).with_name("on_labelled_device.py")
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}

@@ -31,14 +31,15 @@ def success(make_agent, make_envs, agent_class, memory, steps, **kwargs):
     "agent_class, memory, steps, kwargs",
     [
         (MemoryPPO, "expire_span", 9_600, PPO),
-        (MemoryPPO, "lstm", 9_600, PPO),
-        (MemoryA2C, "expire_span", 30_000, A2C),
+        pytest.param(MemoryPPO, "lstm", 9_600, PPO, marks=pytest.mark.slow),
+        pytest.param(MemoryA2C, "expire_span", 30_000, A2C, marks=pytest.mark.slow),
     ],
 )
 def test_a_memory_that_holds_the_cue(make_agent, make_envs, agent_class, memory, steps, kwargs):
     assert success(make_agent, make_envs, agent_class, memory, steps, **kwargs) >= 0.98
 
 
+@pytest.mark.slow
 def test_a_window_shorter_than_the_delay_stays_at_chance(make_agent, make_envs):
     """Acting at chance, 200 episodes lie within 0.5 +- 0.11 with three standard deviations."""
     rate = success(make_agent, make_envs, MemoryPPO, "fixed_window", 9_600, **PPO)

@@ -151,6 +151,7 @@ def test_masks_of_actions_that_cannot_be_masked() -> None:
         source(DummyVecEnv([Odd]))([{}])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["method", "info"])
 def test_masks_and_memory_are_both_needed(how: str) -> None:
     """Solved with both; an agent that forgets chooses between two, so that half of its answers are right."""

@@ -64,7 +64,20 @@ def a_run(made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return made
 
 
-@pytest.mark.parametrize("block", [b for b in SHELL if b.reason is None], ids=str)
+def starts_trainings(block: Block) -> bool:
+    """Whether it trains in several processes."""
+    return any(args[0] in ("sweep", "suite") or "--workers" in args for args in commands(block.text))
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        pytest.param(block, marks=[pytest.mark.slow] * starts_trainings(block))
+        for block in SHELL
+        if block.reason is None
+    ],
+    ids=str,
+)
 def test_shell_blocks(block: Block, a_run: Path, maze: Path) -> None:
     """Each command of a block, on a run of a few steps."""
     found = list(commands(block.text))

@@ -4,6 +4,7 @@ import multiprocessing
 import random
 import time
 
+import pytest
 import torch as th
 
 from expirespan.agents import MemoryPPO
@@ -21,6 +22,7 @@ def save_for_ever(agent, path, first):
         agent.save(path)
 
 
+@pytest.mark.slow
 def test_fifty_kills(make_agent, tmp_path):
     """SIGKILL after a random time, 50 times; afterwards the file loads, and all of it is of one save."""
     agent, path = make_agent(), tmp_path / "agent.zip"

@@ -68,6 +68,7 @@ def small(tmp_path_factory):
     return deployed, path, export_onnx(deployed, path, capacity=4)
 
 
+@pytest.mark.slow
 def test_overflow_in_onnxruntime(small):
     """Spans of 0.9 * 6 and a ramp of 3 keep 8 memories; the fifth of an episode finds no free slot among 4."""
     deployed, path, about = small

@@ -114,6 +114,7 @@ def test_learning_sees_what_acting_saw(memory: str) -> None:
     assert max(seen) < 1e-5
 
 
+@pytest.mark.slow
 def test_it_learns_what_descriptions_mean() -> None:
     ppo = agent(n_steps=64, batch_size=64, learning_rate=3e-3, n_epochs=10, gamma=0.0)
     ppo.learn(12_000)

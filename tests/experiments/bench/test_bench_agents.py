@@ -71,6 +71,7 @@ def test_every_memory(monkeypatch):
     assert {row.agent.removeprefix("MemoryPPO, ") for row in rows} >= MEMORIES.keys() - {"expire_span"}
 
 
+@pytest.mark.slow
 def test_another_checkout_takes_part(monkeypatch):
     """Here it is this one."""
     rows = agents.run(replace(SMALL, num_envs=250, n_steps=16, batch_sizes=(4000,), version=ROOT))
@@ -79,6 +80,7 @@ def test_another_checkout_takes_part(monkeypatch):
     assert all(row.steps_per_second > 0 and row.predict_ms is row.ideal is None for row in other.values())
 
 
+@pytest.mark.slow
 def test_a_checkout_that_fails(tmp_path, capfd, monkeypatch):
     monkeypatch.setattr(served, "LEAST_STEPS", 1)
     for name in ("agents", "envs", "memory", "experiments", "expirespan"):

@@ -9,10 +9,10 @@ from expirespan.experiments.training import process_memory
 
 
 def test_both_are_trained_and_their_process_measured() -> None:
-    rows = run(Options(steps=1024, num_envs=4, jobs=2))
+    rows = run(Options(steps=512, num_envs=4, jobs=2))
     assert [row.agent for row in rows] == list(PRICES)
     for row in rows:
-        assert row.steps[-1] == 1024 and len(row.steps) == len(row.megabytes) == len(row.kept)
+        assert row.steps[-1] == 512 and len(row.steps) == len(row.megabytes) == len(row.kept)
         assert all(50 < size < 5000 for size in row.megabytes)
         assert row.kept[-1] > 0
 

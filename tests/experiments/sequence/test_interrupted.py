@@ -45,6 +45,7 @@ def untimed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{key: value for key, value in row.items() if not key.startswith("_")} for row in rows]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [2, 5, 7, 8, 11])
 def test_killed_and_resumed(
     config: SequenceConfig, monkeypatch: pytest.MonkeyPatch, logs_of: Any, at: int

@@ -106,6 +106,7 @@ def test_it_finds_the_better_settings_and_says_so(tmp_path: Path) -> None:
     assert scores[best] == pytest.approx(by_hand)
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=3), st.integers(1, 5))
 @settings(max_examples=3, deadline=None)
 def test_killed_anywhere_it_chooses_the_same(

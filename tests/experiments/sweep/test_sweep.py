@@ -56,6 +56,7 @@ def checkpoint(folder: Path, seed: int) -> bool:
     return any((folder / "runs" / "s" / "corridor").glob(f"*-{seed}/checkpoints/step-*.zip"))
 
 
+@pytest.mark.slow
 def test_killed_driver_and_trials(whole: Path, tmp_path: Path) -> None:
     """The driver dies; one trial goes on as an orphan and is found again, the other is killed and goes on."""
     first = driver(tmp_path)
@@ -97,6 +98,7 @@ def test_killed_at_random(whole: Path, tmp_path: Path, seed: int) -> None:
     assert logged(tmp_path) == logged(whole)
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_and_says_how_to_go_on(whole: Path, tmp_path: Path) -> None:
     running = driver(tmp_path)
     wait_for(lambda: checkpoint(tmp_path, 0), PATIENCE)

@@ -173,6 +173,7 @@ def test_a_server_that_cannot_be_reached(tmp_path: Path, monkeypatch: pytest.Mon
     assert [row["a"] for row in read_offline(tmp_path, wait=60)] == ["1"]
 
 
+@pytest.mark.slow
 def test_training_survives_a_full_disk_and_the_death_of_the_service(tiny: Config, tmp_path: Path) -> None:
     """W&B's service writes its files, in a process of its own: it may write nothing more, then it is killed."""
     settings = tmp_path / "tiny.yaml"

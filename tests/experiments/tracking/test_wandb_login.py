@@ -104,6 +104,7 @@ def test_what_is_recorded_of_the_machine(
         ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True
     ).stdout.strip()
     filed = WandbSettings("my-project", "my-team", "my-group", ("one", "two"), machine)
+    monkeypatch.setattr(sys, "argv", [sys.argv[0], "--an-option-of-the-script"])
     writer = WandbWriter(tmp_path, "name", {}, "offline", filed=filed)
     writer.write({"a": 1.0}, {}, 1)
     writer.close()
@@ -116,7 +117,7 @@ def test_what_is_recorded_of_the_machine(
         assert text.encode() in data
     (folder,) = tmp_path.glob("wandb/offline-run-*")
     recorded = data + b"".join(path.read_bytes() for path in folder.glob("files/*") if path.is_file())
-    traces = [socket.gethostname(), Path(sys.argv[0]).name, remote, commit, "torch=="]
+    traces = [socket.gethostname(), sys.argv[1], remote, commit, "torch=="]
     assert [text for text in traces if text.encode() in recorded] == (traces if machine else [])
 
 

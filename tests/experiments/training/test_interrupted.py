@@ -38,6 +38,7 @@ def untimed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("update", [5, 7])
 def test_killed_and_resumed(tiny: Config, monkeypatch: pytest.MonkeyPatch, logs_of: Any, update: int) -> None:
     """Evaluations and checkpoints come every 4 updates of 128 steps, a row of the log with each."""
