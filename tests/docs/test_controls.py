@@ -13,17 +13,21 @@ import pytest
 
 from expirespan.experiments.suite.grid import SuiteGrid, suite_trials
 
-SCRIPT = Path(__file__).parents[2] / "docs/results/controls/controls.py"
+FOLDER = Path(__file__).parents[2] / "docs/results/controls"
+
+
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="module")
 def controls() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("controls", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["controls"] = module
-    spec.loader.exec_module(module)
-    return module
+    return script("controls")
 
 
 def row(memory: str, seed: int, short: float, long: float) -> dict[str, Any]:
@@ -56,10 +60,9 @@ def test_the_search_has_a_seed_of_its_own(controls: ModuleType) -> None:
 
 
 def test_every_memory_of_every_study_fits_its_task(controls: ModuleType, tmp_path: Path) -> None:
-    for task, study in controls.STUDIES.items():
-        assert len(suite_trials(SuiteGrid("own", (task,), study.memories, (0,), 1000), tmp_path)) == len(
-            study.memories
-        )
+    for study in controls.STUDIES.values():
+        grid = SuiteGrid("own", (study.task,), study.memories, (0,), 1000)
+        assert len(suite_trials(grid, tmp_path)) == len(study.memories)
 
 
 def test_the_table_by_hand(controls: ModuleType, tmp_path: Path) -> None:
@@ -91,3 +94,21 @@ def test_the_picture_has_a_line_for_each_memory(
 def test_the_pages_tables_are_those_of_the_results(controls: ModuleType) -> None:
     page = controls.PAGE.read_text(encoding="utf-8")
     assert controls.with_tables(page) == page
+
+
+def test_sizes_are_those_at_the_end_of_the_longest_episodes(tmp_path: Path) -> None:
+    def of(memory: str, score: float, ends: list[float] | None) -> dict[str, Any]:
+        measured = {"3-200 cells": {"success": score, "alive_at_end": ends}}
+        return {"memory": memory, "steps": [100], "measures": measured}
+
+    ours = [
+        of("expire_span", 1.0, [9.0, 10.0]),
+        of("expire_span", 0.5, [8.0, 9.0]),
+        *[of("gru", 0.5, None)] * 2,
+    ]
+    (tmp_path / "corridor.json").write_text(json.dumps({"rows": [*ours, of("keep_all", 1.0, [200.0])]}))
+    (tmp_path / "windows.json").write_text(json.dumps({"rows": [of("fixed_window:4", 0.2, [4.0])] * 2}))
+    window, expire, gru = script("sizes").sizes(tmp_path).groups
+    assert (window.memory, window.alive, window.mean) == ("fixed_window", 4.0, 0.2)
+    assert (expire.label, expire.alive, expire.scores) == ("Expire-Span", 9.0, [1.0, 0.5])
+    assert (gru.label, gru.alive) == ("GRU", None)

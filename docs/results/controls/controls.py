@@ -1,9 +1,9 @@
 """Controls: what keeping everything, windows and recurrent memories reach where Expire-Span forgets, at equal budgets.
 
-`python docs/results/controls/controls.py TASK [--jobs 2] [--runs runs/controls]` searches the step size of every
+`python docs/results/controls/controls.py STUDY [--jobs 2] [--runs runs/controls]` searches the step size of every
 memory by three runs of a seed that is used for nothing else, trains every memory over the seeds by `expirespan suite`,
-scores the last checkpoints, and writes TASK.json. The same command again goes on where it stopped. `--draw` draws the
-picture and writes the table into docs/results.md, from TASK.json.
+scores the last checkpoints, and writes STUDY.json. The same command again goes on where it stopped. `--draw` draws the
+picture and writes the table into docs/results.md, from STUDY.json.
 """
 
 from __future__ import annotations
@@ -38,18 +38,23 @@ SEARCH_SEED = 100
 
 @dataclass(frozen=True)
 class Study:
-    """``measures``: name and options of `expirespan evaluate`, by the last checkpoint; ``factors``: step sizes."""
+    """``task``: of the suite "own". ``measures``: name and options of `expirespan evaluate`, by the last checkpoint.
+    ``factors``: step sizes, searched if there are several. ``longer``: options of the last measure for Expire-Span.
+    """
 
+    task: str
     memories: tuple[str, ...]
     search_steps: int
     steps: int
     seeds: tuple[int, ...]
     measures: dict[str, tuple[str, ...]]
     factors: tuple[float, ...] = FACTORS
+    longer: tuple[str, ...] = ()
 
 
 STUDIES = {
     "tmaze": Study(
+        "tmaze",
         ("expire_span", "keep_all", "fixed_window:24", "fixed_window:5", "gtrxl:24", "gru", "lstm"),
         400_000,
         1_000_000,
@@ -57,6 +62,7 @@ STUDIES = {
         {"3 corridors": (), "10 corridors": ("--corridors", "10")},
     ),
     "corridor": Study(
+        "corridor",
         ("expire_span", "keep_all", "fixed_window:9", "gtrxl:256", "gru", "lstm"),
         1_000_000,
         2_000_000,
@@ -64,8 +70,19 @@ STUDIES = {
         {"3-200 cells": (), "10,000 cells": (
             "--min-length", "10000", "--max-length", "10000", "--episodes", "100", "--num-envs", "100",
         )},
+        longer=("--max-span", "131072", "--stretch", "long"),  # episodes fifty times as long as those of training
+    ),
+    "windows": Study(
+        "corridor",
+        tuple(f"fixed_window:{n}" for n in (16, 32, 64, 128, 256)),
+        0,
+        2_000_000,
+        (0, 1, 2),
+        {"3-200 cells": ()},
+        (1.0,),
     ),
     "portal": Study(
+        "portal",
         ("expire_span", "keep_all", "fixed_window:32", "gtrxl:256", "gru", "lstm"),
         1_000_000,
         2_000_000,
@@ -79,8 +96,6 @@ T-maze, where ten corridors are longer than what was trained on. The short windo
 the mean."""
 SOLVED = 0.95
 """Of the way from chance to the best possible score."""
-STRETCH = {"corridor": ("--max-span", "131072", "--stretch", "long")}
-"""Options of the last measure for Expire-Span: episodes fifty times as long as those of training."""
 
 
 def expirespan(*args: str) -> None:
@@ -93,31 +108,31 @@ def expirespan(*args: str) -> None:
 
 
 def suite(
-    task: str,
+    name: str,
     memories: Sequence[str],
     kind: Literal["search", "seeds"],
     factor: float,
     given: argparse.Namespace,
 ) -> Any:
     """The suite's results for some memories with one step size, in the search or over the study's seeds."""
-    study = STUDIES[task]
-    rate = find_recipe(task).config.algorithm.learning_rate * factor
+    study = STUDIES[name]
+    rate = find_recipe(study.task).config.algorithm.learning_rate * factor
     steps, seeds = (study.search_steps, (SEARCH_SEED,)) if kind == "search" else (study.steps, study.seeds)
-    name = f"{task}-{kind}-{factor:g}"
+    folder = f"{name}-{kind}-{factor:g}"
     expirespan(
-        "suite", "own", "--tasks", task, "--memories", *memories, "--seeds", *map(str, seeds), "--name", name,
+        "suite", "own", "--tasks", study.task, "--memories", *memories, "--seeds", *map(str, seeds), "--name", folder,
         "--total-timesteps", str(given.steps or steps), "--runs", str(given.runs), "--jobs", str(given.jobs),
         "--", "--algorithm.learning-rate", f"{rate:g}",
     )  # fmt: skip
-    return json.loads((given.runs / name / "suite.json").read_text())
+    return json.loads((given.runs / folder / "suite.json").read_text())
 
 
-def search(task: str, given: argparse.Namespace) -> dict[str, dict[str, float]]:
+def search(name: str, given: argparse.Namespace) -> dict[str, dict[str, float]]:
     """Of each memory, the mean score over all evaluations by step size: the area under its curve."""
-    study = STUDIES[task]
+    study = STUDIES[name]
     found: dict[str, dict[str, float]] = {memory: {} for memory in study.memories}
     for factor in study.factors if len(study.factors) > 1 else ():
-        for run in suite(task, study.memories, "search", factor, given)["runs"]:
+        for run in suite(name, study.memories, "search", factor, given)["runs"]:
             found[run["memory"]][f"{factor:g}"] = float(np.mean(run["scores"]))
     return found
 
@@ -129,45 +144,46 @@ def choose(areas: dict[str, float]) -> float:
     return max((area, -abs(float(np.log(float(f)))), float(f)) for f, area in areas.items())[2]
 
 
-def score(task: str, run: dict[str, Any]) -> dict[str, Any]:
+def score(name: str, run: dict[str, Any]) -> dict[str, Any]:
     """Fresh episodes for each measure, by the last checkpoint."""
     found = {}
-    for i, (name, options) in enumerate(STUDIES[task].measures.items()):
+    study = STUDIES[name]
+    for i, (measure, options) in enumerate(study.measures.items()):
         output = Path(run["run"]) / f"score-{i}.json"
-        more = STRETCH.get(task, ()) if i and run["memory"] == "expire_span" else ()
+        more = study.longer if i and run["memory"] == "expire_span" else ()
         if not output.exists():
             expirespan(
                 "evaluate", run["run"], "--checkpoint", "last", *options, *more, "--output", str(output)
             )
         agent = json.loads(output.read_text())["agent"]
         kept = ("episodes", "success", "interval", "mean_return", "return_interval", "alive", "alive_at_end")
-        found[name] = {key: agent.get(key) for key in kept}
+        found[measure] = {key: agent.get(key) for key in kept}
     return found
 
 
-def study(task: str, given: argparse.Namespace) -> None:
-    """Search, train, score, and write TASK.json."""
-    areas = search(task, given)
+def study(name: str, given: argparse.Namespace) -> None:
+    """Search, train, score, and write STUDY.json."""
+    about, areas = STUDIES[name], search(name, given)
     chosen = {memory: choose(areas[memory]) for memory in areas}
     rows: list[dict[str, Any]] = []
     for factor in sorted(set(chosen.values())):
         memories = [memory for memory in chosen if chosen[memory] == factor]
-        for run in suite(task, memories, "seeds", factor, given)["runs"]:
-            rows.append({**run, "factor": factor, "measures": score(task, run)})
+        for run in suite(name, memories, "seeds", factor, given)["runs"]:
+            rows.append({**run, "factor": factor, "measures": score(name, run)})
             del rows[-1]["run"]
-        rows.sort(key=lambda row: (STUDIES[task].memories.index(row["memory"]), row["seed"]))
+        rows.sort(key=lambda row: (about.memories.index(row["memory"]), row["seed"]))
         numbers = {
-            "steps": given.steps or STUDIES[task].steps,
+            "steps": given.steps or about.steps,
             "search": {
                 "seed": SEARCH_SEED,
-                "steps": given.steps or STUDIES[task].search_steps,
+                "steps": given.steps or about.search_steps,
                 "areas": areas,
             },
             "chosen": chosen,
             "rows": rows,
             **provenance(),
         }
-        write_text(given.output / f"{task}.json", json.dumps(numbers, indent=1) + "\n")
+        write_text(given.output / f"{name}.json", json.dumps(numbers, indent=1) + "\n")
 
 
 def of_memories(numbers: dict[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:
@@ -176,24 +192,24 @@ def of_memories(numbers: dict[str, Any]) -> list[tuple[str, list[dict[str, Any]]
     return [(name, runs) for name, runs in found.items() if runs]
 
 
-def table(task: str, numbers: dict[str, Any]) -> list[tuple[str, ...]]:
+def table(name: str, numbers: dict[str, Any]) -> list[tuple[str, ...]]:
     """A row for each memory: its scores by every measure, memories alive, steps until it is solved, seconds."""
-    measures = STUDIES[task].measures
+    measures = STUDIES[name].measures
     rows: list[tuple[str, ...]] = [
         (
             "memory",
             "step size",
-            *(f"{name}: mean (95 %); each seed" for name in measures),
+            *(f"{measure}: mean (95 %); each seed" for measure in measures),
             "alive per layer, mean",
             "solved at",
             "seconds",
         )
     ]
-    (about,) = (one for one in SUITES["own"].tasks if one.name == task)
+    (about,) = (one for one in SUITES["own"].tasks if one.name == STUDIES[name].task)
     for memory, runs in of_memories(numbers):
         cells = []
-        for name in measures:
-            scores = [run["measures"][name][about.measure] for run in runs]
+        for measure in measures:
+            scores = [run["measures"][measure][about.measure] for run in runs]
             cells.append(_scores(scores))
         alive = [np.mean(run["measures"][next(iter(measures))]["alive"]) for run in runs if run["alive"]]
         last = (
@@ -227,7 +243,7 @@ def _solved(runs: Sequence[dict[str, Any]]) -> str:
     return text if number == len(runs) else f"{text} ({number} of {len(runs)})"
 
 
-def picture(task: str, numbers: dict[str, Any]) -> Path:
+def picture(name: str, numbers: dict[str, Any]) -> Path:
     """Curves of every memory over steps, minutes and memories alive."""
     lines = []
     for memory, runs in of_memories(numbers):
@@ -235,22 +251,23 @@ def picture(task: str, numbers: dict[str, Any]) -> Path:
         alive = np.mean([run["alive"] for run in runs], 0) if runs[0]["alive"] else None
         curves = [np.array([run["normalised"] for run in runs])]
         lines.append(Line(memory, str(len(runs)), mean["steps"], mean["seconds"], alive, stratified(curves)))
-    title = f"{task}: {numbers['steps']:,} steps, step size chosen of three for each memory"
-    return write_picture(draw_suite(lines, title), IMAGES / f"controls-{task}.png")
+    searched = ", step size chosen of three for each memory" if len(STUDIES[name].factors) > 1 else ""
+    title = f"{name}: {numbers['steps']:,} steps{searched}"
+    return write_picture(draw_suite(lines, title), IMAGES / f"controls-{name}.png")
 
 
 def with_tables(text: str, folder: Path = HERE) -> str:
-    """A page whose tables between ``<!-- controls: TASK -->`` and ``<!-- end -->`` are those of the JSON files."""
+    """A page whose tables between ``<!-- controls: STUDY -->`` and ``<!-- end -->`` are those of the JSON files."""
 
-    def rows(task: str) -> list[tuple[str, ...]]:
-        return table(task, json.loads((folder / f"{task}.json").read_text()))
+    def rows(name: str) -> list[tuple[str, ...]]:
+        return table(name, json.loads((folder / f"{name}.json").read_text()))
 
     return fill_tables(text, "controls", rows)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("task", choices=STUDIES)
+    parser.add_argument("study", choices=STUDIES)
     parser.add_argument("--runs", type=Path, default=Path("runs/controls"))
     parser.add_argument("--output", type=Path, default=HERE)
     parser.add_argument("--jobs", type=int, default=2)
@@ -258,7 +275,7 @@ if __name__ == "__main__":
     parser.add_argument("--draw", action="store_true", help="only picture and table")
     asked = parser.parse_args()
     if asked.draw:
-        print(picture(asked.task, json.loads((HERE / f"{asked.task}.json").read_text())))
+        print(picture(asked.study, json.loads((HERE / f"{asked.study}.json").read_text())))
         write_text(PAGE, with_tables(PAGE.read_text(encoding="utf-8")))
     else:
-        study(asked.task, asked)
+        study(asked.study, asked)
