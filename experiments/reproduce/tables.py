@@ -112,7 +112,7 @@ def _by_seed(claim: Claim, outcomes: Sequence[Outcome]) -> Iterator[list[str]]:
 
 
 def _summary(folder: Path) -> Iterator[list[str]]:
-    """One row for each task and measure."""
+    """One row for each task and measure, without rivals."""
     yield [
         "task",
         "seeds",
@@ -123,7 +123,7 @@ def _summary(folder: Path) -> Iterator[list[str]]:
         "alive",
     ]
     for task, claim in CLAIMS.items():
-        outcomes = read_outcomes(folder, task)
+        outcomes = [] if claim.rival else read_outcomes(folder, task)
         targets = [o.target for o in outcomes if o.target is not None]
         for i, measure in enumerate(claim.measures if outcomes else ()):
             scores = [o.last[measure.name].score for o in outcomes]
