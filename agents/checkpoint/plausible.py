@@ -20,6 +20,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from expirespan.agents.base.checks import check_state, signature
 from expirespan.memory import Memory, MemoryState
+from expirespan.names import object_of
 from expirespan.quoting import shown
 
 MOST_DATA = 64 << 20
@@ -40,16 +41,9 @@ def read_data(text: bytes) -> dict[str, Any]:
     values = text.count(b",") + text.count(b"[") + text.count(b"{")
     if values > MOST_VALUES:
         raise ValueError(f"its data have about {values:,} values, expected at most {MOST_VALUES:,}")
-    found = json.loads(text, object_pairs_hook=_once)
+    found = json.loads(text, object_pairs_hook=object_of)
     if not isinstance(found, dict):
         raise ValueError("its data are no object")
-    return found
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("its data have a name twice")
     return found
 
 

@@ -13,7 +13,8 @@ from typing import Any
 import yaml
 
 from expirespan.experiments.settings.errors import UserError
-from expirespan.quoting import said, shown
+from expirespan.names import check_once, object_of
+from expirespan.quoting import said
 
 MOST_SETTINGS = 100_000
 """Bytes of a YAML file; settings of a run have about 3,000."""
@@ -65,7 +66,7 @@ def parse_json(text: str) -> Any:
     if len(text) > MOST_JSON or values > MOST_VALUES:
         raise ValueError(f"it has {len(text):,} characters and about {values:,} values, which is too much")
     try:
-        found = json.loads(text, object_pairs_hook=_once)
+        found = json.loads(text, object_pairs_hook=object_of)
         _check_depth(found)
     except RecursionError:
         raise ValueError(f"it is nested deeper than {DEEPEST} levels") from None
@@ -85,14 +86,6 @@ def is_number(value: Any, low: float = float("-inf"), high: float = float("inf")
     """Whether a value is a finite number, no bool, within [low, high]."""
     kind = isinstance(value, int | float) and not isinstance(value, bool)
     return kind and low <= value <= high and abs(value) < float("inf")
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"{shown(next(n for n in names if names.count(n) > 1), 60)} stands in it twice")
-    return found
 
 
 def _check_depth(value: Any) -> None:
@@ -125,10 +118,12 @@ class _Loader(yaml.SafeLoader):
         return super().construct_document(node)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
-        if len(set(keys)) != len(keys):
-            twice = next(key for key in keys if keys.count(key) > 1)
-            raise yaml.YAMLError(f"{shown(twice, 60)} stands in it twice")
+        try:
+            check_once(
+                key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"
+            )
+        except ValueError as error:
+            raise yaml.YAMLError(str(error)) from None
         return super().construct_mapping(node, deep)
 
 
