@@ -125,12 +125,12 @@ def test_python_blocks(block: Block, a_run: Path) -> None:
     text = block.text
     for pattern, value in SMALLER:
         text = re.sub(pattern, value, text)
-    env = gym.make_vec("ExpireSpan/Corridor-v0", num_envs=4, max_length=6)
+    env = gym.make_vec("ExpireSpan/Corridor-v0", num_envs=2, max_length=6)
     known: dict[str, Any] = {"env": env, "np": np, "MemoryPPO": MemoryPPO, "callback": None}
     if "vec_env" in text and "vec_env =" not in text:
         agent = MemoryPPO("MlpPolicy", env, n_steps=16, batch_size=32)
         known |= {"vec_env": agent.get_env(), "model": agent}
-        known |= {"obs": agent.get_env().reset(), "state": None, "starts": np.ones(4, bool)}  # type: ignore[union-attr]
+        known |= {"obs": agent.get_env().reset(), "state": None, "starts": np.ones(2, bool)}  # type: ignore[union-attr]
     if "MemoryPPO.load" in text:
         MemoryPPO("MlpPolicy", env, n_steps=16, batch_size=32).learn(128).save("agent")
     if "EpisodeTrace.load" in text:
@@ -146,7 +146,7 @@ def test_python_blocks(block: Block, a_run: Path) -> None:
         subprocess.run([sys.executable, "-c", alone], check=True)
         return
     if "action, state = model.predict(obs, state=state, episode_start=starts)" in text:
-        known |= {"obs": env.reset()[0], "state": None, "starts": np.ones(4, bool)}
+        known |= {"obs": env.reset()[0], "state": None, "starts": np.ones(2, bool)}
     exec(compile(text, str(block), "exec"), known)
 
 
