@@ -2,8 +2,9 @@
 
 `python docs/results/controls/controls.py STUDY [--jobs 2] [--runs runs/controls]` searches the step size of every
 memory by three runs of a seed that is used for nothing else, trains every memory over the seeds by `expirespan suite`,
-scores the last checkpoints, and writes STUDY.json. The same command again goes on where it stopped. `--draw` draws the
-picture and writes the table into docs/results.md, from STUDY.json.
+scores the last checkpoints, and writes STUDY.json. The same command again goes on where it stopped; without the runs,
+for instance on another machine, it goes on with the seeds that STUDY.json lacks. `--draw` draws the picture and writes
+the table into docs/results.md, from STUDY.json.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +27,7 @@ from expirespan.experiments.pictures.picture_file import write_picture
 from expirespan.experiments.pictures.suite import Line, draw_suite
 from expirespan.experiments.recipes import find_recipe
 from expirespan.experiments.run_folder.files import write_text
-from expirespan.experiments.run_folder.provenance import provenance
+from expirespan.experiments.run_folder.provenance import commit, provenance
 from expirespan.experiments.suite.tasks import SUITES
 from expirespan.experiments.terminal.text import fill_tables
 
@@ -68,7 +71,7 @@ STUDIES = {
         2_000_000,
         (0, 1, 2, 3, 4),
         {"3-200 cells": (), "10,000 cells": (
-            "--min-length", "10000", "--max-length", "10000", "--episodes", "100", "--num-envs", "100",
+            "--min-length", "10000", "--max-length", "10000", "--episodes", "20", "--num-envs", "20",
         )},
         longer=("--max-span", "131072", "--stretch", "long"),  # episodes fifty times as long as those of training
     ),
@@ -110,17 +113,17 @@ def expirespan(*args: str) -> None:
 def suite(
     name: str,
     memories: Sequence[str],
-    kind: Literal["search", "seeds"],
+    seed: int,
     factor: float,
     given: argparse.Namespace,
 ) -> Any:
-    """The suite's results for some memories with one step size, in the search or over the study's seeds."""
+    """The suite's results for some memories with one step size and one seed."""
     study = STUDIES[name]
     rate = find_recipe(study.task).config.algorithm.learning_rate * factor
-    steps, seeds = (study.search_steps, (SEARCH_SEED,)) if kind == "search" else (study.steps, study.seeds)
-    folder = f"{name}-{kind}-{factor:g}"
+    steps = study.search_steps if seed == SEARCH_SEED else study.steps
+    folder = f"{name}-{seed}-{factor:g}"
     expirespan(
-        "suite", "own", "--tasks", study.task, "--memories", *memories, "--seeds", *map(str, seeds), "--name", folder,
+        "suite", "own", "--tasks", study.task, "--memories", *memories, "--seeds", str(seed), "--name", folder,
         "--total-timesteps", str(given.steps or steps), "--runs", str(given.runs), "--jobs", str(given.jobs),
         "--", "--algorithm.learning-rate", f"{rate:g}",
     )  # fmt: skip
@@ -132,7 +135,7 @@ def search(name: str, given: argparse.Namespace) -> dict[str, dict[str, float]]:
     study = STUDIES[name]
     found: dict[str, dict[str, float]] = {memory: {} for memory in study.memories}
     for factor in study.factors if len(study.factors) > 1 else ():
-        for run in suite(name, study.memories, "search", factor, given)["runs"]:
+        for run in suite(name, study.memories, SEARCH_SEED, factor, given)["runs"]:
             found[run["memory"]][f"{factor:g}"] = float(np.mean(run["scores"]))
     return found
 
@@ -162,28 +165,31 @@ def score(name: str, run: dict[str, Any]) -> dict[str, Any]:
 
 
 def study(name: str, given: argparse.Namespace) -> None:
-    """Search, train, score, and write STUDY.json."""
-    about, areas = STUDIES[name], search(name, given)
-    chosen = {memory: choose(areas[memory]) for memory in areas}
-    rows: list[dict[str, Any]] = []
-    for factor in sorted(set(chosen.values())):
-        memories = [memory for memory in chosen if chosen[memory] == factor]
-        for run in suite(name, memories, "seeds", factor, given)["runs"]:
-            rows.append({**run, "factor": factor, "measures": score(name, run)})
-            del rows[-1]["run"]
-        rows.sort(key=lambda row: (about.memories.index(row["memory"]), row["seed"]))
-        numbers = {
-            "steps": given.steps or about.steps,
-            "search": {
-                "seed": SEARCH_SEED,
-                "steps": given.steps or about.search_steps,
-                "areas": areas,
-            },
-            "chosen": chosen,
-            "rows": rows,
-            **provenance(),
-        }
-        write_text(given.output / f"{name}.json", json.dumps(numbers, indent=1) + "\n")
+    """Search, train, score, and write STUDY.json after the search and after each seed."""
+    about, file = STUDIES[name], given.output / f"{name}.json"
+    numbers: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {"rows": []}
+    if numbers.setdefault("steps", given.steps or about.steps) != (given.steps or about.steps):
+        raise SystemExit(
+            f"{file} has runs of {numbers['steps']:,} steps; remove it, or name another --output"
+        )
+    if "search" not in numbers:
+        areas, steps = search(name, given), given.steps or about.search_steps
+        numbers["search"] = {"seed": SEARCH_SEED, "steps": steps, "areas": areas, "commit": commit()}
+        numbers["chosen"] = {memory: choose(areas[memory]) for memory in areas}
+        write_text(file, json.dumps(numbers, indent=1) + "\n")
+    for seed in about.seeds:
+        known = [row["memory"] for row in numbers["rows"] if row["seed"] == seed]
+        wanted = {memory: factor for memory, factor in numbers["chosen"].items() if memory not in known}
+        for factor in sorted(set(wanted.values())):
+            memories = [memory for memory in wanted if wanted[memory] == factor]
+            runs = suite(name, memories, seed, factor, given)["runs"]
+            with ThreadPoolExecutor(given.jobs) as pool:
+                scores = list(pool.map(partial(score, name), runs))
+            for run, measures in zip(runs, scores, strict=True):
+                del run["run"]
+                numbers["rows"].append({**run, "factor": factor, "commit": commit(), "measures": measures})
+        numbers["rows"].sort(key=lambda row: (about.memories.index(row["memory"]), row["seed"]))
+        write_text(file, json.dumps(numbers | provenance(), indent=1) + "\n")
 
 
 def of_memories(numbers: dict[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:
