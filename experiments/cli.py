@@ -97,6 +97,8 @@ def evaluate_command(args: Sequence[str]) -> int:
     paths = trace_paths(options.trace, run.traces)
     drawn = options.picture or run.pictures / "evaluation.png"
     check_picture(drawn)
+    if options.output is not None and not options.output.parent.is_dir():
+        raise UserError(f"output={options.output}: expected a file in an existing folder")
     torch.set_num_threads(options.threads)
     agent = load_agent(config, run.find_checkpoint(options.checkpoint), device=options.device)
     if options.max_span is not None:

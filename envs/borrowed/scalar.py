@@ -1,6 +1,6 @@
 """Environments of Gymnasium and MiniGrid, wrapped such that an agent must remember.
 
-``gym.make_vec`` runs them one after the other; only the memory room has a numpy twin (`memory_vector.py`).
+``gym.make_vec`` runs them one after the other; only the memory room has a numpy twin (`memory_room.py`).
 """
 
 from __future__ import annotations

@@ -110,12 +110,17 @@ class PolicyPlayer:
         return [layer[row].cpu().numpy() for layer in births]
 
 
+def has_oracle(env: Env) -> bool:
+    """Whether the best policy is known and can read what this environment shows."""
+    return env.gym_id in ORACLES and not env.wrappers and bool(env.parameters.get("show_room", True))
+
+
 class OraclePlayer:
     """The oracle of an environment."""
 
     def __init__(self, env: Env, num_envs: int) -> None:
-        if env.gym_id not in ORACLES:
-            raise UserError(f"{env.gym_id} has no oracle")
+        if not has_oracle(env):
+            raise UserError(f"{env.gym_id} has no oracle that reads what it shows with these settings")
         self._oracle = ORACLES[env.gym_id](num_envs)
         self._stacked = env.frame_stack > 1
 

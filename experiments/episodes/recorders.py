@@ -53,8 +53,7 @@ class Seen:
         self.cue.append(bool(infos["cue"][0]) if "cue" in infos else False)
         if self.say is not None:
             self.words.append(self.say(one)[:TEXT_LENGTH])
-        if "text" in infos:
-            self.text.append(str(infos["text"][0])[:TEXT_LENGTH])
+        self.text.append(str(infos["text"][0])[:TEXT_LENGTH] if "text" in infos else "")
         picture = self.draw(one) if self.draw else as_picture(self.space, one)
         if picture is None and "text" not in infos and rendered is not None:
             picture = (rendered() or [None])[0]
@@ -78,7 +77,7 @@ class Seen:
         return {
             "observation": np.stack(self.observation) if self.room >= 0 else np.zeros((len(self.cue), 0)),
             "cue": np.asarray(self.cue, bool),
-            "text": np.asarray(self.text, np.str_),
+            "text": np.asarray(self.text if any(self.text) else [], np.str_),
             "words": np.asarray(self.words, np.str_),
             "frame": np.asarray(self.frame, np.int32),
             "frames": self.frames.array(),

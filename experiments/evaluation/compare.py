@@ -19,16 +19,13 @@ import numpy.typing as npt
 from expirespan.experiments.evaluation.stats import Interval, interquartile_interval, interquartile_mean
 from expirespan.experiments.run_folder.evaluations import fault_of_score
 from expirespan.experiments.run_folder.run import Run
-from expirespan.experiments.settings import FixedWindowSettings, texts
+from expirespan.experiments.settings import HOUSEKEEPING, FixedWindowSettings, texts
 from expirespan.experiments.settings.config_file import to_dict
 from expirespan.experiments.settings.errors import UserError
 from expirespan.quoting import said, shown
 
 WINDOW = FixedWindowSettings.name
-ASIDE = (
-    "seed", "total_timesteps", "evaluation", "target", "checkpoints", "device", "threads", "runs", "wandb", "wandb_run",
-    "tensorboard", "loggers", "progress",
-)  # fmt: skip
+ASIDE = (*HOUSEKEEPING, "evaluation", "target")
 """Settings in which runs of one group may differ: none that says what is learned, on what, or how."""
 
 
@@ -249,7 +246,8 @@ def _with_saving(group: Group, windows: list[Group]) -> Group:
 
 
 def _score(evaluation: dict[str, Any], measure: str) -> float:
-    return float(evaluation["success" if measure == "success" else "mean_return"])
+    """Where no episode of an evaluation ended, nobody said that one was a success, and none was."""
+    return float(evaluation["success" if measure == "success" else "mean_return"] or 0.0)
 
 
 def _curve(members: list[RunResult], measure: str) -> Curve:

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from expirespan.agents import Workers
-from expirespan.envs import ORACLES
 from expirespan.experiments.episodes.cue_retention import Retention
 from expirespan.experiments.episodes.played import Episodes
 from expirespan.experiments.episodes.playing import (
@@ -21,6 +20,7 @@ from expirespan.experiments.episodes.playing import (
     PolicyPlayer,
     RandomPlayer,
     Stop,
+    has_oracle,
     never,
     play,
 )
@@ -144,7 +144,7 @@ def evaluate(
     ours = score(PolicyPlayer(agent, num_envs, deterministic), env, episodes, num_envs, seed, max_steps)
     agent.policy.set_training_mode(training)
     chance = score(RandomPlayer(agent.action_space, num_envs, seed), env, episodes, num_envs, seed, max_steps)
-    best = OraclePlayer(env, num_envs) if env.gym_id in ORACLES else None
+    best = OraclePlayer(env, num_envs) if has_oracle(env) else None
     return EvaluationResult(
         env=env.gym_id,
         settings=env.parameters,

@@ -100,9 +100,12 @@ def creator(entry_point: Any) -> Any:
 
 
 def metadata_of(entry_point: Any) -> dict[str, Any]:
-    """The metadata of the class that an entry point names; nothing if it names a function, or nothing."""
-    found: dict[str, Any] = getattr(creator(entry_point), "metadata", {})
-    return found
+    """The metadata of the class that an entry point names; nothing if it names a function, a wrapper or nothing.
+
+    A wrapper has those of the environment within, which only an instance knows.
+    """
+    found = getattr(creator(entry_point), "metadata", {})
+    return found if isinstance(found, dict) else {}
 
 
 def check_arguments(spec: EnvSpec, given: Mapping[str, Any]) -> None:

@@ -65,7 +65,7 @@ def reproduce_command(args: Sequence[str]) -> int:
 
     runner = Runner(options.output, options.runs, more)
     with ThreadPoolExecutor(options.jobs) as pool:
-        jobs = [(task, seed) for task in tasks for seed in options.seeds]
+        jobs = [(task, seed) for task in tasks for seed in dict.fromkeys(options.seeds)]
         outcomes = list(pool.map(lambda job: runner.outcome(*job), jobs))
     print(comparison(outcomes, options.documented))
     short = {f"{o.task} {o.seed}": shortcomings(CLAIMS[o.task], o) for o in outcomes}

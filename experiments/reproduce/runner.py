@@ -7,8 +7,9 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 
 from expirespan.experiments.reproduce.claims import CLAIMS
 from expirespan.experiments.reproduce.outcome import Outcome, Scored
@@ -28,17 +29,34 @@ class Runner:
     output: Path
     runs: Path
     more: Sequence[str] = ()
+    _locks: dict[tuple[str, int], Lock] = field(default_factory=dict)
 
     def outcome(self, task: str, seed: int) -> Outcome:
-        """The outcome of one seed: from its file, or by running it."""
+        """The outcome of one seed: from its file, or by running it.
+
+        Raises:
+            UserError: the file is of another command, or a command failed.
+        """
         file = self.output / f"{task}-{seed}.json"
-        return Outcome.load(file) if file.exists() else self._run(task, seed)
+        with self._locks.setdefault((task, seed), Lock()):  # another task may begin with this one's weights
+            if not file.exists():
+                return self._run(task, seed)
+        found, asked = Outcome.load(file), _shown(self._train(task, seed))
+        if found.commands[0] != asked and not found.commands[0].startswith(f"{asked} --trained-agent "):
+            raise UserError(
+                f"{file} was made by `{found.commands[0]}`, and `{asked}` is asked for: remove it, or name another "
+                "--output and --runs"
+            )
+        return found
+
+    def _train(self, task: str, seed: int) -> list[str]:
+        return ["train", *CLAIMS[task].train, *self.more, "--seed", str(seed)]
 
     def _run(self, task: str, seed: int) -> Outcome:
         """Train and score one seed, and write its file."""
         claim = CLAIMS[task]
         folder = self.runs / f"{task}-{seed}"
-        train = ["train", *claim.train, *self.more, "--seed", str(seed)]
+        train = self._train(task, seed)
         if claim.begins is not None:
             train += ["--trained-agent", str(self._begin(claim.begins, seed))]
         begun = self._newest(task, seed)

@@ -35,6 +35,8 @@ def make_stream(config: SequenceConfig, split: Literal["train", "valid", "test"]
         if isinstance(task, CharLMTask):
             return CharLM(rows, load_corpus(task.text, split), config.block)
         if isinstance(task, CollisionTask):
+            if task.ask == 0:
+                raise UserError("task collision: ask=0 asks nothing; expected more than 0, such as 0.05")
             return Collision(rows, seed=seed, **settings(task))
         if config.evaluation_steps <= task.delay + task.payload:
             raise UserError(

@@ -9,6 +9,7 @@ import torch
 
 from expirespan.experiments.sequence.stream import Stream
 from expirespan.experiments.sequence.trainer import Trainer, answers
+from expirespan.experiments.settings.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,11 @@ class SequenceScore:
 
 @torch.no_grad()
 def evaluate(trainer: Trainer, stream: Stream, steps: int) -> SequenceScore:
-    """Read ``steps`` of every row in blocks, beginning with an empty memory."""
+    """Read ``steps`` of every row in blocks, beginning with an empty memory.
+
+    Raises:
+        UserError: nothing was asked within these steps.
+    """
     model = trainer.model
     model.eval()
     state = model.memory.initial_state(stream.rows)
@@ -44,10 +49,15 @@ def evaluate(trainer: Trainer, stream: Stream, steps: int) -> SequenceScore:
         nats, right, asked = nats + loss.item(), right + int(hits), asked + int(count)
         sums = [n.float().mean().item() * take for n in out.trace.alive]
         alive = [a + b for a, b in zip(alive or [0.0] * len(sums), sums, strict=True)]
+    if not asked:
+        raise UserError(
+            f"nothing was asked in {steps:,} steps of {stream.rows} rows: ask for more --evaluation-steps or "
+            "--evaluation-rows"
+        )
     return SequenceScore(
-        accuracy=right / asked if asked else math.nan,
+        accuracy=right / asked,
         chance=stream.chance,
-        bits=nats / asked / math.log(2) if asked else math.nan,
+        bits=nats / asked / math.log(2),
         questions=asked,
         alive=[total / steps for total in alive],
         kept_bytes=int(getattr(state, "nbytes", 0)),

@@ -185,6 +185,13 @@ class Config:
     """Show a progress bar."""
 
 
+HOUSEKEEPING = (
+    "seed", "total_timesteps", "checkpoints", "device", "threads", "runs", "wandb", "wandb_run", "tensorboard",
+    "loggers", "progress",
+)  # fmt: skip
+"""Settings of a `Config` that say neither what is learned, nor how."""
+
+
 Part = Env | Memory | Algorithm | Penalty | Lesson
 Kinds = dict[str, dict[str, Any]]
 """The kinds of each part of some settings, by name."""

@@ -120,9 +120,11 @@ def _instead(part: str, name: str) -> str:
 def _follow(base: Config, config: Config) -> Config:
     """Give evaluation those overrides of the training environment that it was not given itself."""
     same = {name: value for name, value in settings(config.env).items() if value != getattr(base.env, name)}
-    own = settings(base.eval_env)
+    own, chosen = settings(base.eval_env), settings(config.eval_env)
     free = {
-        name: value for name, value in same.items() if getattr(config.eval_env, name, None) == own.get(name)
+        name: value
+        for name, value in same.items()
+        if name in own and name in chosen and chosen[name] == own[name]
     }
     return replace(config, eval_env=replace(config.eval_env, **free)) if free else config
 

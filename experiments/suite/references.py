@@ -53,8 +53,7 @@ def reference(task: Task) -> Reference:
 
 def measure(task: Task, progress: bool = False) -> dict[str, Any]:
     """Scores of random actions and, where there is one, of our oracle, on a task's evaluation environment."""
-    from expirespan.envs import ORACLES
-    from expirespan.experiments.episodes.playing import OraclePlayer, RandomPlayer
+    from expirespan.experiments.episodes.playing import OraclePlayer, RandomPlayer, has_oracle
     from expirespan.experiments.evaluation.evaluate import score
     from expirespan.experiments.making.envs import keeping_envs_open, lent_envs
     from expirespan.experiments.recipes import configured
@@ -66,11 +65,7 @@ def measure(task: Task, progress: bool = False) -> dict[str, Any]:
         with lent_envs(env, ENVS) as envs:
             space = envs.single_action_space
         chance = score(RandomPlayer(space, ENVS, SEED), env, EPISODES, ENVS, SEED, limit)
-        best = (
-            score(OraclePlayer(env, ENVS), env, EPISODES, ENVS, SEED, limit)
-            if env.gym_id in ORACLES
-            else None
-        )
+        best = score(OraclePlayer(env, ENVS), env, EPISODES, ENVS, SEED, limit) if has_oracle(env) else None
     found = {"chance": scored(task, asdict(chance)), "episodes": EPISODES}
     return found | ({"oracle": scored(task, asdict(best))} if best else {})
 

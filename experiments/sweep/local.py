@@ -78,9 +78,12 @@ class LocalEngine:
         return None if self.find(job) else Ended(None)
 
     def stop(self, job: Job) -> None:
-        """Send SIGTERM, if the process is on this machine."""
+        """Send SIGTERM, if the process is on this machine and has not ended: its id may be another's by then."""
         own = self._own.get(job.name)
-        pid = own.pid if own is not None else _holder(job.lock)
+        if own is not None:
+            pid: int | None = own.pid
+        else:
+            pid = _holder(job.lock) if self.find(job) else None
         if pid is not None:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)

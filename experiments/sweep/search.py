@@ -6,6 +6,7 @@ that was killed and repeated chooses the same, with any number of trials at a ti
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,6 +50,17 @@ def distribution(key: str, values: tuple[str, ...]) -> BaseDistribution:
     if re.fullmatch(r"[+-]?\d+", found[1]) and re.fullmatch(r"[+-]?\d+", found[2]):
         return IntDistribution(int(low), int(high), log=log)
     return FloatDistribution(low, high, log=log)
+
+
+def _combinations(distributions: dict[str, BaseDistribution]) -> float:
+    """How many different settings there are: without end, if real numbers are searched."""
+    numbers: list[float] = []
+    for one in distributions.values():
+        if isinstance(one, CategoricalDistribution):
+            numbers.append(len(set(one.choices)))
+        else:
+            numbers.append(one.high - one.low + 1 if isinstance(one, IntDistribution) else math.inf)
+    return math.prod(numbers)
 
 
 def check_search(grid: Grid, folder: Path, engine: str) -> list[Trial]:
@@ -100,10 +112,12 @@ class Search:
     def more(self) -> list[Trial]:
         """Trials of the next setting, if it can be chosen now."""
         number = len(self.chosen)
-        if number >= self.grid.search or not self._tell(number + 1 - AHEAD):
+        if number >= min(self.grid.search, _combinations(self.distributions)) or not self._tell(
+            number + 1 - AHEAD
+        ):
             return []
         overrides = self._choose(number)
-        if overrides is None:  # all of a few values have been tried
+        if overrides is None:  # of a few values those left were not drawn
             return []
         self.chosen.append(overrides)
         return trials_of(self.grid, self.grid.recipes[0], overrides, self.plan.folder)

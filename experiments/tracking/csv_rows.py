@@ -28,7 +28,7 @@ def read_table(path: Path, step: str) -> Table:
         UserError: the file cannot be read, or is larger than any log.
     """
     content = read_bytes(path, MOST_LOG, "remove it")
-    if content == b"\n":  # of a run that ended before its first row
+    if content in (b"\n", b"\r\n"):  # of a run that ended before its first row
         return Table([], [], 0)
     first, *lines = content.split(b"\n") if content else [b""]
     columns = _values(first) or []

@@ -28,10 +28,10 @@ USAGE, STOPPED = 2, 130
 
 def train_command(args: Sequence[str]) -> int:
     """0 if training ended, 130 if it was stopped."""
+    chosen, args = take_options(args)
     if not args or args[0] in ("-h", "--help"):
         print(_train_help())
         return 0 if args else USAGE
-    chosen, args = take_options(args)
     workers = chosen.get("--workers", 1)
     if in_torchrun():
         if workers > 1:

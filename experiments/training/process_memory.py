@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-import resource
+import mmap
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,7 +31,9 @@ getting them again.
 
 def choose_malloc(options: Malloc) -> None:
     """Set the options from now on; without effect where there is no glibc."""
-    with suppress(OSError, AttributeError):
+    with suppress(
+        OSError, AttributeError, TypeError
+    ):  # TypeError: Windows has no library of the whole process
         mallopt = ctypes.CDLL(None).mallopt
         for option, value in options.items():
             mallopt(option, value)
@@ -40,13 +42,13 @@ def choose_malloc(options: Malloc) -> None:
 def resident_bytes() -> int:
     """Bytes of memory that this process holds; 0 where the system does not say (others than Linux)."""
     try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+        return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
     except OSError:
         return 0
 
 
 def peak_bytes(device: torch.device, reset: bool = False) -> float:
-    """Peak memory since the last reset: of the GPU if there is one, otherwise of the process.
+    """Peak memory since the last reset: of the GPU if there is one, otherwise of the process; 0 where nothing says it.
 
     A call with ``reset`` returns the bytes in use now, where the next peak begins.
     Where a process cannot reset its own peak (other systems than Linux) it is the peak of its whole life.
@@ -63,10 +65,18 @@ def peak_bytes(device: torch.device, reset: bool = False) -> float:
         status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
         return float(status["VmRSS" if reset else "VmHWM"].split()[0]) * 1024
     except OSError:
+        return _peak_of_its_life()
+
+
+def _peak_of_its_life() -> float:
+    with suppress(ImportError):  # on Windows
+        import resource
+
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
+    return 0.0
 
 
 def _return_freed() -> None:
     """Return freed memory to the system (glibc), so that it does not hide what is allocated next."""
-    with suppress(OSError, AttributeError):
+    with suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)

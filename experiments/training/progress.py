@@ -13,23 +13,9 @@ from tqdm import tqdm
 from expirespan.experiments.evaluation.describe import WIDTHS, cells, legend, line, not_ended
 from expirespan.experiments.evaluation.evaluate import Score
 from expirespan.experiments.recipes import RECIPES
-from expirespan.experiments.settings import Config, TargetSettings
+from expirespan.experiments.settings import HOUSEKEEPING, Config, TargetSettings
 from expirespan.experiments.terminal.text import fitted
 from expirespan.experiments.training.target import is_target
-
-ASIDE = (
-    "seed",
-    "total_timesteps",
-    "checkpoints",
-    "device",
-    "threads",
-    "runs",
-    "wandb",
-    "tensorboard",
-    "loggers",
-    "progress",
-)
-"""Settings that do not change how many steps a recipe usually takes."""
 
 
 def usual_steps(config: Config) -> int | None:
@@ -37,7 +23,7 @@ def usual_steps(config: Config) -> int | None:
     recipe = RECIPES.get(config.recipe)
     if recipe is None or recipe.usual_steps is None:
         return None
-    known = replace(recipe.config, **{name: getattr(config, name) for name in ASIDE})
+    known = replace(recipe.config, **{name: getattr(config, name) for name in HOUSEKEEPING})
     hold = config.target.hold
     same = replace(config, target=replace(config.target, hold=known.target.hold)) == known
     usual = recipe.usual_steps + hold

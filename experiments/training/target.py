@@ -12,9 +12,9 @@ from expirespan.experiments.settings import TargetSettings
 
 def rank(entry: dict[str, object], target: TargetSettings) -> tuple[float, float]:
     """Order of evaluations: by success (or return), then by how little is kept, both as far as the target goes."""
-    by_return = entry["success"] is None or (target.success is None and target.mean_return is not None)
+    by_return = target.success is None and (entry["success"] is None or target.mean_return is not None)
     found, wanted = ("mean_return", target.mean_return) if by_return else ("success", target.success)
-    reached = min(float(entry[found]), math.inf if wanted is None else wanted)  # type: ignore[arg-type]
+    reached = min(float(entry[found] or 0.0), math.inf if wanted is None else wanted)  # type: ignore[arg-type]
     alive = entry["alive_at_end"]
     most = max(alive) if isinstance(alive, list) and alive else 0.0
     return reached, -max(most, target.alive or 0.0)

@@ -32,7 +32,10 @@ from expirespan.experiments.training.session import Session, is_complete, sessio
 from expirespan.experiments.training.target import is_target
 from expirespan.quoting import said
 
-FIXED = ("seed", "trained_agent", "num_envs", "env", "memory", "algorithm", "penalty", "forgetting", "recipe")
+FIXED = (
+    "seed", "trained_agent", "standardize", "least_deviation", "reward_scale", "normalize_reward", "num_envs", "env",
+    "memory", "algorithm", "penalty", "forgetting", "recipe",
+)  # fmt: skip
 """Settings that a run cannot change when it is resumed."""
 RUN = "run"
 """Under which the folder of a run is noted for workers that are restarted."""

@@ -1,7 +1,7 @@
 """The viewer: episodes as one HTML file that shows what an agent keeps, for how long, and what it reads.
 
 `page.py` joins the parts: the episodes as `data.py` packs them, the figures of `figures.py`, the only file that knows
-Bokeh, and `viewer.html`, `.css` and `.js`, which move through time. `command.py` is ``expirespan view``;
+Bokeh, and the page of `static`, whose scripts move through time. `command.py` is ``expirespan view``;
 `notebook.py` shows the page in a notebook, `video.py` writes a video.
 """
 

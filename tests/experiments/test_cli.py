@@ -16,7 +16,8 @@ from expirespan.experiments.settings.config_file import read_config, to_yaml
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     assert "train" in capsys.readouterr().out
-    assert main(["train", "--help"]) == 0
+    assert main(["train", "--help"]) == main(["train", "--workers", "2", "--help"]) == 0
+    assert main(["train", "--workers", "2"]) == main(["train"]) == 2
     shown = " ".join(capsys.readouterr().out.split())
     for name, recipe in RECIPES.items():
         assert f"{name} {recipe.summary}" in shown
@@ -154,6 +155,11 @@ def test_train_evaluate_resume(tiny: Config, tmp_path: Path, capsys: pytest.Capt
     capsys.readouterr()
     assert main(["train", "--resume", str(run.folder), "--memory.width", "8"]) == 2
     assert "memory cannot change" in capsys.readouterr().err
+    for option, value in (("standardize", "5"), ("least-deviation", "0.5"), ("reward-scale", "2")):
+        assert main(["train", "--resume", str(run.folder), f"--{option}", value]) == 2
+        assert f"{option.replace('-', '_')} cannot change" in capsys.readouterr().err.replace("-", "_")
+    assert main(["evaluate", str(run.folder), "--output", str(tmp_path / "none" / "a.json")]) == 2
+    assert "expected a file in an existing folder" in capsys.readouterr().err
     assert main(["train", "--resume", str(run.folder), "--total-timesteps", "1500"]) == 0
     resumed = capsys.readouterr().out.splitlines()
     assert resumed[0] == "recipe       tiny, seed 3, goes on after 1,024 steps"

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -16,6 +17,7 @@ from expirespan.experiments.episodes.record import record_episode, trace_paths
 from expirespan.experiments.episodes.trace import EpisodeTrace
 from expirespan.experiments.making import agents as agent_making
 from expirespan.experiments.making import envs as world_making
+from expirespan.experiments.pictures.retention import draw_retention
 from expirespan.experiments.settings import (
     AdaptiveSpanSettings,
     CompressiveSettings,
@@ -28,8 +30,24 @@ from expirespan.experiments.settings import (
     LSTMSettings,
 )
 from expirespan.experiments.settings.errors import UserError
+from expirespan.experiments.viewer.episode_media import film
 
 TEXT, CARTPOLE = InstructionSettings(10, 40), GymSettings("CartPole-v1")
+SOMETIMES = GymSettings("Here/TextAtFirst-v0")
+
+
+class TextAtFirst(gym.Wrapper[Any, Any, Any, Any]):
+    """CartPole, whose resets say something and whose steps do not."""
+
+    def __init__(self, render_mode: str | None = None) -> None:
+        super().__init__(gym.make("CartPole-v1", render_mode=render_mode, max_episode_steps=20).unwrapped)
+
+    def reset(self, **kwargs: Any) -> Any:
+        observation, info = self.env.reset(**kwargs)
+        return observation, info | {"text": "begin"}
+
+
+gym.register(SOMETIMES.gym_id, TextAtFirst, max_episode_steps=20)
 
 
 def agent(env: Any, **memory: Any) -> MemoryPPO:
@@ -136,7 +154,14 @@ def test_environments_of_others_are_rendered() -> None:
     assert trace.about["success"] is None
 
 
-def test_observations_are_kept_whole_or_not_at_all(tiny: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_text_that_is_told_at_some_steps() -> None:
+    trace = record_episode(agent(SOMETIMES), SOMETIMES, 0)
+    assert len(trace.text) == trace.steps and trace.text[0] == "begin" and set(trace.text[1:]) == {""}
+
+
+def test_observations_are_kept_whole_or_not_at_all(
+    tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = agent_making.make_agent(tiny, world_making.make_training_env(tiny))
     whole = record_episode(model, CorridorSettings(5, 5), 0)
     monkeypatch.setattr(recorders, "OBSERVATION_BYTES", whole.observation.nbytes)
@@ -145,6 +170,12 @@ def test_observations_are_kept_whole_or_not_at_all(tiny: Config, monkeypatch: py
     less = record_episode(model, CorridorSettings(5, 5), 0)
     assert less.observation.shape == (whole.steps, 0)
     assert_array_equal(less.frame, whole.frame)
+
+    def image(_: Any) -> Any:
+        raise AssertionError("there is no observation to draw, but a picture of it")
+
+    assert draw_retention(less, tmp_path / "kept.png", image).stat().st_size > 1000
+    assert film(less, image).frames.shape[0] == less.steps
 
 
 def test_memories_without_spans_have_no_attention(tiny: Config) -> None:

@@ -8,13 +8,28 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from expirespan.experiments.episodes.playing import Episodes, OraclePlayer, PolicyPlayer, RandomPlayer, play
+from expirespan.agents import MemoryPPO
+from expirespan.experiments.episodes.playing import (
+    Episodes,
+    OraclePlayer,
+    PolicyPlayer,
+    RandomPlayer,
+    has_oracle,
+    play,
+)
 from expirespan.experiments.episodes.record import record_episode
 from expirespan.experiments.evaluation.evaluate import evaluate, score, summarise
 from expirespan.experiments.making import agents as agent_making
 from expirespan.experiments.making import envs as world_making
 from expirespan.experiments.making.agents import override_max_span
-from expirespan.experiments.settings import Config, CorridorSettings, FixedWindowSettings, LSTMSettings
+from expirespan.experiments.settings import (
+    Config,
+    CorridorSettings,
+    FixedWindowSettings,
+    GymSettings,
+    LSTMSettings,
+    PortalSettings,
+)
 from expirespan.experiments.settings.errors import UserError
 
 ENV = CorridorSettings(3, 20)
@@ -194,3 +209,15 @@ def test_an_environment_that_does_not_tell_success() -> None:
     assert result.return_interval == pytest.approx((0.5 - 0.5 * 12.7062, 0.5 + 0.5 * 12.7062), abs=1e-3)
     alone = summarise(episodes([5], [1]), CorridorSettings(3, 5))
     assert alone.return_interval is None
+
+
+def test_an_oracle_plays_where_it_can_read_what_is_shown() -> None:
+    wrapped = GymSettings("ExpireSpan/Corridor-v0", wrappers=("gymnasium.wrappers.FlattenObservation",))
+    hidden = PortalSettings(rooms=3, room_size=3, max_steps=20, show_room=False)
+    for env in (wrapped, hidden):
+        assert not has_oracle(env)
+        with pytest.raises(UserError, match="no oracle that reads"):
+            OraclePlayer(env, 2)
+    agent = MemoryPPO("MlpPolicy", world_making.make_envs(hidden, 2), n_steps=8, batch_size=8, device="cpu")
+    assert evaluate(agent, hidden, 2, 2, 0).oracle is None
+    assert has_oracle(GymSettings("ExpireSpan/Corridor-v0")) and has_oracle(replace(hidden, show_room=True))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from expirespan.experiments.cli import main
 from expirespan.experiments.recipes import find_recipe
 from expirespan.experiments.reproduce.claims import CLAIMS, Claim, Measure
 from expirespan.experiments.reproduce.outcome import Outcome, Scored, shortcomings
+from expirespan.experiments.reproduce.runner import Runner
 from expirespan.experiments.reproduce.tables import (
     DOCUMENTED,
     PAGES,
@@ -158,6 +161,25 @@ def test_a_task_is_trained_scored_and_compared(
     monkeypatch.setattr("subprocess.run", lambda *_: pytest.fail("ran again"))
     assert main(args) == 1
     assert "falls short, the same evaluations" in capsys.readouterr().out
+    assert main([*args, "--memory.ramp", "2"]) == 2
+    assert "is asked for: remove it, or name another --output" in capsys.readouterr().err
+
+
+def test_a_seed_that_two_tasks_need_runs_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runner, ran = Runner(tmp_path, tmp_path), []
+
+    def run(self: Runner, task: str, seed: int) -> Outcome:
+        ran.append((task, seed))
+        time.sleep(0.1)
+        made = replace(OUTCOME, task=task, seed=seed, commands=[f"expirespan train {task} --seed {seed}"])
+        made.save(self.output)
+        return made
+
+    monkeypatch.setattr(Runner, "_run", run)
+    monkeypatch.setitem(CLAIMS, "tmaze", replace(CLAIMS["tmaze"], train=("tmaze",)))
+    with ThreadPoolExecutor(4) as pool:
+        outcomes = list(pool.map(lambda _: runner.outcome("tmaze", 3), range(4)))
+    assert ran == [("tmaze", 3)] and len({outcome.seed for outcome in outcomes}) == 1
 
 
 @pytest.mark.parametrize(

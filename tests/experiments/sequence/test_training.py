@@ -267,6 +267,8 @@ def test_mistakes_are_told_early(tiny: SequenceConfig, tmp_path: Path) -> None:
         UserError, match="evaluation-steps=40 ends before the first question of task copy at step 51"
     ):
         train_sequence(replace(tiny, task=CopyTask(delay=50, payload=1)))
+    with pytest.raises(UserError, match="ask=0 asks nothing"):
+        train_sequence(replace(tiny, task=CollisionTask(ask=0.0)))
     (tmp_path / "short").write_bytes(b"x" * 1000)
     with pytest.raises(UserError, match="the text has 50 bytes, too few for rows=4 of a block of 20"):
         train_sequence(replace(tiny, task=CharLMTask(str(tmp_path / "short")), block=20))
@@ -297,3 +299,10 @@ def test_out_of_memory_keeps_the_last_checkpoint(tiny: SequenceConfig) -> None:
     trainer = Trainer(config)
     trainer.load(saved)
     assert trainer.num_timesteps == int(saved.stem.removeprefix("step-")) > 0
+
+
+def test_an_evaluation_that_asks_nothing_is_explained(tiny: SequenceConfig) -> None:
+    """In two steps of two worlds no two particles have met."""
+    config = replace(tiny, task=CollisionTask(), evaluation_steps=2, evaluation_rows=2, updates=1)
+    with pytest.raises(UserError, match="nothing was asked in 2 steps of 2 rows"):
+        train_sequence(config)

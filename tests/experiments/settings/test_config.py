@@ -143,6 +143,12 @@ def test_evaluation_follows_the_training_environment_unless_told() -> None:
     assert config.env.length_distribution == "log_uniform"
 
 
+def test_an_evaluation_of_another_kind_follows_in_what_it_has_too() -> None:
+    args = ["--env.max-length", "50", "--eval-env", "gym", "--eval-env.id", "ExpireSpan/Corridor-v0"]
+    config = parse_config(RECIPES["corridor"].config, args, "train", "")
+    assert config.env.max_length == 50 and config.eval_env == GymSettings("ExpireSpan/Corridor-v0")
+
+
 def test_kinds_of_parts_are_chosen_by_name() -> None:
     config = parsed(
         "--memory", "fixed_window", "--memory.window", "50", "--algorithm=a2c", "--penalty", "warmup"

@@ -84,3 +84,18 @@ def test_the_lock_goes_with_the_process_and_not_with_its_children(job: Job) -> N
     assert ended(engine, parent) == Ended(-signal.SIGKILL)
     assert not engine.find(parent)
     os.kill(int(job.log.read_text().split()[0]), signal.SIGKILL)
+
+
+def test_a_process_that_has_ended_is_not_stopped(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its id, which still stands in the lock, may be another process's by then."""
+    engine = LocalEngine()
+    engine.submit(Job(job.name, ("pass",), job.log, job.lock))
+    ended(engine, job)
+    assert local._holder(job.lock) is not None
+
+    def kill(*_: int) -> None:
+        raise AssertionError("somebody else's")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(local.os, "kill", kill)
+        LocalEngine().stop(job)

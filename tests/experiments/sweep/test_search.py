@@ -137,7 +137,10 @@ def test_the_journal_can_be_read_by_others(tmp_path: Path) -> None:
 
 def test_few_settings_are_all_tried_once(tmp_path: Path) -> None:
     grid = replace(GRID, over=(("memory.ramp", ("8", "16", "20")),), search=9)
-    assert sorted(dict(one)["memory.ramp"] for one in run(tmp_path / "s", grid).chosen) == ["16", "20", "8"]
+    search = run(tmp_path / "s", grid)
+    assert sorted(dict(one)["memory.ramp"] for one in search.chosen) == ["16", "20", "8"]
+    search._choose = lambda number: pytest.fail("nothing is left to draw")  # type: ignore[method-assign]
+    assert search.more() == []
 
 
 def test_ranges_by_hand() -> None:

@@ -223,8 +223,12 @@ def test_csv_copes_with_keys_that_come_later_and_goes_on_in_a_file(tmp_path: Pat
 def test_the_log_of_a_run_that_ended_before_its_first_row_is_empty(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "progress.csv").write_bytes(b"\n")
-    assert list(read_csv(tmp_path / "progress.csv")) == []
+    for empty in (b"\n", b"\r\n"):
+        (tmp_path / "progress.csv").write_bytes(empty)
+        assert list(read_csv(tmp_path / "progress.csv")) == []
+    CSVWriter(tmp_path / "begun.csv").close()
+    CSVWriter(tmp_path / "begun.csv", until=0).close()
+    assert list(read_csv(tmp_path / "begun.csv")) == [] and not list(tmp_path.glob("damaged*"))
     (tmp_path / "progress.csv").write_bytes(b"\n1,2\n")
     assert list(read_csv(tmp_path / "progress.csv")) == []
     assert capsys.readouterr().err.count("does not name the columns") == 1, "that is damage, and said"

@@ -26,6 +26,7 @@ from expirespan.experiments.settings import (
     NoLessonSettings,
     PlateauPenaltySettings,
     TargetSettings,
+    WandbSettings,
     WarmupPenaltySettings,
 )
 from expirespan.experiments.training import progress
@@ -72,6 +73,7 @@ def test_usual_steps_are_those_of_the_recipe_and_of_nothing_different() -> None:
     config, usual = RECIPES["corridor"].config, RECIPES["corridor"].usual_steps
     assert usual and usual_steps(config) == usual
     assert usual_steps(replace(config, seed=5, wandb="off", runs="elsewhere", threads=2)) == usual
+    assert usual_steps(replace(config, wandb_run=WandbSettings(group="g"))) == usual
     held = replace(config, target=replace(config.target, hold=1_000_000))
     assert usual_steps(held) == usual + 1_000_000
     assert usual_steps(replace(config, env=CorridorSettings(3, 50))) is None

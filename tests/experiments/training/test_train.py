@@ -160,6 +160,8 @@ def test_targets_and_ranks() -> None:
     assert rank(richer, TargetSettings(mean_return=3)) > rank(entry, TargetSettings(mean_return=3)), (
         "unless the return is asked"
     )
+    unended = richer | {"success": None}
+    assert rank(unended, TargetSettings(0.95)) < rank(entry, TargetSettings(0.95)), "none ended: no success"
     better = entry | {"success": 1.0, "alive_at_end": [100.0, 3.0]}
     assert rank(better, TargetSettings()) > rank(entry, TargetSettings())
     assert rank(better, TargetSettings(0.95)) < rank(entry, TargetSettings(0.95)), (
