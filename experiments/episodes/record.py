@@ -117,7 +117,7 @@ def _record_in(
         **(removals.arrays() if removals is not None else {}),
         about={
             "env": env.gym_id,
-            "settings": env.parameters,
+            "settings": env.played,
             "seed": seed,
             "success": bool(final["is_success"][0]) if "is_success" in final else None,
             "ended": done,

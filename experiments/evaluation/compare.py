@@ -152,7 +152,7 @@ def _read_run(run: Run) -> RunResult:
         source=str(run.folder),
         label=config.recipe,
         memory=config.memory.name,
-        task=to_dict(config.eval_env),
+        task={"name": config.eval_env.gym_id, **config.eval_env.played},
         steps=[int(entry["step"]) for entry in evaluations],
         evaluations=evaluations,
         settings=dict(_flat(settings)),

@@ -147,7 +147,7 @@ def evaluate(
     best = OraclePlayer(env, num_envs) if has_oracle(env) else None
     return EvaluationResult(
         env=env.gym_id,
-        settings=env.parameters,
+        settings=env.played,
         seed=seed,
         trained_steps=agent.num_timesteps,
         max_span=max_spans(agent),

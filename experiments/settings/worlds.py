@@ -56,6 +56,12 @@ class _World:
         names = [item.name for item in fields(self)]  # type: ignore[arg-type]
         return {name: getattr(self, name) for name in names if name != "frame_stack"}
 
+    @property
+    def played(self) -> dict[str, Any]:
+        """What tells one world from another of the same id: parameters, and wrappers and stacked frames if any."""
+        stack = {"frame_stack": self.frame_stack} if self.frame_stack > 1 else {}
+        return self.parameters | stack | ({"wrappers": list(self.wrappers)} if self.wrappers else {})
+
     def longest(self) -> Self:
         """The environment with its longest episodes only."""
         return self

@@ -19,8 +19,11 @@ from expirespan.experiments.settings import (
     ExpireSpanSettings,
     FixedWindowSettings,
     GRUSettings,
+    GymSettings,
     LSTMSettings,
+    PortalSettings,
 )
+from expirespan.experiments.settings.errors import UserError
 
 
 def test_interquartile_mean_by_hand() -> None:
@@ -156,6 +159,28 @@ def test_files_of_evaluations(tmp_path: Path) -> None:
     assert found.groups[0].saved == 0.75
     assert found.title == "E (n 3)"
     assert found.groups[0].curve is None
+
+
+WRAPPED = GymSettings("CartPole-v1", wrappers=("gymnasium.wrappers.FlattenObservation",), kwargs={"a": [1]})
+STACKED = PortalSettings(rooms=3, frame_stack=2)
+
+
+@pytest.mark.parametrize("env", [CorridorSettings(3, 4), STACKED, WRAPPED], ids=lambda env: env.gym_id)
+def test_a_run_beside_a_file_of_its_world_and_of_another(env: Any, make_run: Any, tmp_path: Path) -> None:
+    run = make_run([evaluation(100, 0.5, 20)], eval_env=env)
+    for played, same in ((env, True), (replace(STACKED, frame_stack=3), False), (GymSettings("Else"), False)):
+        file = {"env": played.gym_id, "settings": played.played, "trained_steps": 5}
+        (tmp_path / "a.json").write_text(json.dumps(file | {"agent": evaluation(0, 1.0, 9)}))
+        if same:
+            assert len(compare(read_results([run, tmp_path / "a.json"])).groups) == 2
+        else:
+            with pytest.raises(UserError, match="different environments"):
+                read_results([run, tmp_path / "a.json"])
+
+
+def test_an_evaluation_of_which_no_episode_ended_has_no_success(make_run: Any) -> None:
+    (group,) = compare(read_results([make_run([evaluation(1, None, 20), evaluation(2, 0.5, 9)])])).groups
+    assert group.curve is not None and group.curve.mean.tolist() == [0.0, 0.5]
 
 
 def test_mistakes(make_run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
