@@ -60,7 +60,7 @@ RECIPES = (
         "learn corridors of 3-200 cells, then to keep little but the ball",
         "success 0.99 with at most 10 memories alive per layer (8 is the least that ramp=8 allows)",
         PRICED,
-        usual_steps=1_800_000,
+        usual_steps=1_500_000,
     ),
     recipe(
         "corridor-quick",

@@ -55,7 +55,8 @@ REACH: dict[str, Callable[[int], tuple[str, ...]]] = {
 
 
 def read_memory(text: str) -> tuple[str, int | None]:
-    """Name and reach of a memory as it is typed: ``gru`` or ``fixed_window:24``; no reach: the task's.
+    """Name and reach of a memory as it is typed: ``gru`` or ``fixed_window:24``; no reach: the task's. The reach
+    of a window is its number of states.
 
     Raises:
         UserError: there is no such memory, the reach is no whole number of steps, or the memory cannot have one.

@@ -182,7 +182,7 @@ class Terminal(io.StringIO):
 @pytest.mark.parametrize(
     ("step", "bar", "words"),
     [
-        (900_000, " 50%|", "0.90 M of usually 1.80 M steps, about 3 min left, 5,000 steps/s"),
+        (750_000, " 50%|", "0.75 M of usually 1.50 M steps, about 3 min left, 4,167 steps/s"),
         (2_000_000, "100%|", "2.00 M steps, more than usual, at most 3 min left, 11,111 steps/s"),
     ],
 )
