@@ -86,7 +86,7 @@ def evaluate_command(args: Sequence[str]) -> int:
     from expirespan.experiments.making.agents import load_agent, override_max_span
     from expirespan.experiments.pictures.picture_file import check_picture
     from expirespan.experiments.pictures.retention import draw_retention
-    from expirespan.experiments.run_folder.files import write_text
+    from expirespan.experiments.run_folder.files import check_output, write_text
     from expirespan.experiments.run_folder.names import quoted
     from expirespan.experiments.run_folder.run import Run
 
@@ -97,8 +97,7 @@ def evaluate_command(args: Sequence[str]) -> int:
     paths = trace_paths(options.trace, run.traces)
     drawn = options.picture or run.pictures / "evaluation.png"
     check_picture(drawn)
-    if options.output is not None and not options.output.parent.is_dir():
-        raise UserError(f"output={options.output}: expected a file in an existing folder")
+    check_output(options.output)
     torch.set_num_threads(options.threads)
     agent = load_agent(config, run.find_checkpoint(options.checkpoint), device=options.device)
     if options.max_span is not None:

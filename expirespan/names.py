@@ -1,4 +1,4 @@
-"""Names in a file's objects: each stands once, or nobody could say which of its values is meant."""
+"""Names in the objects of a file. A repeated name would have two values, so it is an error."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from expirespan.quoting import shown
 
 
 def check_once(names: Iterable[str]) -> None:
-    """Do nothing if every name is another.
+    """Check that no name is repeated.
 
     Raises:
-        ValueError: one stands there twice; it is named.
+        ValueError: a name is repeated; the message names it.
     """
     for name, number in Counter(names).items():
         if number > 1:

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from expirespan.experiments.bench.options import OPTIONS
-from expirespan.experiments.settings.errors import UserError, unknown
+from expirespan.experiments.run_folder.files import check_output
+from expirespan.experiments.settings.errors import unknown
 from expirespan.experiments.settings.options import parse
 
 BENCHES: dict[str, str] = {
@@ -45,10 +46,7 @@ def bench_command(args: Sequence[str]) -> int:
         raise unknown("bench", name, BENCHES)
     prog = f"expirespan bench {name}"
     options = parse(OPTIONS[name](), rest, prog, f"{BENCHES[name]}; experiments/bench/{name}.py says how.")
-    if options.output is not None and not options.output.parent.is_dir():
-        raise UserError(
-            f"output={options.output}: expected a file in an existing folder; create {options.output.parent}"
-        )
+    check_output(options.output)
     bench = importlib.import_module(f"{__name__}.{name}")
     rows_found = bench.run(options)
     print(bench.table(rows_found))

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from expirespan.experiments.evaluation.stats import Interval, interquartile_interval, interquartile_mean
-from expirespan.experiments.run_folder.evaluations import fault_of_score
+from expirespan.experiments.run_folder.evaluations import fault_of_score, score_of
 from expirespan.experiments.run_folder.run import Run
 from expirespan.experiments.settings import HOUSEKEEPING, FixedWindowSettings, texts
 from expirespan.experiments.settings.config_file import to_dict
@@ -246,8 +246,7 @@ def _with_saving(group: Group, windows: list[Group]) -> Group:
 
 
 def _score(evaluation: dict[str, Any], measure: str) -> float:
-    """Where no episode of an evaluation ended, nobody said that one was a success, and none was."""
-    return float(evaluation["success" if measure == "success" else "mean_return"] or 0.0)
+    return score_of(evaluation, "success" if measure == "success" else "mean_return")
 
 
 def _curve(members: list[RunResult], measure: str) -> Curve:

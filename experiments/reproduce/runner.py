@@ -29,7 +29,7 @@ class Runner:
     output: Path
     runs: Path
     more: Sequence[str] = ()
-    _locks: dict[tuple[str, int], Lock] = field(default_factory=dict)
+    _locks: dict[tuple[str, int], Lock] = field(default_factory=dict, init=False, repr=False)
 
     def outcome(self, task: str, seed: int) -> Outcome:
         """The outcome of one seed: from its file, or by running it.

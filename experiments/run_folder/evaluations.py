@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,11 @@ def _entry(line: bytes) -> dict[str, Any] | None:
         numbers = [entry["accuracy"], entry.get("bits")]
         return entry if all(isinstance(n, float | int) for n in numbers) else None
     return None if fault_of_score(entry) else entry
+
+
+def score_of(entry: Mapping[str, Any], measure: str) -> float:
+    """The ``success`` or ``mean_return`` of an evaluation; no success is 0: it is None where no episode ended."""
+    return float(entry[measure] or 0.0)
 
 
 def fault_of_score(entry: Any) -> str:

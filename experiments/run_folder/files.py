@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from expirespan.experiments.settings.errors import UserError
+
 ABANDONED = 3600.0
 """Seconds after which a half-written file of another machine is what a killed process has left behind."""
 _TEMPORARY = re.compile(r"\..*\.(?:(?P<host>[0-9a-f]{8})-)?(?P<pid>\d+)-[0-9a-f]{8}\.tmp(?:\.\w+)?")
@@ -37,6 +39,12 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file atomically, in UTF-8."""
     with atomically(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def check_output(path: Path | None) -> None:
+    """Raise UserError if the folder of the file that the option ``output`` gives does not exist."""
+    if path is not None and not path.parent.is_dir():
+        raise UserError(f"output={path}: expected a file in an existing folder; create {path.parent}")
 
 
 def sync(path: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from expirespan.experiments.run_folder.files import check_output
 from expirespan.experiments.sequence.config import KINDS, SequenceConfig
 from expirespan.experiments.sequence.recipes import RECIPES
 from expirespan.experiments.settings import settings
@@ -82,8 +83,7 @@ def _evaluate(run: Run, args: Sequence[str], prog: str) -> int:
     options = parse(
         default, args, f"{prog} --evaluate RUN", f"Score {run.folder}; settings as it was trained."
     )
-    if options.output is not None and not options.output.parent.is_dir():
-        raise UserError(f"output={options.output}: expected a file in an existing folder")
+    check_output(options.output)
     config = SequenceConfig(**{name: getattr(options, name) for name in settings(SequenceConfig())})
     from expirespan.experiments.sequence.train import evaluate_run, final_score
 

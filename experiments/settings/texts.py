@@ -118,12 +118,8 @@ class _Loader(yaml.SafeLoader):
         return super().construct_document(node)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        try:
-            check_once(
-                key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"
-            )
-        except ValueError as error:
-            raise yaml.YAMLError(str(error)) from None
+        keys = (key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+        check_once(key for key in keys if key != "<<")
         return super().construct_mapping(node, deep)
 
 

@@ -58,9 +58,10 @@ class _World:
 
     @property
     def played(self) -> dict[str, Any]:
-        """What tells one world from another of the same id: parameters, and wrappers and stacked frames if any."""
+        """The settings of what is played: the parameters, and frame stack and wrappers where there are any."""
         stack = {"frame_stack": self.frame_stack} if self.frame_stack > 1 else {}
-        return self.parameters | stack | ({"wrappers": list(self.wrappers)} if self.wrappers else {})
+        wrappers = {"wrappers": list(self.wrappers)} if self.wrappers else {}
+        return self.parameters | stack | wrappers
 
     def longest(self) -> Self:
         """The environment with its longest episodes only."""

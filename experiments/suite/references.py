@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from expirespan.experiments.run_folder.evaluations import score_of
 from expirespan.experiments.run_folder.files import write_text
 from expirespan.experiments.settings.errors import UserError
 from expirespan.experiments.suite.tasks import SUITES, Task
@@ -66,13 +67,8 @@ def measure(task: Task, progress: bool = False) -> dict[str, Any]:
             space = envs.single_action_space
         chance = score(RandomPlayer(space, ENVS, SEED), env, EPISODES, ENVS, SEED, limit)
         best = score(OraclePlayer(env, ENVS), env, EPISODES, ENVS, SEED, limit) if has_oracle(env) else None
-    found = {"chance": scored(task, asdict(chance)), "episodes": EPISODES}
-    return found | ({"oracle": scored(task, asdict(best))} if best else {})
-
-
-def scored(task: Task, evaluation: dict[str, Any]) -> float:
-    """The score of an evaluation: success rate or mean return; 0 where no episode ended within the limit of steps."""
-    return float(evaluation[task.measure] or 0.0)
+    found = {"chance": score_of(asdict(chance), task.measure), "episodes": EPISODES}
+    return found | ({"oracle": score_of(asdict(best), task.measure)} if best else {})
 
 
 def main(names: Sequence[str]) -> int:

@@ -12,10 +12,11 @@ import numpy as np
 from expirespan.experiments.evaluation.aggregate import Estimate, Floats, mean, stratified
 from expirespan.experiments.pictures.picture_file import write_picture
 from expirespan.experiments.pictures.suite import Line, draw_suite
+from expirespan.experiments.run_folder.evaluations import score_of
 from expirespan.experiments.run_folder.files import write_text
 from expirespan.experiments.run_folder.provenance import provenance
 from expirespan.experiments.suite.grid import SuiteGrid, chosen_tasks
-from expirespan.experiments.suite.references import Reference, reference, scored
+from expirespan.experiments.suite.references import Reference, reference
 from expirespan.experiments.suite.tasks import Task
 from expirespan.experiments.sweep.plan import Entry, Plan
 from expirespan.experiments.sweep.trial_run import find_run
@@ -151,7 +152,7 @@ def _outcome(entry: Entry, task: Task, memory: str, by: Reference) -> Outcome | 
     evaluations = run.evaluations() if run else []
     if run is None or not evaluations:
         return None
-    scores = [scored(task, one) for one in evaluations]
+    scores = [score_of(one, task.measure) for one in evaluations]
     steps = [int(one["step"]) for one in evaluations]
     return Outcome(
         task=task.name,

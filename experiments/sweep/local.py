@@ -80,10 +80,9 @@ class LocalEngine:
     def stop(self, job: Job) -> None:
         """Send SIGTERM, if the process is on this machine and has not ended: its id may be another's by then."""
         own = self._own.get(job.name)
-        if own is not None:
-            pid: int | None = own.pid
-        else:
-            pid = _holder(job.lock) if self.find(job) else None
+        if own is None and not self.find(job):
+            return
+        pid = own.pid if own is not None else _holder(job.lock)
         if pid is not None:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)

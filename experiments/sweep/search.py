@@ -53,14 +53,14 @@ def distribution(key: str, values: tuple[str, ...]) -> BaseDistribution:
 
 
 def _combinations(distributions: dict[str, BaseDistribution]) -> float:
-    """How many different settings there are: without end, if real numbers are searched."""
-    numbers: list[float] = []
-    for one in distributions.values():
-        if isinstance(one, CategoricalDistribution):
-            numbers.append(len(set(one.choices)))
-        else:
-            numbers.append(one.high - one.low + 1 if isinstance(one, IntDistribution) else math.inf)
-    return math.prod(numbers)
+    """How many different settings there are; infinite if a setting is searched among real numbers."""
+
+    def number(of: BaseDistribution) -> float:
+        if isinstance(of, CategoricalDistribution):
+            return len(set(of.choices))
+        return of.high - of.low + 1 if isinstance(of, IntDistribution) else math.inf
+
+    return math.prod(map(number, distributions.values()))
 
 
 def check_search(grid: Grid, folder: Path, engine: str) -> list[Trial]:
@@ -111,13 +111,11 @@ class Search:
 
     def more(self) -> list[Trial]:
         """Trials of the next setting, if it can be chosen now."""
-        number = len(self.chosen)
-        if number >= min(self.grid.search, _combinations(self.distributions)) or not self._tell(
-            number + 1 - AHEAD
-        ):
+        number, most = len(self.chosen), min(self.grid.search, _combinations(self.distributions))
+        if number >= most or not self._tell(number + 1 - AHEAD):
             return []
         overrides = self._choose(number)
-        if overrides is None:  # of a few values those left were not drawn
+        if overrides is None:  # every draw was of settings that were chosen before
             return []
         self.chosen.append(overrides)
         return trials_of(self.grid, self.grid.recipes[0], overrides, self.plan.folder)

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import torch
 
+NO_GLIBC = (OSError, AttributeError, TypeError)
+"""What asking for a function of glibc raises elsewhere; the last on Windows."""
+
 Malloc = dict[int, int]
 """Options of glibc's ``mallopt``: here M_MMAP_THRESHOLD (-3) and M_TRIM_THRESHOLD (-1), in bytes."""
 
@@ -31,9 +34,7 @@ getting them again.
 
 def choose_malloc(options: Malloc) -> None:
     """Set the options from now on; without effect where there is no glibc."""
-    with suppress(
-        OSError, AttributeError, TypeError
-    ):  # TypeError: Windows has no library of the whole process
+    with suppress(*NO_GLIBC):
         mallopt = ctypes.CDLL(None).mallopt
         for option, value in options.items():
             mallopt(option, value)
@@ -78,5 +79,5 @@ def _peak_of_its_life() -> float:
 
 def _return_freed() -> None:
     """Return freed memory to the system (glibc), so that it does not hide what is allocated next."""
-    with suppress(OSError, AttributeError, TypeError):
+    with suppress(*NO_GLIBC):
         ctypes.CDLL(None).malloc_trim(0)

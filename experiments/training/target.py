@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 from typing import Any
 
+from expirespan.experiments.run_folder.evaluations import score_of
 from expirespan.experiments.settings import TargetSettings
 
 
@@ -14,7 +15,7 @@ def rank(entry: dict[str, object], target: TargetSettings) -> tuple[float, float
     """Order of evaluations: by success (or return), then by how little is kept, both as far as the target goes."""
     by_return = target.success is None and (entry["success"] is None or target.mean_return is not None)
     found, wanted = ("mean_return", target.mean_return) if by_return else ("success", target.success)
-    reached = min(float(entry[found] or 0.0), math.inf if wanted is None else wanted)  # type: ignore[arg-type]
+    reached = min(score_of(entry, found), math.inf if wanted is None else wanted)
     alive = entry["alive_at_end"]
     most = max(alive) if isinstance(alive, list) and alive else 0.0
     return reached, -max(most, target.alive or 0.0)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from expirespan.experiments.episodes.trace import EpisodeTrace
-from expirespan.experiments.run_folder.files import write_text
+from expirespan.experiments.run_folder.files import check_output, write_text
 from expirespan.experiments.run_folder.names import quoted
 from expirespan.experiments.run_folder.pretrained import is_pretrained
 from expirespan.experiments.run_folder.run import Run
@@ -56,8 +56,7 @@ def view_command(args: Sequence[str]) -> int:
     sources = [_played(path) if is_pretrained(path) else Path(path) for path in paths]
     traces = [read_traces([source]) for source in sources]
     output = options.output or _default(sources[0])
-    if not output.parent.is_dir():
-        raise UserError(f"output={output}: expected a file in an existing folder; create {output.parent}")
+    check_output(output)
     write_text(output, page_of(sources, traces))
     print(f"{output} ({output.stat().st_size / 1e6:.1f} MB)")
     _draw(options, traces[0][0])

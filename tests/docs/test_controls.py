@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import json
 import sys
@@ -112,3 +113,34 @@ def test_sizes_are_those_at_the_end_of_the_longest_episodes(tmp_path: Path) -> N
     assert (window.memory, window.alive, window.mean) == ("fixed_window", 4.0, 0.2)
     assert (expire.label, expire.alive, expire.scores) == ("Expire-Span", 9.0, [1.0, 0.5])
     assert (gru.label, gru.alive) == ("GRU", None)
+
+
+def test_a_study_goes_on_with_what_its_file_lacks(
+    controls: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, list[str]]] = []
+
+    def suite(name: str, memories: list[str], seed: int, factor: float, given: Any) -> Any:
+        asked.append((seed, list(memories)))
+        runs = [{"memory": memory, "seed": seed, "scores": [factor], "run": "r"} for memory in memories]
+        return {"runs": runs}
+
+    monkeypatch.setattr(controls, "suite", suite)
+    monkeypatch.setattr(controls, "score", lambda name, run: {"found": run["seed"]})
+    given = argparse.Namespace(output=tmp_path, runs=tmp_path, jobs=2, steps=0)
+    controls.study("windows", given)
+    file = tmp_path / "windows.json"
+    memories, seeds = controls.STUDIES["windows"].memories, controls.STUDIES["windows"].seeds
+    assert asked == [(seed, list(memories)) for seed in seeds]
+    whole = file.read_text()
+    asked.clear()
+    controls.study("windows", given)
+    assert not asked and file.read_text() == whole, "with the provenance of the runs"
+    numbers = json.loads(whole)
+    numbers["rows"] = [row for row in numbers["rows"] if (row["memory"], row["seed"]) != (memories[1], 2)]
+    file.write_text(json.dumps(numbers))
+    controls.study("windows", given)
+    assert asked == [(2, [memories[1]])]
+    assert json.loads(file.read_text())["rows"] == json.loads(whole)["rows"]
+    with pytest.raises(SystemExit, match="has runs of 2,000,000 steps"):
+        controls.study("windows", argparse.Namespace(**{**vars(given), "steps": 5}))

@@ -166,7 +166,7 @@ def score(name: str, run: dict[str, Any]) -> dict[str, Any]:
 
 def study(name: str, given: argparse.Namespace) -> None:
     """Search, train, score, and write STUDY.json after the search and after each seed."""
-    about, file = STUDIES[name], given.output / f"{name}.json"
+    about, file, made = STUDIES[name], given.output / f"{name}.json", commit()
     numbers: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {"rows": []}
     if numbers.setdefault("steps", given.steps or about.steps) != (given.steps or about.steps):
         raise SystemExit(
@@ -174,12 +174,14 @@ def study(name: str, given: argparse.Namespace) -> None:
         )
     if "search" not in numbers:
         areas, steps = search(name, given), given.steps or about.search_steps
-        numbers["search"] = {"seed": SEARCH_SEED, "steps": steps, "areas": areas, "commit": commit()}
+        numbers["search"] = {"seed": SEARCH_SEED, "steps": steps, "areas": areas, "commit": made}
         numbers["chosen"] = {memory: choose(areas[memory]) for memory in areas}
         write_text(file, json.dumps(numbers, indent=1) + "\n")
     for seed in about.seeds:
         known = [row["memory"] for row in numbers["rows"] if row["seed"] == seed]
         wanted = {memory: factor for memory, factor in numbers["chosen"].items() if memory not in known}
+        if not wanted:  # the file keeps the provenance of what is in it
+            continue
         for factor in sorted(set(wanted.values())):
             memories = [memory for memory in wanted if wanted[memory] == factor]
             runs = suite(name, memories, seed, factor, given)["runs"]
@@ -187,7 +189,7 @@ def study(name: str, given: argparse.Namespace) -> None:
                 scores = list(pool.map(partial(score, name), runs))
             for run, measures in zip(runs, scores, strict=True):
                 del run["run"]
-                numbers["rows"].append({**run, "factor": factor, "commit": commit(), "measures": measures})
+                numbers["rows"].append({**run, "factor": factor, "commit": made, "measures": measures})
         numbers["rows"].sort(key=lambda row: (about.memories.index(row["memory"]), row["seed"]))
         write_text(file, json.dumps(numbers | provenance(), indent=1) + "\n")
 

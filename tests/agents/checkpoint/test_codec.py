@@ -48,7 +48,7 @@ def again(value, name="x"):
 @given(VALUES)
 def test_values_come_back(value):
     restored = again(value)
-    assert restored == value and repr(restored) == repr(value), "repr tells types, inside of containers too"
+    assert restored == value and repr(restored) == repr(value), "repr shows types, also inside containers"
 
 
 @pytest.mark.parametrize(

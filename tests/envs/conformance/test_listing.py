@@ -110,9 +110,7 @@ def test_spec_survives_json(env_id: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*system font.*")
-@pytest.mark.filterwarnings(
-    "ignore:.*natively support.*"
-)  # text has no window of its own: a wrapper makes it
+@pytest.mark.filterwarnings("ignore:.*natively support.*")  # Gymnasium's wrapper makes the window of a text
 def test_human_mode_draws_on_the_screen(env_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "SDL_VIDEODRIVER", "dummy")
     env = gym.make(env_id, render_mode="human", **quick(env_id))
