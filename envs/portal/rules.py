@@ -35,7 +35,7 @@ SIDES: Final = ("left", "right")
 KINDS: Final = ("empty", "wall", *(f"{colour} door" for colour in COLOURS))
 EMPTY, WALL, DOOR = range(3)  # DOOR + i has colour i
 VIEW: Final = 9 * len(KINDS)
-"""Length of the view in an observation; the room number follows it."""
+"""Length of the view in an observation; the room's number and the direction follow it."""
 
 Observation = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
@@ -81,6 +81,7 @@ class PortalRules:
     pays: Pays = "every"
     show_room: bool = True
     starts: Starts = 1
+    show_direction: bool = False
 
     def __post_init__(self) -> None:
         plain(self)
@@ -110,6 +111,11 @@ class PortalRules:
     def room_steps(self) -> int:
         """Steps from arriving in a room to leaving it by either door: a turn, and a straight walk."""
         return 1 + self.middle
+
+    @property
+    def told(self) -> int:
+        """Length of the view and the room's number; the direction follows them."""
+        return VIEW + self.rooms * self.show_room
 
     @property
     def draws(self) -> int:
@@ -168,7 +174,7 @@ class PortalRules:
 
     def observation_space(self) -> spaces.Box:
         """The space of one observation."""
-        return spaces.Box(0, 1, (VIEW + self.rooms * self.show_room,), np.uint8)
+        return spaces.Box(0, 1, (self.told + 4 * self.show_direction,), np.uint8)
 
 
 def room_things(size: int, colours: tuple[int, int]) -> list[list[int]]:

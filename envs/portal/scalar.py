@@ -60,7 +60,8 @@ class PortalRooms(LayoutMiniGridEnv):
         the agent's left (0) to its right (2), and the kind of thing: 0 empty, 1 wall, 2 to 7 a door that is red,
         green, blue, purple, yellow or grey. The agent is in row 2, column 1, facing row 1. The others are the
         room's number, one-hot (absent without `show_room`). The first room is number 1, the next one
-        number 2, and so on; see `starts` for other beginnings.
+        number 2, and so on; see `starts` for other beginnings. With `show_direction` four more tell which way the
+        agent faces, one-hot: east, south, west, north.
 
         The info has ``cue`` (bool, whether the agent has just come through a door: where it stands tells which
         door is right), ``room`` (int, 1 for the first) and ``furthest`` (int, the furthest room so far), and at
@@ -96,6 +97,10 @@ class PortalRooms(LayoutMiniGridEnv):
             31 or 41, drawn for each episode with equal chance; the numbers go on from there, and 1 follows 50. So
             rooms that only good players reach are met by all. Nothing else changes: rewards, and the infos'
             ``room`` and ``furthest``, count rooms from the first one.
+        show_direction (False): whether the direction is in the observation, as in MiniGrid's own. Both doors look
+            the same from inside but for their colours. So an agent that sees neither this nor its last action
+            remembers colours, and must turn to look for them: five steps in the place of three through half of
+            the doors it knows, in rooms of 3x3.
         render_mode (None): "rgb_array" or "ansi", the room and how far the agent has come, or "human".
         ValueError for any other value.
 
@@ -121,8 +126,8 @@ class PortalRooms(LayoutMiniGridEnv):
         Expiring", 2021, arXiv 2105.06548. From there: 50 rooms of 5x5, two doors of different colours, one on and
         one back to the start, drawn per episode; the end at the second mistake in a room, at the last room or
         after 1000 steps; 0.1 k for moving on. Ours, where we know of nothing definite there: where doors are and
-        agents arrive, the actions, the view, that every passage pays. pays="first" and starts are
-        additions.
+        agents arrive, the actions, the view, that every passage pays. pays="first", starts and
+        show_direction are additions.
 
     Version history
         v0: first version.
@@ -142,10 +147,20 @@ class PortalRooms(LayoutMiniGridEnv):
         pays: Pays = "every",
         show_room: bool = True,
         starts: Starts = 1,
+        show_direction: bool = False,
         render_mode: str | None = None,
     ) -> None:
         self.rules = PortalRules(
-            rooms, room_size, colours, mistakes, max_steps, reward_scale, pays, show_room, starts
+            rooms,
+            room_size,
+            colours,
+            mistakes,
+            max_steps,
+            reward_scale,
+            pays,
+            show_room,
+            starts,
+            show_direction,
         )
         side = self.rules.room_size + 2
         super().__init__(_mission, self.rules.observation_space(), (side, side), render_mode)
@@ -203,6 +218,8 @@ class PortalRooms(LayoutMiniGridEnv):
         observation[:VIEW] = _seen(self.rules.room_size, colours, x, y, self.agent_dir)
         if self.rules.show_room:
             observation[VIEW + (self.layout.first_number + self._room) % self.rules.rooms] = 1
+        if self.rules.show_direction:
+            observation[self.rules.told + self.agent_dir] = 1
         return observation
 
     def _facts(self) -> dict[str, Any]:

@@ -77,10 +77,20 @@ class PortalRoomsVector(NumpyVectorEnv):
         pays: Pays = "every",
         show_room: bool = True,
         starts: Starts = 1,
+        show_direction: bool = False,
         render_mode: str | None = None,
     ) -> None:
         self.rules = PortalRules(
-            rooms, room_size, colours, mistakes, max_steps, reward_scale, pays, show_room, starts
+            rooms,
+            room_size,
+            colours,
+            mistakes,
+            max_steps,
+            reward_scale,
+            pays,
+            show_room,
+            starts,
+            show_direction,
         )
         space = self.rules.observation_space()
         super().__init__(num_envs, space, spaces.Discrete(3), render_mode, asdict(self.rules))
@@ -159,6 +169,8 @@ class PortalRoomsVector(NumpyVectorEnv):
         if self.rules.show_room:
             number = (self._first_number[indices] + room) % self.rules.rooms
             observations[np.arange(len(rows)), VIEW + number] = 1
+        if self.rules.show_direction:
+            observations[np.arange(len(rows)), self.rules.told + self._direction[indices]] = 1
         return observations, {
             "cue": self._came_through[indices].copy(),
             "room": room + 1,

@@ -129,6 +129,8 @@ class PortalSettings(_World):
     """Whether the room's number is seen."""
     starts: Starts = 1
     """How many numbers the first room may have; with 5 of 50 rooms 1, 11, 21, 31 or 41."""
+    show_direction: bool = False
+    """Whether it is seen which way the agent faces."""
     frame_stack: FrameStack = 1
     """Observations that the policy sees at a time, the present one and those before."""
 

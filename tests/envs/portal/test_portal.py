@@ -120,6 +120,7 @@ def parameters(draw: st.DrawFn) -> dict[str, Any]:
         "mistakes": draw(st.integers(0, 3)),
         "max_steps": (rooms - 1) * (1 + (size + 1) // 2) + draw(st.integers(0, 500)),
         "pays": draw(st.sampled_from(["every", "first"])),
+        "show_direction": draw(st.booleans()),
         **draw(st.sampled_from([{}, {"show_room": False}, {"starts": 2}])),
     }
 
@@ -150,12 +151,22 @@ def test_any_parameters_give_valid_episodes(kwargs: dict[str, Any], seed: int) -
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.integers(2, 12), st.sampled_from([3, 5, 7]), st.sampled_from([1, 2]), st.integers(0, 2**31))
-def test_oracle_makes_at_most_one_mistake_in_each_room(rooms: int, size: int, starts: int, seed: int) -> None:
+@given(
+    st.integers(2, 12),
+    st.sampled_from([3, 5, 7]),
+    st.sampled_from([1, 2]),
+    st.booleans(),
+    st.integers(0, 2**31),
+)
+def test_oracle_makes_at_most_one_mistake_in_each_room(
+    rooms: int, size: int, starts: int, direction: bool, seed: int
+) -> None:
     """It reaches the end in the steps of one way through and a way back for every room where it began wrong."""
     room_steps = 1 + (size + 1) // 2
     limit = room_steps * rooms * rooms
-    env = PortalRooms(rooms=rooms, room_size=size, pays="first", max_steps=limit, starts=starts)
+    env = PortalRooms(
+        rooms=rooms, room_size=size, pays="first", max_steps=limit, starts=starts, show_direction=direction
+    )
     oracle, total, steps = PortalRoomsOracle(1), 0.0, 0
     observation, _ = env.reset(seed=seed)
     assert env.layout is not None
@@ -243,6 +254,7 @@ def test_observation_image() -> None:
         ({"starts": 51}, r"starts=51: expected at most the number of rooms, 50"),
         ({"starts": 2, "show_room": False}, r"starts=2 with show_room=False: no number is seen"),
         ({"show_room": 1}, r"show_room must be True or False, got 1"),
+        ({"show_direction": 2}, r"show_direction must be True or False, got 2"),
         ({"render_mode": "xml"}, r"render_mode='xml': expected None or one of"),
     ],
 )
