@@ -32,6 +32,7 @@ from expirespan.agents.base.spaces import (
 )
 from expirespan.agents.checkpoint.archive import arguments
 from expirespan.agents.checkpoint.statistics import statistics_of
+from expirespan.agents.checkpoint.weights import raise_again, raised
 from expirespan.agents.core.arguments import (
     check_alias,
     check_buffer_takes,
@@ -43,7 +44,7 @@ from expirespan.agents.core.policies import MemoryActorCriticPolicy, has_memory
 from expirespan.agents.forgetting.lesson import Forgetting, Lesson
 from expirespan.agents.forgetting.penalty import PenaltySchedule, as_schedule
 from expirespan.agents.sb3.choices import MemoryChoicePolicy
-from expirespan.agents.sb3.memoryless import MirroredRolloutBuffer
+from expirespan.agents.sb3.memoryless import Memoryless, MirroredRolloutBuffer
 from expirespan.agents.sb3.space_policies import MemoryActorCriticCnnPolicy, MemoryMultiInputActorCriticPolicy
 from expirespan.agents.sb3.vec_env import SB3VecEnv
 from expirespan.agents.update import UpdatingAlgorithm
@@ -158,15 +159,14 @@ class MemoryOnPolicyAlgorithm(UpdatingAlgorithm):
         """As the policy's `predict`. ``action_masks`` (n, W): what is allowed, as sb3-contrib's MaskablePPO takes it.
 
         Raises:
-            ValueError: masks of another shape, or for a policy without a memory, whose `predict` takes none.
+            ValueError: masks of another shape.
         """
         if action_masks is None:
             if self._last_masks is not None:
                 warnings.warn(NO_MASKS, stacklevel=3)
             return super().predict(observation, state, episode_start, deterministic)
-        require(
-            has_memory(self.policy_class), "action_masks", "an array", "None for a policy without a memory"
-        )
+        if not has_memory(self.policy_class):
+            return Memoryless(self.policy).predict(observation, deterministic, action_masks), state
         assert isinstance(self.policy, MemoryActorCriticPolicy)
         return self.policy.predict(observation, state, episode_start, deterministic, action_masks)
 
@@ -184,18 +184,26 @@ class MemoryOnPolicyAlgorithm(UpdatingAlgorithm):
         self.rollout_buffer_class, self.rollout_buffer_kwargs = given  # as given, for a file that is loaded
         own = self.rollout_buffer
         self._segments = own if isinstance(own, MemoryRolloutBuffer) else self._mirrored(own, cut)
+        self._setup_lesson()
+        self._setup_memory()
+
+    def _setup_lesson(self) -> None:
+        """A lesson that has taught nothing yet, or none."""
         self._lesson = None
         if self.forgetting is not None:
             name = getattr(self.policy, "memory_name", self.policy_class.__name__)
             check_learns_spans(self.actor.memory, name)
             assert isinstance(self.policy, MemoryActorCriticPolicy)
             self._lesson = Lesson(self.forgetting, self.policy, self.all_envs)
-        self._setup_memory()
 
     def _setup_learn(self, total_timesteps: int, *args: Any, **kwargs: Any) -> Any:
         self.workers.warn_if_alone()
         if self.workers.size > 1 and self.env is not None:
             self._agree(total_timesteps)
+        if self.forgetting != (
+            self._lesson.settings if self._lesson else None
+        ):  # it was set after construction
+            self._setup_lesson()
         return super()._setup_learn(total_timesteps, *args, **kwargs)
 
     def _agree(self, total_timesteps: int) -> None:
@@ -234,9 +242,12 @@ class MemoryOnPolicyAlgorithm(UpdatingAlgorithm):
             )
 
     def _learned_state(self) -> dict[str, Any]:
-        return {} if self._lesson is None else {"lesson": self._lesson.state_dict()}
+        lesson = {} if self._lesson is None else {"lesson": self._lesson.state_dict()}
+        return {"raised": raised(self.actor.memory), **lesson}
 
     def _set_learned_state(self, state: dict[str, Any]) -> None:
+        if "raised" in state:  # files of version 0.1 have none
+            raise_again(self.actor.memory, state["raised"])
         if self._lesson is not None and "lesson" in state:
             self._lesson.load_state_dict(state["lesson"])
 

@@ -16,6 +16,7 @@ import numpy as np
 import torch as th
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.type_aliases import MaybeCallback
 from stable_baselines3.common.utils import obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv
 
@@ -98,7 +99,8 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
         state = state if memory is None else memory.refresh(state)
         if isinstance(memory, TransformerMemory):
             assert isinstance(state, TransformerState)
-            state = memory.shorten(state, None, self.workers.rank, self.workers.size)
+            plain = state.with_spans()  # a rollout before this one may have altered them
+            state = memory.shorten(plain, None, self.workers.rank, self.workers.size)
             if self.forgetting is not None:
                 state = self.forgetting.begin(memory, state, self._part)
         self._check_students()
@@ -140,9 +142,8 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
             self.policy.reset_noise(env.num_envs)
         check_finite(self._last_obs, np.zeros(env.num_envs), self.num_timesteps)  # a reset is no step
         self._memory_state = self._begin_rollout()
-        read_masks = self._mask_source(env)
         if self._last_masks is None:
-            self._last_masks = read_masks(reset_infos(env))
+            self._last_masks = self._mask_source(env)(reset_infos(env))
 
         for n_steps in range(n_rollout_steps):
             if self.use_sde and self.sde_sample_freq > 0 and n_steps % self.sde_sample_freq == 0:
@@ -165,6 +166,7 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
 
             callback.update_locals(locals())
             if not callback.on_step():
+                self._go_on_from(env, new_obs, dones, infos, out.state)
                 return False, ended
 
             self._update_info_buffer(infos, dones)
@@ -172,9 +174,7 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
             self._rollout_spans.add(out.trace, out.state)
             rewards = rewards + self.gamma * self._values_at_timeout(infos, dones, out.state)
             segments.add(obs_tensor, out.actions, rewards, starts, values, log_probs, masks)
-            self._last_obs, self._last_episode_starts = new_obs, dones  # type: ignore[assignment]
-            self._last_masks = read_masks(present_infos(env, dones, infos))
-            self._memory_state = out.state
+            self._go_on_from(env, new_obs, dones, infos, out.state)
 
         with th.no_grad():
             obs_tensor = obs_as_tensor(new_obs, self.device)  # type: ignore[arg-type]
@@ -183,6 +183,14 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
         segments.compute_returns_and_advantage(last_values=values, dones=dones)
         callback.update_locals(locals())
         return True, ended
+
+    def _go_on_from(
+        self, env: VecEnv, new_obs: Any, dones: np.ndarray, infos: list[dict[str, Any]], state: MemoryState
+    ) -> None:
+        """Keep what the next action reads: what a step of the environments gave, and the memory after it."""
+        self._last_obs, self._last_episode_starts = new_obs, dones  # type: ignore[assignment]
+        self._last_masks = self._mask_source(env)(present_infos(env, dones, infos))
+        self._memory_state = state
 
     def _share_episodes(self, of_workers: list[list[Ended]]) -> None:
         """Keep the episodes that ended at any worker, in the order in which a single process would have seen them."""
@@ -217,11 +225,22 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
                 values[cut] = self.actor.predict_values(obs, state[cut]).flatten().cpu().numpy()
         return values
 
-    def _setup_learn(self, *args: Any, **kwargs: Any) -> Any:
+    def _setup_learn(
+        self,
+        total_timesteps: int,
+        callback: MaybeCallback = None,
+        reset_num_timesteps: bool = True,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
         before = self._last_obs
-        found = super()._setup_learn(*args, **kwargs)
+        found = super()._setup_learn(total_timesteps, callback, reset_num_timesteps, *args, **kwargs)
         if self._last_obs is not before:  # a reset
             self._last_masks = None
+        if reset_num_timesteps:  # SB3 forgets its episodes then
+            for scores in (self._scores, self._full_scores):
+                assert scores is not None
+                scores.clear()
         return found
 
     def _mask_source(self, env: VecEnv) -> Callable[[Sequence[dict[str, Any]]], Masks | None]:

@@ -177,9 +177,9 @@ class Memory(nn.Module, Generic[StateT], ABC):
         Raises:
             ValueError: they do not.
         """
-        if x.dim() != axes or 0 in x.shape[1:]:
+        if x.dim() != axes or 0 in x.shape:
             raise ValueError(
-                f"inputs must have shape {'(B, D)' if axes == 2 else '(B, T, D) with T >= 1'}, "
+                f"inputs must have shape {'(B, D) with B >= 1' if axes == 2 else '(B, T, D) with B, T >= 1'}, "
                 f"got {tuple(x.shape)}; step takes one input per environment, unroll a block of them"
             )
         if x.shape[-1] != self.width:

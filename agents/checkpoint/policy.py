@@ -13,7 +13,7 @@ from stable_baselines3.common.utils import ConstantSchedule, get_device
 from expirespan.agents.checkpoint.archive import arguments, carries_pickle, read, write
 from expirespan.agents.checkpoint.files import Source, named, replacing
 from expirespan.agents.checkpoint.plausible import check_finite_parameters, fitting
-from expirespan.agents.checkpoint.weights import check_weights
+from expirespan.agents.checkpoint.weights import check_weights, raise_again, raised
 from expirespan.quoting import said
 
 
@@ -29,10 +29,11 @@ class CheckpointedPolicy(ActorCriticPolicy):
             write(file, sections, stacklevel=3)
 
     def sections(self) -> dict[str, Mapping[str, Any]]:
-        """What a file holds: ``arguments`` of the constructor, and ``weights``."""
+        """What a file holds: ``arguments`` of the constructor, ``weights``, and longest spans that were ``raised``."""
         data = self._get_constructor_parameters()
         del data["lr_schedule"]  # a policy alone does not learn
-        return {"arguments": data, "weights": {"policy": self.state_dict()}}
+        spans = {"raised": raised(getattr(self, "memory", None))}
+        return {"arguments": data, "weights": {"policy": self.state_dict()}, "spans": spans}
 
     @classmethod
     def load(
@@ -60,6 +61,8 @@ class CheckpointedPolicy(ActorCriticPolicy):
                 policy = cls(**{**data, "lr_schedule": ConstantSchedule(0.0)})
             check_weights({"policy": weights}, {"policy": policy.state_dict()}, exact_match=True)
             policy.load_state_dict(weights)
+            if "spans" in content.sections:  # files of version 0.1 have none
+                raise_again(getattr(policy, "memory", None), content.decode("spans")["raised"])
             check_finite_parameters(policy)
         except Exception as error:  # what a damaged value leads to, the classes it is given to decide
             raise ValueError(f"{named(path)} cannot be loaded as {cls.__name__}: {said(error)}") from error

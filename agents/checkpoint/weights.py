@@ -1,4 +1,4 @@
-"""Checks that weights fit an agent. Weights that do not fit are refused as a whole."""
+"""Checks that weights fit an agent, or they are refused as a whole; and what stands beside a memory's weights."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch as th
+
+from expirespan.memory import TransformerMemory
+from expirespan.ranges import require
 
 EXTRACTORS = ("pi_features_extractor.", "vf_features_extractor.")
 """Where policies that share one features extractor have it a second and third time."""
@@ -74,3 +77,26 @@ def with_shared_extractors(given: Mapping[str, Any], own: Mapping[str, Any]) -> 
             stacklevel=4,
         )
     return {**given, "policy": policy}
+
+
+Raised = list[dict[str, float]]
+"""Per layer the rule's ``max_span`` in steps and its ``stretch``."""
+
+
+def raised(memory: Any) -> Raised:
+    """Of every layer; nothing if the memory has no rules."""
+    rules = memory.rules if isinstance(memory, TransformerMemory) else []
+    return [{"max_span": rule.max_span, "stretch": rule.stretch} for rule in rules]
+
+
+def raise_again(memory: Any, saved: Raised) -> None:
+    """Give the rules what `raised` returned.
+
+    Raises:
+        ValueError: it is of another number of layers, or no longest span can be such.
+    """
+    rules = memory.rules if isinstance(memory, TransformerMemory) else []
+    require(len(saved) == len(rules), "raised spans", saved, f"those of {len(rules)} layers")
+    for rule, one in zip(rules, saved, strict=True):
+        require(0 < one["stretch"] < float("inf"), "stretch", one["stretch"], "a finite number > 0")
+        rule.max_span, rule.stretch = one["max_span"], float(one["stretch"])

@@ -44,6 +44,7 @@ class PlateauPenalty(AdaptivePenalty):
         self.lowest, self.best = min(self.lowest, score), max(self.best, score)
         if self.mark == -math.inf or score > self.mark + PROGRESS * (self.best - self.lowest):
             self.mark, self.marked_at = score, num_timesteps
+        self.marked_at = min(self.marked_at, num_timesteps)  # a second `learn` counts from 0 again
         stalled = num_timesteps - self.marked_at
         rests = stalled >= max(self.patience, self.wait * num_timesteps)
         if self.target < math.inf or (rests and self.best > self.lowest):

@@ -16,8 +16,8 @@ from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.policies import ActorCriticPolicy
 
 from expirespan.agents.core.buffer import MemoryRolloutBuffer, Observation
-from expirespan.agents.core.masks import masked
-from expirespan.agents.core.steps import Evaluation, PolicyStep, as_taken, flatten_steps
+from expirespan.agents.core.masks import checked, masked
+from expirespan.agents.core.steps import Evaluation, PolicyStep, as_taken, flatten_steps, to_env
 from expirespan.agents.workers import Part
 from expirespan.memory import MemoryState, Trace
 
@@ -80,6 +80,26 @@ class Memoryless:
             actions, values = distribution.get_actions(deterministic), self.policy.predict_values(obs)
             log_prob = distribution.log_prob(actions)
         return PolicyStep(actions, values, log_prob, state, Trace([], [], []))
+
+    def predict(
+        self, observation: Any, deterministic: bool, action_masks: np.ndarray
+    ) -> np.ndarray[Any, Any]:
+        """Actions as the policy's own `predict` gives them, of those that ``action_masks`` (n, W) allows.
+
+        Raises:
+            ValueError: masks of another shape.
+        """
+        self.policy.set_training_mode(False)
+        obs, vectorized = self.policy.obs_to_tensor(observation)
+        rows = len(next(iter(obs.values()))) if isinstance(obs, dict) else len(obs)
+        masks = checked(np.atleast_2d(np.asarray(action_masks)), self.policy.action_space, rows)
+        none = self.initial_state(rows), th.zeros(rows, dtype=th.bool)
+        with th.no_grad():
+            taken = self.step(
+                obs, *none, deterministic, th.as_tensor(masks, device=self.policy.device)
+            ).actions
+        actions = to_env(self.policy, taken.cpu().numpy())
+        return actions if vectorized else actions.squeeze(axis=0)
 
     def unroll(
         self,

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from expirespan.memory.rules.rule import Columns, KeysValues, Rule, Summaries, take_columns
+from expirespan.memory.rules.rule import Columns, KeysValues, Rule, Summaries, constant_spans, take_columns
 from expirespan.parameters import EXACT, Factor, FiniteWindow, SummarySlots
 from expirespan.ranges import checked, require
 
@@ -72,7 +72,7 @@ class Compressive(Rule):
 
     def spans(self, h_BSD: Tensor) -> Tensor:
         """States live through the window."""
-        return h_BSD.new_full(h_BSD.shape[:-1], self.window - 1)
+        return constant_spans(h_BSD, self.window - 1)
 
     def renewed(self, span_BK: Tensor, before_BS: Tensor) -> Tensor:
         """Spans (B, K): the S first keep those of before, for what was a summary still is one."""
@@ -107,13 +107,16 @@ class Compressive(Rule):
         states_BGcD = take_columns(columns.h_BKD, group_BC).unflatten(1, (G, -1))
         h_BGD = self.compress(states_BGcD)
         episode_BG = episode_BK.gather(1, at_BG).masked_fill(~there_BG, -1)
-        span_BG = h_BGD.new_full(episode_BG.shape, self.max_span)
-        return Summaries(Columns(h_BGD, place_BK.gather(1, at_BG), episode_BG, span_BG), states_BGcD)
+        made = Columns(h_BGD, place_BK.gather(1, at_BG), episode_BG, constant_spans(h_BGD, self.max_span))
+        return Summaries(made, states_BGcD)
 
     def reconstruction(
         self, q_BHTd: Tensor, project: Callable[[Tensor], KeysValues], made: Summaries, readable_BTG: Tensor
     ) -> Tensor:
-        """Mean squared difference that compression makes to what content-based attention reads."""
+        """Mean over all queries of the squared difference that compression makes to what content-based attention reads.
+
+        A query that reads no summary counts as one without a difference. So rows can be read in any groups.
+        """
         if self.convolution is None or not torch.is_grad_enabled():
             return q_BHTd.new_zeros(())
         states_BGcD = made.states_BGcD.detach()
@@ -121,9 +124,8 @@ class Compressive(Rule):
             q_BHTd, *project(states_BGcD.flatten(1, 2)), readable_BTG.repeat_interleave(self.factor, 2)
         )
         new = _read(q_BHTd, *project(self.compress(states_BGcD)), readable_BTG)
-        some_BT = readable_BTG.any(2)
         error_BT = (new - old).square().mean((1, 3))
-        return (error_BT * some_BT).sum() / some_BT.sum().clamp(min=1)
+        return (error_BT * readable_BTG.any(2)).mean()
 
 
 def _ahead(x_BK: Tensor, i: int) -> Tensor:

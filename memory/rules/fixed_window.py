@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from expirespan.memory.rules.rule import LONGEST, Rule
+from expirespan.memory.rules.rule import LONGEST, Rule, constant_spans
 from expirespan.parameters import Window
 from expirespan.ranges import checked
 
@@ -26,4 +26,4 @@ class FixedWindow(Rule):
 
     def spans(self, h_BSD: Tensor) -> Tensor:
         """The same life for all."""
-        return h_BSD.new_full(h_BSD.shape[:-1], min(self.max_span, LONGEST))
+        return constant_spans(h_BSD, min(self.max_span, LONGEST))

@@ -56,6 +56,12 @@ KeysValues = tuple[Tensor, Tensor]
 """Keys and values (B, H, K, d)."""
 
 
+def constant_spans(h_BSD: Tensor, steps: float) -> Tensor:
+    """Spans (B, S) of as many ``steps`` for all states; exact, whatever precision the states have."""
+    dtype = torch.promote_types(h_BSD.dtype, torch.float32)
+    return h_BSD.new_full(h_BSD.shape[:-1], steps, dtype=dtype)
+
+
 class Rule(nn.Module, ABC):
     """One layer's rule for forgetting. `TransformerMemory` copies it for every layer and calls :meth:`attach`.
 

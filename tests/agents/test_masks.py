@@ -16,9 +16,17 @@ from sb3_contrib.common.envs import (
     InvalidActionEnvMultiBinary,
     InvalidActionEnvMultiDiscrete,
 )
+from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecMonitor
 
-from expirespan.agents import AdaptivePenalty, Forgetting, MemoryA2C, MemoryPPO, evaluate_policy
+from expirespan.agents import (
+    AdaptivePenalty,
+    Forgetting,
+    MemoryA2C,
+    MemoryEvalCallback,
+    MemoryPPO,
+    evaluate_policy,
+)
 from expirespan.agents.core.masks import source
 from tests.agents.masked_env import MaskedRecall
 
@@ -196,3 +204,19 @@ def test_a_single_environment_is_evaluated_too() -> None:
     before = MaskedRecall.forbidden
     assert 0 <= evaluate_policy(agent, MaskedRecall(), 20, warn=False)[0] <= 1
     assert MaskedRecall.forbidden == before
+
+
+def test_a_policy_without_memory_is_evaluated_with_masks_too() -> None:
+    """Where training follows masks, evaluation does; a single observation gets a single action."""
+    with pytest.warns(UserWarning, match="has no memory"):
+        agent = MemoryPPO(ActorCriticPolicy, DummyVecEnv([MaskedRecall] * 2), n_steps=8, batch_size=8)
+    before = MaskedRecall.forbidden
+    callback = MemoryEvalCallback(DummyVecEnv([MaskedRecall]), eval_freq=4, n_eval_episodes=4, warn=False)
+    agent.learn(16, callback=callback)
+    assert 0 <= evaluate_policy(agent, MaskedRecall(), 20, warn=False)[0] <= 1
+    assert MaskedRecall.forbidden == before
+    masks = np.eye(4, dtype=bool)
+    assert agent.predict(np.zeros((4, 5), np.float32), action_masks=masks)[0].tolist() == [0, 1, 2, 3]
+    assert agent.predict(np.zeros(5, np.float32), action_masks=masks[2])[0] == 2
+    with pytest.raises(ValueError, match="action masks have shape"):
+        agent.predict(np.zeros((3, 5), np.float32), action_masks=masks)

@@ -90,3 +90,19 @@ def test_groups_change_nothing(case: tuple[str, dict[str, Any]]) -> None:
     wrt = (x, *memory.parameters())
     found, expected = (torch.autograd.grad(loss, wrt, allow_unused=True) for loss in losses)  # type: ignore
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-10)
+
+
+def test_the_reconstruction_is_the_same_in_any_groups() -> None:
+    """Rows that have read nothing that was summed up do not weigh less in a group of their own."""
+    memory = build(("compressive", {"window": 8, "slots": 6, "factor": 2, "heads": 2}))
+    assert isinstance(memory, TransformerMemory)
+    x, start = torch.randn(12, 6, D, dtype=torch.float64), torch.zeros(12, 6, dtype=torch.bool)
+    state = memory.initial_state(4)
+    for _ in range(30):
+        state = memory.step(torch.randn(4, D, dtype=torch.float64), state, start[:4, 0]).state
+    state = TransformerState.cat([memory.initial_state(8), state])
+    assert len(width_groups(state.slots.width_B, 6)) > 1
+    grouped = memory.unroll(x, state, start).auxiliary
+    rows = [memory.unroll(x[[row]], state[[row]], start[[row]]).auxiliary for row in range(12)]
+    assert (grouped > 0).all()
+    assert_close(grouped, torch.stack(rows).mean(0))

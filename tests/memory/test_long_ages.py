@@ -82,3 +82,20 @@ def test_a_span_raised_after_training_is_checked_too() -> None:
         with pytest.raises(ValueError, match="max_span must be"):
             rule.max_span = wrong
     assert rule.max_span == LONGEST
+
+
+@pytest.mark.parametrize(
+    "rule", [FixedWindow(300), Compressive(300, slots=4, factor=4)], ids=["window", "compressive"]
+)
+def test_a_window_is_exact_under_autocast(rule: Rule) -> None:
+    """bfloat16 counts to 256: beyond, a step and a block must still delete the same memories."""
+    memory = TransformerMemory(width=8, heads=2, layers=1, rule=rule)
+    start, encoder = torch.zeros(1, 310, dtype=torch.bool), torch.nn.Linear(8, 8)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        x = encoder(torch.randn(1, 310, 8))
+        block, state = memory.unroll(x, memory.initial_state(1), start), memory.initial_state(1)
+        for t in range(310):
+            out = memory.step(x[:, t], state, start[:, t])
+            state = out.state
+    assert out.trace.spans[0].item() == block.trace.spans[0][0, -1].item() == 299
+    assert out.trace.alive[0].item() == block.trace.alive[0][0, -1].item()

@@ -175,6 +175,7 @@ def test_module_state_dict_is_floating_and_complete(case: Case, memory: Memory[A
         ((B, T, D), B + 1, (B, T), "holds 5 environments and the input 4"),
         ((B, D), B, (B,), "inputs must have shape"),
         ((B, 0, D), B, (B, 0), "T >= 1"),
+        ((0, T, D), 0, (0, T), r"B, T >= 1, got \(0, 24, 8\)"),
     ],
 )
 def test_wrong_shapes_are_named(memory: Memory[Any], x: Any, batch: int, start: Any, message: str) -> None:
@@ -185,7 +186,9 @@ def test_wrong_shapes_are_named(memory: Memory[Any], x: Any, batch: int, start: 
 
 def test_wrong_shapes_of_a_step_are_named(memory: Memory[Any]) -> None:
     x, state = inputs(), memory.initial_state(B)
-    with pytest.raises(ValueError, match=r"inputs must have shape \(B, D\), got \(4, 24, 8\)"):
+    with pytest.raises(ValueError, match=r"inputs must have shape \(B, D\) with B >= 1, got \(4, 24, 8\)"):
         memory.step(x, state, STARTS)
+    with pytest.raises(ValueError, match=r"B >= 1, got \(0, 8\)"):
+        memory.step(x[:0, 0], memory.initial_state(0), STARTS[:0, 0])
     with pytest.raises(ValueError, match="episode_start must have shape"):
         memory.step(x[:, 0], state, STARTS)

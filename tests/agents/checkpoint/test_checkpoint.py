@@ -7,7 +7,8 @@ import pytest
 import torch as th
 from stable_baselines3.common.utils import LinearSchedule
 
-from expirespan.agents import AdaptivePenalty, MemoryA2C, MemoryPPO
+from expirespan.agents import AdaptivePenalty, DeployedPolicy, MemoryA2C, MemoryPPO
+from expirespan.agents.checkpoint.weights import raise_again, raised
 from expirespan.memory import MEMORIES
 from tests.agents.checkpoint.saved import one_paragraph, weights
 
@@ -163,3 +164,40 @@ def test_a_policy_alone(make_agent, tmp_path):
     obs = np.zeros((2, 3), np.float32)
     assert th.equal(policy.predict_values(th.as_tensor(obs)), agent.policy.predict_values(th.as_tensor(obs)))
     assert policy.memory_name == "expire_span" and policy.predictor_lr == 0.5
+
+
+def test_spans_that_were_raised_stay_so(make_agent, make_envs, tmp_path):
+    """In files of agents, of policies and of deployed policies, in proportion or the long ones alone."""
+    agent = make_agent(memory_kwargs={"max_span": 64, "ramp": 2}, env=make_envs("Recall", 3))
+    trained = agent.policy.memory.rules
+    for steps, stretch, expected in (
+        (640, "long", (640, 10)),
+        (320, "long", (320, 5)),
+        (1000, "all", (1000, 5)),
+    ):
+        for rule in trained:
+            rule.raise_max_span(steps, stretch)
+        agent.save(tmp_path / "agent")
+        agent.policy.save(tmp_path / "policy.zip")
+        DeployedPolicy.of(agent).save(tmp_path / "deployed.zip")
+        for policy in (
+            type(agent).load(tmp_path / "agent").policy,
+            type(agent.policy).load(tmp_path / "policy.zip"),
+            DeployedPolicy.load(tmp_path / "deployed.zip").policy,
+        ):
+            assert [(rule.max_span, rule.stretch) for rule in policy.memory.rules] == [expected] * len(
+                trained
+            )
+            state, obs = policy.initial_state(1), th.zeros(1, *agent.observation_space.shape)
+            found, own = (p.step(obs, state, th.ones(1, dtype=th.bool)) for p in (policy, agent.policy))
+            assert [span.item() for span in found.trace.spans] == [span.item() for span in own.trace.spans]
+
+
+def test_raised_spans_that_cannot_be(make_agent):
+    memory = make_agent().policy.memory
+    for saved in ([], [{"max_span": 5.0, "stretch": 1.0}] * 3, [{"max_span": 5.0, "stretch": 0.0}] * 2):
+        with pytest.raises(ValueError, match=r"raised spans must be|stretch must be"):
+            raise_again(memory, saved)
+    before = raised(memory)
+    raise_again(memory, before)
+    assert raised(memory) == before and raised(None) == []
