@@ -151,7 +151,7 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
             if segments.wants_snapshot():
                 segments.add_snapshot(self._memory_state)
             with th.no_grad():
-                obs_tensor = obs_as_tensor(self._last_obs, self.device)  # type: ignore[arg-type]
+                obs_tensor = obs_as_tensor(self._last_obs, self.device)
                 starts = th.as_tensor(self._last_episode_starts, dtype=th.bool, device=self.device)
                 masks = (
                     None if self._last_masks is None else th.as_tensor(self._last_masks, device=self.device)
@@ -188,7 +188,7 @@ class RolloutAlgorithm(CheckpointedAlgorithm):
         self, env: VecEnv, new_obs: Any, dones: np.ndarray, infos: list[dict[str, Any]], state: MemoryState
     ) -> None:
         """Keep what the next action reads: what a step of the environments gave, and the memory after it."""
-        self._last_obs, self._last_episode_starts = new_obs, dones  # type: ignore[assignment]
+        self._last_obs, self._last_episode_starts = new_obs, dones
         self._last_masks = self._mask_source(env)(present_infos(env, dones, infos))
         self._memory_state = state
 
