@@ -17,6 +17,8 @@ LENGTH = 96
 def kept_texts(trace: EpisodeTrace, most: int = MOST_TEXTS) -> npt.NDArray[np.int_]:
     """Timesteps of texts to show, of those kept at the end: the newest cues, then those with the longest spans."""
     kept = np.flatnonzero(trace.kept.any(0))
+    if not len(kept):  # nor is there a span to sort by, if the memory has no layers
+        return kept
     cues = kept[trace.cue[kept]][-MOST_CUES:]
     others = np.setdiff1d(kept, cues)
     span = np.where(trace.kept, trace.finite_span, 0).max(0)
