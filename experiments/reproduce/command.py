@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from expirespan.experiments.recipes import configured
 from expirespan.experiments.reproduce.claims import CLAIMS
-from expirespan.experiments.reproduce.outcome import shortcomings
+from expirespan.experiments.reproduce.outcome import Outcome, shortcomings
 from expirespan.experiments.reproduce.tables import DOCUMENTED, comparison, write_tables
 from expirespan.experiments.settings.errors import UserError, unknown
 from expirespan.experiments.settings.options import parse, split_paths
 from expirespan.experiments.settings.passed_on import OURS, check_passed_on, split_passed_on
 from expirespan.parameters import Seed, Threads
+
+if TYPE_CHECKING:
+    from expirespan.experiments.reproduce.runner import Runner
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,11 @@ class ReproduceOptions:
 
 
 def reproduce_command(args: Sequence[str]) -> int:
-    """0 if every claim holds, 1 if one does not."""
+    """0 if every claim holds, 1 if one does not.
+
+    Raises:
+        UserError: a seed could not be trained or scored; told after the others are done.
+    """
     prog = "expirespan reproduce TASK [TASK ...]"
     about = (
         "Run the commands of docs/results.md at this commit, one process each, and compare. Exit code 1 if a claim "
@@ -66,10 +75,24 @@ def reproduce_command(args: Sequence[str]) -> int:
     runner = Runner(options.output, options.runs, more)
     with ThreadPoolExecutor(options.jobs) as pool:
         jobs = [(task, seed) for task in tasks for seed in dict.fromkeys(options.seeds)]
-        outcomes = list(pool.map(lambda job: runner.outcome(*job), jobs))
-    print(comparison(outcomes, options.documented))
+        found = dict(zip(jobs, pool.map(partial(_attempt, runner), jobs), strict=True))
+    outcomes = [one for one in found.values() if isinstance(one, Outcome)]
+    if outcomes:
+        print(comparison(outcomes, options.documented))
     short = {f"{o.task} {o.seed}": shortcomings(CLAIMS[o.task], o) for o in outcomes}
     for name, sentences in short.items():
         for sentence in sentences:
             print(f"{name}: {sentence}")
+    if failed := [
+        f"{task} {seed}: {one}" for (task, seed), one in found.items() if isinstance(one, UserError)
+    ]:
+        raise UserError("; ".join(failed))
     return int(any(short.values()))
+
+
+def _attempt(runner: Runner, job: tuple[str, int]) -> Outcome | UserError:
+    """The outcome of a seed, or what prevented it: the other seeds go on."""
+    try:
+        return runner.outcome(*job)
+    except UserError as error:
+        return error

@@ -182,6 +182,27 @@ def test_a_seed_that_two_tasks_need_runs_once(tmp_path: Path, monkeypatch: pytes
     assert ran == [("tmaze", 3)] and len({outcome.seed for outcome in outcomes}) == 1
 
 
+def test_seeds_go_on_when_one_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What failed is told at the end, beside what the others reached."""
+
+    def run(self: Runner, task: str, seed: int) -> Outcome:
+        if seed in (0, 2):
+            raise UserError(f"seed {seed} broke")
+        made = replace(OUTCOME, task=task, seed=seed)
+        made.save(self.output)
+        return made
+
+    monkeypatch.setattr(Runner, "_run", run)
+    args = ["--seeds", "0", "1", "2", "3", "--output", str(tmp_path), "--runs", str(tmp_path)]
+    assert main(["reproduce", "tmaze", *args]) == 2
+    said = capsys.readouterr()
+    assert "tmaze 0: seed 0 broke; tmaze 2: seed 2 broke" in said.err
+    assert said.out.count("tmaze") > 1 and len(list(tmp_path.glob("tmaze-[13].json"))) == 2
+    assert main(["reproduce", "tmaze", "--seeds", "0", *args[5:]]) == 2, "also if none is left to compare"
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [
