@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from itertools import takewhile
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import tyro
 
@@ -161,10 +161,10 @@ def _unknown_flag(flag: str, default: Any, prog: str) -> UserError:
     name = flag.partition("=")[0]
     part, _, item = (text.replace("-", "_") for text in name.removeprefix("--").partition("."))
     close = difflib.get_close_matches(name, known, 1, 0.85)
+    same = [other.partition(".")[2] for other in known if other.startswith(name.partition(".")[0] + ".")]
     if close:
         hint = f"did you mean {close[0]}?"
-    elif item and hasattr(default, part):
-        same = [other.partition(".")[2] for other in known if other.startswith(name.partition(".")[0] + ".")]
+    elif item and same:
         hint = f"here {part} has {', '.join(same)}"
         others = [kind for kind, cls in KINDS.get(part, {}).items() if item in cls.__dataclass_fields__]
         hint += f"; --{part} {' or '.join(others)} has it" if others else ""
@@ -175,9 +175,11 @@ def _unknown_flag(flag: str, default: Any, prog: str) -> UserError:
 
 
 def _flags(part: Any, prefix: str) -> Any:
+    hints = get_type_hints(type(part), include_extras=True)
     for item in fields(part):
         value, name = getattr(part, item.name), f"{prefix}{item.name.replace('_', '-')}"
         if hasattr(value, "__dataclass_fields__"):
-            yield from _flags(value, f"{name}.")
+            nameless = any(getattr(one, "name", None) == "" for one in get_args(hints[item.name])[1:])
+            yield from _flags(value, prefix if nameless else f"{name}.")  # as tyro names what is in it
         else:
             yield f"--{name}"

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from expirespan.experiments.cli import main
+from expirespan.experiments.cli import EvaluateOptions, main
 from expirespan.experiments.episodes.trace import EpisodeTrace
 from expirespan.experiments.recipes import RECIPES
 from expirespan.experiments.run_folder.run import Run
 from expirespan.experiments.settings import Config, CorridorSettings
 from expirespan.experiments.settings.config_file import read_config, to_yaml
+from expirespan.experiments.settings.errors import UserError
+from expirespan.experiments.settings.options import parse
 
 
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:
@@ -81,6 +83,24 @@ def test_mistakes_are_explained_in_one_paragraph(
     assert captured.err.startswith("expirespan: error: ")
     assert captured.err.count("\n") == 1
     assert list(tmp_path.iterdir()) == [], "nothing was begun"
+
+
+@pytest.mark.parametrize(
+    ("flag", "hint"),
+    [
+        ("--env.max-length", "did you mean --max-length?"),
+        ("--max-lenth", "did you mean --max-length?"),
+        ("--eval-env.max-steps", "did you mean --max-steps?"),
+        ("--memory.width", "write --name value or --part.name value"),
+    ],
+)
+def test_hints_name_options_as_they_are_written(flag: str, hint: str) -> None:
+    """Those of the environment stand without a prefix in `expirespan evaluate`."""
+    options = EvaluateOptions(CorridorSettings())
+    with pytest.raises(UserError) as error:
+        parse(options, [flag, "5"], "expirespan evaluate RUN", "")
+    assert f"unknown option '{flag}': {hint}" in str(error.value)
+    assert parse(options, ["--max-length", "7"], "", "").env == CorridorSettings(max_length=7)
 
 
 def test_train_evaluate_resume(tiny: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
