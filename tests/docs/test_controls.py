@@ -79,7 +79,7 @@ def test_the_table_by_hand(controls: ModuleType, tmp_path: Path) -> None:
         ),
         *("5.0", "- (1 of 2)", "20"),
     )
-    assert gru == ("`gru`", "x 2", "1.000 with each", "1.000 with each", "-", "1.00 M", "20")
+    assert gru == ("`gru`", "x 2", "1.000", "1.000", "-", "1.00 M", "20")
     (tmp_path / "tmaze.json").write_text(json.dumps(NUMBERS))
     page = controls.with_tables("a\n<!-- controls: tmaze -->\nold\n<!-- end -->\nb\n", tmp_path)
     assert "old" not in page and "| `gru` | x 2 |" in page and page.endswith("<!-- end -->\nb\n")
