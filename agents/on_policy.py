@@ -200,9 +200,8 @@ class MemoryOnPolicyAlgorithm(UpdatingAlgorithm):
         self.workers.warn_if_alone()
         if self.workers.size > 1 and self.env is not None:
             self._agree(total_timesteps)
-        if self.forgetting != (
-            self._lesson.settings if self._lesson else None
-        ):  # it was set after construction
+        taught = None if self._lesson is None else self._lesson.settings
+        if self.forgetting != taught:  # it was set after construction
             self._setup_lesson()
         return super()._setup_learn(total_timesteps, *args, **kwargs)
 
@@ -246,8 +245,7 @@ class MemoryOnPolicyAlgorithm(UpdatingAlgorithm):
         return {"raised": raised(self.actor.memory), **lesson}
 
     def _set_learned_state(self, state: dict[str, Any]) -> None:
-        if "raised" in state:  # files of version 0.1 have none
-            raise_again(self.actor.memory, state["raised"])
+        raise_again(self.actor.memory, state.get("raised"))
         if self._lesson is not None and "lesson" in state:
             self._lesson.load_state_dict(state["lesson"])
 

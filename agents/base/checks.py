@@ -10,7 +10,7 @@ import numpy as np
 import torch as th
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs
 
-from expirespan.memory import ExpireSpan, Memory, MemoryState, TransformerMemory, TransformerState
+from expirespan.memory import ExpireSpan, Memory, MemoryState, Rule, TransformerMemory, TransformerState
 from expirespan.ranges import require
 
 
@@ -94,10 +94,14 @@ def check_state(state: object, expected: str, batch_size: int) -> MemoryState:
     return state
 
 
+def rules_of(memory: Any) -> list[Rule]:
+    """The rule of each layer; nothing for what has none, such as a recurrent memory or None."""
+    return memory.rules if isinstance(memory, TransformerMemory) else []
+
+
 def check_learns_spans(memory: Memory[Any] | None, name: str) -> None:
     """Raise ValueError if there is no span that a lesson in forgetting could shorten."""
-    rules = memory.rules if isinstance(memory, TransformerMemory) else []
-    if not any(isinstance(rule, ExpireSpan) for rule in rules):
+    if not any(isinstance(rule, ExpireSpan) for rule in rules_of(memory)):
         raise ValueError(
             f"forgetting needs a memory that learns spans, and {name!r} has none to learn; "
             "leave forgetting=None or choose memory='expire_span'"

@@ -61,8 +61,8 @@ class CheckpointedPolicy(ActorCriticPolicy):
                 policy = cls(**{**data, "lr_schedule": ConstantSchedule(0.0)})
             check_weights({"policy": weights}, {"policy": policy.state_dict()}, exact_match=True)
             policy.load_state_dict(weights)
-            if "spans" in content.sections:  # files of version 0.1 have none
-                raise_again(getattr(policy, "memory", None), content.decode("spans")["raised"])
+            spans = content.decode("spans") if "spans" in content.sections else {}
+            raise_again(getattr(policy, "memory", None), spans.get("raised"))
             check_finite_parameters(policy)
         except Exception as error:  # what a damaged value leads to, the classes it is given to decide
             raise ValueError(f"{named(path)} cannot be loaded as {cls.__name__}: {said(error)}") from error

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch as th
 
-from expirespan.memory import TransformerMemory
+from expirespan.agents.base.checks import rules_of
 from expirespan.ranges import require
 
 EXTRACTORS = ("pi_features_extractor.", "vf_features_extractor.")
@@ -85,17 +85,18 @@ Raised = list[dict[str, float]]
 
 def raised(memory: Any) -> Raised:
     """Of every layer; nothing if the memory has no rules."""
-    rules = memory.rules if isinstance(memory, TransformerMemory) else []
-    return [{"max_span": rule.max_span, "stretch": rule.stretch} for rule in rules]
+    return [{"max_span": rule.max_span, "stretch": rule.stretch} for rule in rules_of(memory)]
 
 
-def raise_again(memory: Any, saved: Raised) -> None:
-    """Give the rules what `raised` returned.
+def raise_again(memory: Any, saved: Raised | None) -> None:
+    """Give the rules what `raised` returned; nothing for None, which stands for files without them.
 
     Raises:
         ValueError: it is of another number of layers, or no longest span can be such.
     """
-    rules = memory.rules if isinstance(memory, TransformerMemory) else []
+    if saved is None:
+        return
+    rules = rules_of(memory)
     require(len(saved) == len(rules), "raised spans", saved, f"those of {len(rules)} layers")
     for rule, one in zip(rules, saved, strict=True):
         require(0 < one["stretch"] < float("inf"), "stretch", one["stretch"], "a finite number > 0")

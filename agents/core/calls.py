@@ -13,9 +13,9 @@ from stable_baselines3.common.type_aliases import PyTorchObs
 from expirespan.agents.base.checks import check_episode_start, check_observation
 from expirespan.agents.base.keywords import refuses_others
 from expirespan.agents.checkpoint import CheckpointedPolicy
-from expirespan.agents.core.masks import checked as checked_masks
+from expirespan.agents.core.masks import as_tensor as masks_as_tensor
 from expirespan.agents.core.masks import masked
-from expirespan.agents.core.steps import PolicyStep, check_probability, to_env
+from expirespan.agents.core.steps import PolicyStep, check_probability, rows_of, to_env
 from expirespan.memory import MemoryOutput, MemoryState
 
 NO_STATE = (
@@ -116,7 +116,7 @@ class SB3Calls(CheckpointedPolicy):
             self.set_training_mode(False)
         check_observation(observation)
         obs, vectorized = self.obs_to_tensor(observation)
-        rows = len(next(iter(obs.values()))) if isinstance(obs, dict) else len(obs)
+        rows = rows_of(obs)
         starts = masks = None
         if episode_start is not None:
             flags = check_episode_start(episode_start, rows)
@@ -124,8 +124,7 @@ class SB3Calls(CheckpointedPolicy):
                 warnings.warn(NO_STATE, stacklevel=4)
             starts = th.as_tensor(flags, device=self.device)
         if action_masks is not None:
-            own = np.atleast_2d(np.asarray(action_masks))
-            masks = th.as_tensor(checked_masks(own, self.action_space, rows), device=self.device)
+            masks = masks_as_tensor(action_masks, self.action_space, rows, self.device)
         with th.no_grad():
             out = self._read(obs, state, starts)
             distribution = masked(self.distribution(out.y), masks)

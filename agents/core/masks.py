@@ -75,6 +75,15 @@ def checked(given: Any, space: spaces.Space[Any], num_envs: int) -> Masks:
     return masks
 
 
+def as_tensor(given: Any, space: spaces.Space[Any], num_envs: int, device: th.device) -> th.Tensor:
+    """Masks (N, W) on the device; those of a single environment may be a row (W,).
+
+    Raises:
+        ValueError: see `checked`.
+    """
+    return th.as_tensor(checked(np.atleast_2d(np.asarray(given)), space, num_envs), device=device)
+
+
 def source(env: VecEnv) -> Callable[[Sequence[dict[str, Any]]], Masks | None]:
     """How to read an environment's masks, given the present infos: None where it has none."""
     if env.has_attr(METHOD):

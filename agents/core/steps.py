@@ -107,6 +107,11 @@ def as_taken(actions: th.Tensor, space: spaces.Space[Any]) -> th.Tensor:
     return taken.long().flatten() if isinstance(space, spaces.Discrete) else taken
 
 
+def rows_of(obs: Any) -> int:
+    """How many environments a tensor of observations is of, or a dict of them."""
+    return len(next(iter(obs.values()))) if isinstance(obs, dict) else len(obs)
+
+
 def to_env(policy: BasePolicy, actions: np.ndarray) -> np.ndarray:
     """Actions as the environment takes them: elements of its space (`as_elements`), squashed ones rescaled to it."""
     if np.issubdtype(actions.dtype, np.floating) and not np.isfinite(actions).all():

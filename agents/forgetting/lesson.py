@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 
 import torch as th
 
+from expirespan.agents.base.checks import rules_of
 from expirespan.agents.core.buffer import SegmentBatch
 from expirespan.agents.core.distributions import divergence
 from expirespan.agents.core.masks import masked
@@ -116,8 +117,7 @@ class Lesson:
     def __init__(self, settings: Forgetting, policy: MemoryActorCriticPolicy, n_envs: int) -> None:
         self.settings, self.policy, self.workers = settings, policy, Workers.current()
         self.teachers = settings.teachers(n_envs, th.device("cpu")).nonzero()[:, 0]
-        rules = policy.memory.rules if isinstance(policy.memory, TransformerMemory) else []
-        self.rules = [rule for rule in rules if isinstance(rule, ExpireSpan)]
+        self.rules = [rule for rule in rules_of(policy.memory) if isinstance(rule, ExpireSpan)]
         self.descents = [SpanDescent(rule, settings.step_size) for rule in self.rules]
         self.episode_kl = th.zeros((), device=policy.device)
         self.price_decay = PriceDecay()

@@ -16,8 +16,9 @@ from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.policies import ActorCriticPolicy
 
 from expirespan.agents.core.buffer import MemoryRolloutBuffer, Observation
-from expirespan.agents.core.masks import checked, masked
-from expirespan.agents.core.steps import Evaluation, PolicyStep, as_taken, flatten_steps, to_env
+from expirespan.agents.core.masks import as_tensor as masks_as_tensor
+from expirespan.agents.core.masks import masked
+from expirespan.agents.core.steps import Evaluation, PolicyStep, as_taken, flatten_steps, rows_of, to_env
 from expirespan.agents.workers import Part
 from expirespan.memory import MemoryState, Trace
 
@@ -91,13 +92,11 @@ class Memoryless:
         """
         self.policy.set_training_mode(False)
         obs, vectorized = self.policy.obs_to_tensor(observation)
-        rows = len(next(iter(obs.values()))) if isinstance(obs, dict) else len(obs)
-        masks = checked(np.atleast_2d(np.asarray(action_masks)), self.policy.action_space, rows)
+        rows = rows_of(obs)
+        masks = masks_as_tensor(action_masks, self.policy.action_space, rows, self.policy.device)
         none = self.initial_state(rows), th.zeros(rows, dtype=th.bool)
         with th.no_grad():
-            taken = self.step(
-                obs, *none, deterministic, th.as_tensor(masks, device=self.policy.device)
-            ).actions
+            taken = self.step(obs, *none, deterministic, masks).actions
         actions = to_env(self.policy, taken.cpu().numpy())
         return actions if vectorized else actions.squeeze(axis=0)
 

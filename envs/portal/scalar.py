@@ -60,8 +60,8 @@ class PortalRooms(LayoutMiniGridEnv):
         the agent's left (0) to its right (2), and the kind of thing: 0 empty, 1 wall, 2 to 7 a door that is red,
         green, blue, purple, yellow or grey. The agent is in row 2, column 1, facing row 1. The others are the
         room's number, one-hot (absent without `show_room`). The first room is number 1, the next one
-        number 2, and so on; see `starts` for other beginnings. With `show_direction` four more tell which way the
-        agent faces, one-hot: east, south, west, north.
+        number 2, and so on; see `starts` for other beginnings. With `show_direction` the last four are
+        the direction that the agent faces, one-hot: east, south, west, north.
 
         The info has ``cue`` (bool, whether the agent has just come through a door: where it stands tells which
         door is right), ``room`` (int, 1 for the first) and ``furthest`` (int, the furthest room so far), and at

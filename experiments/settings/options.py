@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from itertools import takewhile
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar, get_args
 
 import tyro
 
@@ -175,7 +175,8 @@ def _unknown_flag(flag: str, default: Any, prog: str) -> UserError:
 
 
 def _flags(part: Any, prefix: str) -> Any:
-    hints = get_type_hints(type(part), include_extras=True)
+    kind: Any = type(part)
+    hints = hints_of(kind)
     for item in fields(part):
         value, name = getattr(part, item.name), f"{prefix}{item.name.replace('_', '-')}"
         if hasattr(value, "__dataclass_fields__"):

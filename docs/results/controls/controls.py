@@ -232,9 +232,9 @@ def table(name: str, numbers: dict[str, Any]) -> list[tuple[str, ...]]:
 def _scores(scores: Sequence[float]) -> str:
     """The mean over seeds, its percentile interval by drawing seeds with replacement, and each seed's."""
     each = [f"{one:.3f}" for one in scores]
-    found = stratified([np.array(scores)[:, None]], mean)
     if len(each) == 1:
         return each[0]
+    found = stratified([np.array(scores)[:, None]], mean)
     if len(set(each)) == 1 or found.low is None or found.high is None:
         return f"{each[0]} with each"
     return f"{found.value[0]:.3f} ({found.low[0]:.3f} to {found.high[0]:.3f}); {', '.join(each)}"

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from expirespan.experiments.episodes.playing import PolicyPlayer
 from expirespan.experiments.making.agents import load_agent
 from expirespan.experiments.making.envs import lent_envs
-from expirespan.experiments.run_folder.files import write_text
+from expirespan.experiments.run_folder.files import check_output, write_text
 from expirespan.experiments.run_folder.provenance import provenance
 from expirespan.experiments.run_folder.run import Run
 
@@ -135,6 +135,7 @@ if __name__ == "__main__":
     given = parser.parse_args()
     if given.ceilings == bool(given.run):
         parser.error("expected a run, or --ceilings")
+    check_output(given.output)
     found = ceilings() if given.ceilings else doors(given.run, given.episodes)
     print(json.dumps(found, indent=1))
     if given.output is not None:
