@@ -27,38 +27,40 @@ class PortalRoomsOracle:
 
     @checked
     def __init__(self, num_envs: NumEnvs) -> None:
-        self._num_envs = num_envs
-        self._leads_on = np.zeros((num_envs, 0), np.int64)  # 0 left, 1 right, -1 not known
+        self._leads_on: list[dict[bytes, int]] = [
+            {} for _ in range(num_envs)
+        ]  # 0 left, 1 right, by the number
+        self._room, self._first = [b""] * num_envs, [b""] * num_envs  # where it is and where it began
         self._side = np.zeros(num_envs, np.int64)  # of the door it goes to
-        self._first = np.zeros(num_envs, np.int64)  # the number of the first room
-        self._room = np.zeros(num_envs, np.int64)  # where it was
         self._turned = np.zeros(num_envs, np.bool_)
         self._enters = np.zeros(num_envs, np.bool_)  # the action before took it through a door
 
     def act(self, observations: npt.NDArray[Any], episode_starts: npt.ArrayLike) -> npt.NDArray[np.int64]:
-        """Actions (num_envs,) for observations (num_envs, 72 + rooms); see `Oracle.act`.
+        """Actions (num_envs,) for observations (num_envs, 72 and the room's number); see `Oracle.act`.
 
         Raises:
             ValueError: the observations have no room number.
         """
-        numbers = np.asarray(observations)[:, VIEW:]
+        views, numbers = np.split(np.asarray(observations), [VIEW], axis=1)
         if not numbers.shape[1]:
             raise ValueError(
                 "this oracle must see the room's number: make the environment with show_room=True"
             )
         starts = np.asarray(episode_starts, dtype=bool)
-        if self._leads_on.shape[1] != numbers.shape[1]:
-            self._leads_on = np.full(numbers.shape, -1)
-        self._leads_on[starts] = -1
-        room, rows = numbers.argmax(axis=1), np.arange(self._num_envs)
-        self._first = np.where(starts, room, self._first)
-        came = np.flatnonzero(self._enters & ~starts)
-        right = room[came] != self._first[came]  # a wrong door leads back to the first room
-        self._leads_on[came, self._room[came]] = np.where(right, self._side[came], 1 - self._side[came])
-        self._turned &= ~(self._enters | starts)
-        self._side = np.where(self._turned, self._side, np.maximum(self._leads_on[rows, room], 0))
+        for i in np.flatnonzero(starts | self._enters):
+            self._arrive(i, numbers[i].tobytes(), bool(starts[i]))
         action = np.where(self._turned, FORWARD, np.where(self._side == 0, LEFT, RIGHT))
-        ahead = np.asarray(observations)[:, :VIEW].reshape(-1, 3, 3, len(KINDS))[:, 1, 1]
+        ahead = views.reshape(-1, 3, 3, len(KINDS))[:, 1, 1]
         self._enters = ahead[:, DOOR:].any(axis=1) & (action == FORWARD)
-        self._room, self._turned = room, np.ones(self._num_envs, np.bool_)
+        self._turned[:] = True
         return action
+
+    def _arrive(self, i: int, room: bytes, start: bool) -> None:
+        """``room``: its number as it is written, behind which the direction may stand: one arrives facing east."""
+        if start:
+            self._leads_on[i], self._first[i] = {}, room
+        else:  # a wrong door leads back to the first room
+            right, side = room != self._first[i], int(self._side[i])
+            self._leads_on[i][self._room[i]] = side if right else 1 - side
+        self._room[i], self._turned[i] = room, False
+        self._side[i] = self._leads_on[i].get(room, 0)

@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
-from expirespan.envs.base.checks import check_choice, check_items, check_layout, plain
+from expirespan.envs.base.checks import check_items, check_layout, plain
 from expirespan.envs.base.grid_pictures import AGENTS, COLOURS, Image, draw_map, draw_strip
 from expirespan.envs.base.moves import ACTIONS
 from expirespan.envs.base.view import view_cells
-from expirespan.parameters import Colours, Mistakes, Multiple, Pays, Rooms, RoomSize, Starts, StepLimit
+from expirespan.parameters import Colours, Mistakes, Multiple, Pays, RoomCode, Rooms, RoomSize, StepLimit
 from expirespan.ranges import check_fields
 
 __all__ = [
@@ -42,14 +42,10 @@ Ints = npt.NDArray[np.int64]
 
 
 class Layout(NamedTuple):
-    """All rooms of an episode: the colours (index into `COLOURS`) of the left and right door, which leads on.
-
-    ``first_number``: that of the first room, counted from 0.
-    """
+    """All rooms of an episode: the colours (index into `COLOURS`) of the left and right door, which leads on."""
 
     colours: tuple[tuple[int, int], ...]
     leads_on: tuple[int, ...]
-    first_number: int
 
 
 class Place(NamedTuple):
@@ -80,7 +76,7 @@ class PortalRules:
     reward_scale: Multiple = 0.1
     pays: Pays = "every"
     show_room: bool = True
-    starts: Starts = 1
+    room_code: RoomCode = "one-hot"
     show_direction: bool = False
 
     def __post_init__(self) -> None:
@@ -95,12 +91,6 @@ class PortalRules:
                 f"max_steps={self.max_steps} for rooms={self.rooms}: the last room is at least "
                 f"{self.room_steps * (self.rooms - 1)} steps away; allow more steps or fewer rooms"
             )
-        if self.starts > (self.rooms if self.show_room else 1):
-            raise ValueError(
-                f"starts={self.starts}: expected at most the number of rooms, {self.rooms}"
-                if self.show_room
-                else f"starts={self.starts} with show_room=False: no number is seen; leave one of them out"
-            )
 
     @property
     def middle(self) -> int:
@@ -113,46 +103,49 @@ class PortalRules:
         return 1 + self.middle
 
     @property
-    def told(self) -> int:
-        """Length of the view and the room's number; the direction follows them."""
-        return VIEW + self.rooms * self.show_room
+    def digits(self) -> int:
+        """Length of the room's number in an observation."""
+        return self.show_room * (self.rooms if self.room_code == "one-hot" else self.rooms.bit_length())
+
+    def tell(self, observations: Observation, rooms: Ints, directions: Ints) -> None:
+        """Write numbers and directions behind the views of ``observations`` (n, length).
+
+        ``rooms`` (n,): counted from 0. ``directions`` (n,): 0 to 3, from east to north.
+        """
+        rows = np.arange(len(observations))
+        if self.show_room and self.room_code == "one-hot":
+            observations[rows, VIEW + rooms] = 1
+        else:
+            observations[:, VIEW : VIEW + self.digits] = rooms[:, None] + 1 >> np.arange(self.digits) & 1
+        if self.show_direction:
+            observations[rows, VIEW + self.digits + directions] = 1
 
     @property
     def draws(self) -> int:
         """Uniform numbers that an episode is made of."""
-        return 3 * self.rooms + (self.starts > 1)
+        return 3 * self.rooms
 
-    def from_draws(self, draws: npt.NDArray[np.float64]) -> tuple[Ints, Ints, Ints]:
-        """Colours (episodes, rooms, 2), doors that lead on (episodes, rooms), first numbers (episodes,).
+    def from_draws(self, draws: npt.NDArray[np.float64]) -> tuple[Ints, Ints]:
+        """Colours (episodes, rooms, 2), doors that lead on (episodes, rooms).
 
         ``draws``: uniform numbers (episodes, `draws`).
         """
-        doors, for_start = np.split(draws, [3 * self.rooms], axis=1)
-        for_left, for_right, for_door = np.split(doors, 3, axis=1)
+        for_left, for_right, for_door = np.split(draws, 3, axis=1)
         left = (for_left * self.colours).astype(np.int64)
         right = (for_right * (self.colours - 1)).astype(np.int64)
         right += right >= left  # any colour but the left one
-        start = (for_start.sum(axis=1) * self.starts).astype(np.int64)  # 0 where there is nothing to draw
-        return np.stack([left, right], axis=2), (for_door >= 0.5).astype(np.int64), self.first_number(start)
-
-    def first_number(self, start: Any) -> Any:
-        """Number of the first room, counted from 0, for start 0, 1, ..., `starts` - 1."""
-        return start * self.rooms // self.starts
+        return np.stack([left, right], axis=2), (for_door >= 0.5).astype(np.int64)
 
     def parse(self, layout: Any) -> Layout:
         """Read ``{"colours": [["red", "blue"], ...], "leads_on": ["left", ...]}``, an item for each room.
-
-        With ``"first_number": 11`` if there are several `starts`.
 
         Raises:
             ValueError: a key is missing or unknown, or a value is not allowed.
         """
         if isinstance(layout, Layout):
             return layout
-        several = self.starts > 1
-        keys, more = (Layout._fields, ", 'first_number': 1") if several else (Layout._fields[:2], "")
         given = check_layout(
-            layout, keys, f"{{'colours': [['red', 'blue'], ...], 'leads_on': ['left', ...]{more}}}"
+            layout, Layout._fields, "{'colours': [['red', 'blue'], ...], 'leads_on': ['left', ...]}"
         )
         pairs = check_items("layout['colours']", given["colours"], self.rooms)
         for i, pair in enumerate(pairs):
@@ -163,18 +156,11 @@ class PortalRules:
         return Layout(
             tuple((COLOURS.index(left), COLOURS.index(right)) for left, right in pairs),
             tuple(map(SIDES.index, leads_on)),
-            self._parse_first(given["first_number"]) if several else 0,
         )
-
-    def _parse_first(self, number: Any) -> int:
-        check_choice(
-            "layout['first_number']", number, [self.first_number(start) + 1 for start in range(self.starts)]
-        )
-        return int(number) - 1
 
     def observation_space(self) -> spaces.Box:
         """The space of one observation."""
-        return spaces.Box(0, 1, (self.told + 4 * self.show_direction,), np.uint8)
+        return spaces.Box(0, 1, (VIEW + self.digits + 4 * self.show_direction,), np.uint8)
 
 
 def room_things(size: int, colours: tuple[int, int]) -> list[list[int]]:

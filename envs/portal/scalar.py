@@ -14,7 +14,7 @@ from expirespan.envs.base.minigrid import LayoutMiniGridEnv
 from expirespan.envs.base.moves import FORWARD, LEFT
 from expirespan.envs.portal import rules as portal_rules
 from expirespan.envs.portal.rules import VIEW, WALL, Layout, Observation, Place, PortalRules
-from expirespan.parameters import Colours, Mistakes, Multiple, Pays, Rooms, RoomSize, Starts, StepLimit
+from expirespan.parameters import Colours, Mistakes, Multiple, Pays, RoomCode, Rooms, RoomSize, StepLimit
 
 __all__ = ["PortalRooms"]
 
@@ -59,9 +59,8 @@ class PortalRooms(LayoutMiniGridEnv):
         through walls, as a flattened one-hot array (3, 3, 8): its row from far (0) to near (2), its column from
         the agent's left (0) to its right (2), and the kind of thing: 0 empty, 1 wall, 2 to 7 a door that is red,
         green, blue, purple, yellow or grey. The agent is in row 2, column 1, facing row 1. The others are the
-        room's number, one-hot (absent without `show_room`). The first room is number 1, the next one
-        number 2, and so on; see `starts` for other beginnings. With `show_direction` the last four are
-        the direction that the agent faces, one-hot: east, south, west, north.
+        room's number, 1 for the first, one-hot (absent without `show_room`; see `room_code`). With
+        `show_direction` the last four are the direction that the agent faces, one-hot: east, south, west, north.
 
         The info has ``cue`` (bool, whether the agent has just come through a door: where it stands tells which
         door is right), ``room`` (int, 1 for the first) and ``furthest`` (int, the furthest room so far), and at
@@ -75,8 +74,7 @@ class PortalRooms(LayoutMiniGridEnv):
         In the middle of the first room, facing east; so the agent arrives in every room, with the left door to the
         north and the right door to the south. Colours are any two different ones, the door that leads on is either
         with equal chance, all independent. ``reset(options={"layout": {"colours": [["red", "blue"], ["grey",
-        "red"]], "leads_on": ["left", "right"]}})`` fixes them, with one item for each room; with several `starts`
-        also ``"first_number": 1``.
+        "red"]], "leads_on": ["left", "right"]}})`` fixes them, with one item for each room.
 
     Episode end
         Terminated by reaching the last room, and by mistake number `mistakes` + 1 in one room; truncated after
@@ -93,10 +91,9 @@ class PortalRooms(LayoutMiniGridEnv):
             back to it pays once more; with few rooms and many steps, the best player takes wrong doors on purpose.
             Use "first" where the return should tell how much was remembered.
         show_room (True): whether the room's number is in the observation.
-        starts (1): how many numbers the first room may have, at most `rooms`. With 5 of 50 rooms it is 1, 11, 21,
-            31 or 41, drawn for each episode with equal chance; the numbers go on from there, and 1 follows 50. So
-            rooms that only good players reach are met by all. Nothing else changes: rewards, and the infos'
-            ``room`` and ``furthest``, count rooms from the first one.
+        room_code ("one-hot"): or "binary", the room's number in as many bits as `rooms` needs, the lowest first: 6
+            inputs in the place of 50. An agent that has learned to compare bits in the first rooms can compare
+            those of rooms that it has not met yet, whereas each input of the one-hot code is learned by itself.
         show_direction (False): whether the direction is in the observation, as in MiniGrid's own. Both doors look
             the same from inside but for their colours. So an agent that sees neither this nor its last action
             remembers colours, and must turn to look for them: five steps in the place of three through half of
@@ -126,7 +123,7 @@ class PortalRooms(LayoutMiniGridEnv):
         Expiring", 2021, arXiv 2105.06548. From there: 50 rooms of 5x5, two doors of different colours, one on and
         one back to the start, drawn per episode; the end at the second mistake in a room, at the last room or
         after 1000 steps; 0.1 k for moving on. Ours, where we know of nothing definite there: where doors are and
-        agents arrive, the actions, the view, that every passage pays. pays="first", starts and
+        agents arrive, the actions, the view, that every passage pays. pays="first", room_code and
         show_direction are additions.
 
     Version history
@@ -146,7 +143,7 @@ class PortalRooms(LayoutMiniGridEnv):
         reward_scale: Multiple = 0.1,
         pays: Pays = "every",
         show_room: bool = True,
-        starts: Starts = 1,
+        room_code: RoomCode = "one-hot",
         show_direction: bool = False,
         render_mode: str | None = None,
     ) -> None:
@@ -159,7 +156,7 @@ class PortalRooms(LayoutMiniGridEnv):
             reward_scale,
             pays,
             show_room,
-            starts,
+            room_code,
             show_direction,
         )
         side = self.rules.room_size + 2
@@ -172,8 +169,8 @@ class PortalRooms(LayoutMiniGridEnv):
     def _begin(self, layout: Layout | None) -> None:
         if layout is None:
             drawn = self.np_random.random(self.rules.draws)[None]
-            colours, leads_on, first = (each[0].tolist() for each in self.rules.from_draws(drawn))
-            layout = Layout(tuple(map(tuple, colours)), tuple(leads_on), first)
+            colours, leads_on = (each[0].tolist() for each in self.rules.from_draws(drawn))
+            layout = Layout(tuple(map(tuple, colours)), tuple(leads_on))
         self.layout, self.max_steps = layout, self.rules.max_steps
         self._mistakes, self._furthest = [0] * self.rules.rooms, 0
         self._arrive(0, through_a_door=False)
@@ -216,10 +213,7 @@ class PortalRooms(LayoutMiniGridEnv):
         x, y = (int(coordinate) for coordinate in self.agent_pos)
         colours = self.layout.colours[self._room]
         observation[:VIEW] = _seen(self.rules.room_size, colours, x, y, self.agent_dir)
-        if self.rules.show_room:
-            observation[VIEW + (self.layout.first_number + self._room) % self.rules.rooms] = 1
-        if self.rules.show_direction:
-            observation[self.rules.told + self.agent_dir] = 1
+        self.rules.tell(observation[None], np.array([self._room]), np.array([self.agent_dir]))
         return observation
 
     def _facts(self) -> dict[str, Any]:

@@ -26,9 +26,9 @@ from expirespan.parameters import (
     Multiple,
     NumEnvs,
     Pays,
+    RoomCode,
     Rooms,
     RoomSize,
-    Starts,
     StepLimit,
 )
 
@@ -76,7 +76,7 @@ class PortalRoomsVector(NumpyVectorEnv):
         reward_scale: Multiple = 0.1,
         pays: Pays = "every",
         show_room: bool = True,
-        starts: Starts = 1,
+        room_code: RoomCode = "one-hot",
         show_direction: bool = False,
         render_mode: str | None = None,
     ) -> None:
@@ -89,16 +89,13 @@ class PortalRoomsVector(NumpyVectorEnv):
             reward_scale,
             pays,
             show_room,
-            starts,
+            room_code,
             show_direction,
         )
         space = self.rules.observation_space()
         super().__init__(num_envs, space, spaces.Discrete(3), render_mode, asdict(self.rules))
         self._colours = np.zeros((num_envs, rooms, 2), np.int64)
         self._leads_on = np.zeros((num_envs, rooms), np.int64)
-        self._first_number = np.zeros(num_envs, np.int64)  # of the first room, counted from 0
-        if starts > 1:  # else it is no state: it never changes
-            self.STATE = (*self.STATE, "_first_number")
         self._mistakes = np.zeros((num_envs, rooms), np.int64)
         self._room = np.zeros(num_envs, np.int64)  # counted from 0
         self._furthest = np.zeros(num_envs, np.int64)
@@ -113,13 +110,11 @@ class PortalRoomsVector(NumpyVectorEnv):
 
     def _begin(self, indices: Ints, layouts: Sequence[Layout] | None) -> None:
         if layouts is None:
-            colours, leads_on, first = self.rules.from_draws(self._uniforms(indices, self.rules.draws))
+            colours, leads_on = self.rules.from_draws(self._uniforms(indices, self.rules.draws))
         else:
             colours = np.array([layout.colours for layout in layouts], np.int64)
             leads_on = np.array([layout.leads_on for layout in layouts], np.int64)
-            first = np.array([layout.first_number for layout in layouts], np.int64)
         self._colours[indices], self._leads_on[indices] = colours, leads_on
-        self._first_number[indices] = first
         self._limit[indices] = self.rules.max_steps
         self._mistakes[indices] = self._furthest[indices] = self._room[indices] = 0
         self._came_through[indices] = False
@@ -166,11 +161,7 @@ class PortalRoomsVector(NumpyVectorEnv):
         case = (case * len(COLOURS) + colours[:, 0]) * len(COLOURS) + colours[:, 1]
         observations = np.zeros((len(rows), *self.single_observation_space.shape), np.uint8)
         observations[:, :VIEW] = np.take(_views(size), case, axis=0)
-        if self.rules.show_room:
-            number = (self._first_number[indices] + room) % self.rules.rooms
-            observations[np.arange(len(rows)), VIEW + number] = 1
-        if self.rules.show_direction:
-            observations[np.arange(len(rows)), self.rules.told + self._direction[indices]] = 1
+        self.rules.tell(observations, room, self._direction[indices])
         return observations, {
             "cue": self._came_through[indices].copy(),
             "room": room + 1,

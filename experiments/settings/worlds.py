@@ -21,11 +21,11 @@ from expirespan.parameters import (
     Multiple,
     Pays,
     Revisions,
+    RoomCode,
     Rooms,
     RoomSize,
     Seconds,
     Split,
-    Starts,
     StepLimit,
 )
 
@@ -127,8 +127,8 @@ class PortalSettings(_World):
     """Whether every passage pays or only the first."""
     show_room: bool = True
     """Whether the room's number is seen."""
-    starts: Starts = 1
-    """How many numbers the first room may have; with 5 of 50 rooms 1, 11, 21, 31 or 41."""
+    room_code: RoomCode = "one-hot"
+    """How the room's number is written."""
     show_direction: bool = False
     """Whether it is seen which way the agent faces."""
     frame_stack: FrameStack = 1

@@ -121,7 +121,7 @@ def parameters(draw: st.DrawFn) -> dict[str, Any]:
         "max_steps": (rooms - 1) * (1 + (size + 1) // 2) + draw(st.integers(0, 500)),
         "pays": draw(st.sampled_from(["every", "first"])),
         "show_direction": draw(st.booleans()),
-        **draw(st.sampled_from([{}, {"show_room": False}, {"starts": 2}])),
+        **draw(st.sampled_from([{}, {"show_room": False}, {"room_code": "binary"}])),
     }
 
 
@@ -154,18 +154,18 @@ def test_any_parameters_give_valid_episodes(kwargs: dict[str, Any], seed: int) -
 @given(
     st.integers(2, 12),
     st.sampled_from([3, 5, 7]),
-    st.sampled_from([1, 2]),
+    st.sampled_from(["one-hot", "binary"]),
     st.booleans(),
     st.integers(0, 2**31),
 )
 def test_oracle_makes_at_most_one_mistake_in_each_room(
-    rooms: int, size: int, starts: int, direction: bool, seed: int
+    rooms: int, size: int, code: str, direction: bool, seed: int
 ) -> None:
     """It reaches the end in the steps of one way through and a way back for every room where it began wrong."""
     room_steps = 1 + (size + 1) // 2
     limit = room_steps * rooms * rooms
     env = PortalRooms(
-        rooms=rooms, room_size=size, pays="first", max_steps=limit, starts=starts, show_direction=direction
+        rooms=rooms, room_size=size, pays="first", max_steps=limit, room_code=code, show_direction=direction
     )
     oracle, total, steps = PortalRoomsOracle(1), 0.0, 0
     observation, _ = env.reset(seed=seed)
@@ -184,7 +184,7 @@ def test_oracle_makes_at_most_one_mistake_in_each_room(
 
 def test_draws_have_the_stated_distributions() -> None:
     rules = PortalRules(rooms=2, colours=3)
-    colours, leads_on, _ = rules.from_draws(np.random.default_rng(0).random((20_000, rules.draws)))
+    colours, leads_on = rules.from_draws(np.random.default_rng(0).random((20_000, rules.draws)))
     assert colours.shape == (20_000, 2, 2) and leads_on.shape == (20_000, 2)
     for left in range(3):
         for right in range(3):
@@ -250,9 +250,7 @@ def test_observation_image() -> None:
         ({"max_steps": 195}, r"max_steps=195 for rooms=50: the last room is at least 196 steps away; allow"),
         ({"reward_scale": "much"}, r"reward_scale must be a finite number.*, got 'much'"),
         ({"pays": "never"}, r"pays must be one of 'every', 'first'.*, got 'never'"),
-        ({"starts": 0}, r"starts must be an integer.* >= 1.*, got 0"),
-        ({"starts": 51}, r"starts=51: expected at most the number of rooms, 50"),
-        ({"starts": 2, "show_room": False}, r"starts=2 with show_room=False: no number is seen"),
+        ({"room_code": "roman"}, r"room_code must be one of 'one-hot', 'binary'.*, got 'roman'"),
         ({"show_room": 1}, r"show_room must be True or False, got 1"),
         ({"show_direction": 2}, r"show_direction must be True or False, got 2"),
         ({"render_mode": "xml"}, r"render_mode='xml': expected None or one of"),
