@@ -105,7 +105,7 @@ class PortalRules:
     @property
     def digits(self) -> int:
         """Length of the room's number in an observation."""
-        return self.show_room * (self.rooms if self.room_code == "one-hot" else 2 * self.rooms.bit_length())
+        return self.show_room * (self.rooms if self.room_code == "one-hot" else self.rooms.bit_length())
 
     def tell(self, observations: Observation, rooms: Ints, directions: Ints) -> None:
         """Write numbers and directions behind the views of ``observations`` (n, length).
@@ -116,10 +116,7 @@ class PortalRules:
         if self.show_room and self.room_code == "one-hot":
             observations[rows, VIEW + rooms] = 1
         else:
-            bits = rooms[:, None] + 1 >> np.arange(self.digits // 2) & 1
-            observations[:, VIEW : VIEW + self.digits] = np.stack([1 - bits, bits], axis=2).reshape(
-                len(rows), -1
-            )
+            observations[:, VIEW : VIEW + self.digits] = rooms[:, None] + 1 >> np.arange(self.digits) & 1
         if self.show_direction:
             observations[rows, VIEW + self.digits + directions] = 1
 

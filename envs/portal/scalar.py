@@ -91,9 +91,9 @@ class PortalRooms(LayoutMiniGridEnv):
             back to it pays once more; with few rooms and many steps, the best player takes wrong doors on purpose.
             Use "first" where the return should tell how much was remembered.
         show_room (True): whether the room's number is in the observation.
-        room_code ("one-hot"): or "binary", the room's number in as many bits as `rooms` needs, the lowest first,
-            each one-hot: 12 inputs in the place of 50. An agent that has learned to compare bits in the first rooms
-            can compare those of rooms that it has not met yet; inputs of the one-hot code are learned one by one.
+        room_code ("one-hot"): or "binary", the room's number in as many bits as `rooms` needs, the lowest first: 6
+            inputs in the place of 50. An agent that has learned to compare bits in the first rooms can compare
+            those of rooms that it has not met yet, whereas each input of the one-hot code is learned by itself.
         show_direction (False): whether the direction is in the observation, as in MiniGrid's own. Both doors look
             the same from inside but for their colours. So an agent that sees neither this nor its last action
             remembers colours, and must turn to look for them: five steps in the place of three through half of
