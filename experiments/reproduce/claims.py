@@ -69,6 +69,11 @@ _LONG = Measure(
 )
 _MAZES = (Measure("3 corridors"), Measure("10 corridors", ("--corridors", "10")))
 _ROOMS = (Measure("10 rooms", ("--num-envs", "200")),)
+_FIFTY_SHORT = (Measure("300 steps", ("--num-envs", "200")),)
+_FIFTY = (
+    Measure("1,000 steps", ("--num-envs", "200")),
+    Measure("actions drawn", ("--num-envs", "200", "--no-deterministic")),
+)
 _FEW = (Measure("4 lines"),)
 _LINES = tuple(
     Measure(f"{n:,} lines", ("--min-length", str(n), "--max-length", str(n))) for n in (60, 200, 1000)
@@ -80,6 +85,8 @@ CLAIMS: dict[str, Claim] = {
     "corridor": Claim(_held("corridor"), (_CORRIDOR, _LONG), least=0.98, slack=0.005, alive=10),
     "tmaze": Claim(_held("tmaze"), _MAZES, least=0.98, slack=0.005, alive=8),
     "portal": Claim(_held("portal"), _ROOMS, "mean_return", least=4.2, slack=0.05),
+    "portal-50-short": Claim(("portal-50-short",), _FIFTY_SHORT, "mean_return", target=False),
+    "portal-50": Claim(("portal-50",), _FIFTY, "mean_return", target=False, begins="portal-50-short"),
     "instruction-short": Claim(("instruction-short",), _FEW, target=False),
     "instruction": Claim(_held("instruction"), _STRETCHED, least=0.9, slack=0.05, begins="instruction-short"),
     "corridor-a2c": Claim(("corridor-a2c",), (Measure("3-50 cells"),), target=False),
