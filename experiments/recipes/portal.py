@@ -65,7 +65,9 @@ RECIPES = (
             total_timesteps=10_000_000,
             env=_FIFTY,
             eval_env=_FIFTY,
-            algorithm=replace(_PORTAL.algorithm, ent_coef=0.005),  # 300 doors bear few random actions
+            algorithm=replace(
+                _PORTAL.algorithm, learning_rate=5e-4, ent_coef=0.005
+            ),  # 300 doors bear little noise
             target=TargetSettings(mean_return=55.0, evaluations=2),
             evaluation=EvaluationSettings(every=1_000_000),
         ),
