@@ -31,9 +31,12 @@ _PORTAL = replace(
     target=TargetSettings(mean_return=4.3, alive=80, evaluations=2),
     evaluation=EvaluationSettings(every=250_000),
 )
+# Returns of 40 are hard to tell beforehand: with half of their error in the loss, agents that get there fall again.
+_SHORT_PPO = replace(_PORTAL.algorithm, vf_coef=0.05)
 _SHORT = replace(  # the price waits for last rooms, which are out of reach: so there is none
     _PORTAL,
     total_timesteps=1_500_000,
+    algorithm=_SHORT_PPO,
     env=replace(_FIFTY, max_steps=300),
     eval_env=replace(_FIFTY, max_steps=300),
     memory=replace(_MEMORY, max_span=512),
@@ -62,12 +65,10 @@ RECIPES = (
         "return 55 of 60.2 is aimed at",
         replace(
             _SHORT,
-            total_timesteps=10_000_000,
+            total_timesteps=8_000_000,
             env=_FIFTY,
             eval_env=_FIFTY,
-            algorithm=replace(
-                _PORTAL.algorithm, learning_rate=5e-4, ent_coef=0.005
-            ),  # 300 doors bear little noise
+            algorithm=replace(_SHORT_PPO, learning_rate=5e-4, ent_coef=0.005),  # 300 doors bear little noise
             target=TargetSettings(mean_return=55.0, evaluations=2),
             evaluation=EvaluationSettings(every=1_000_000),
         ),
