@@ -27,9 +27,8 @@ class PortalRoomsOracle:
 
     @checked
     def __init__(self, num_envs: NumEnvs) -> None:
-        self._leads_on: list[dict[bytes, int]] = [
-            {} for _ in range(num_envs)
-        ]  # 0 left, 1 right, by the number
+        # Of each environment, by the room's number as it is written: the door that leads on, 0 left, 1 right.
+        self._leads_on: list[dict[bytes, int]] = [{} for _ in range(num_envs)]
         self._room, self._first = [b""] * num_envs, [b""] * num_envs  # where it is and where it began
         self._side = np.zeros(num_envs, np.int64)  # of the door it goes to
         self._turned = np.zeros(num_envs, np.bool_)
@@ -47,7 +46,7 @@ class PortalRoomsOracle:
                 "this oracle must see the room's number: make the environment with show_room=True"
             )
         starts = np.asarray(episode_starts, dtype=bool)
-        for i in np.flatnonzero(starts | self._enters):
+        for i in np.flatnonzero(starts | self._enters).tolist():
             self._arrive(i, numbers[i].tobytes(), bool(starts[i]))
         action = np.where(self._turned, FORWARD, np.where(self._side == 0, LEFT, RIGHT))
         ahead = views.reshape(-1, 3, 3, len(KINDS))[:, 1, 1]
