@@ -103,12 +103,12 @@ class PortalRules:
         return 1 + self.middle
 
     @property
-    def digits(self) -> int:
+    def number_length(self) -> int:
         """Length of the room's number in an observation."""
         return self.show_room * (self.rooms if self.room_code == "one-hot" else self.rooms.bit_length())
 
-    def tell(self, observations: Observation, rooms: Ints, directions: Ints) -> None:
-        """Write numbers and directions behind the views of ``observations`` (n, length).
+    def write_number_and_direction(self, observations: Observation, rooms: Ints, directions: Ints) -> None:
+        """Complete ``observations`` (n, length), which hold views and zeros behind them.
 
         ``rooms`` (n,): counted from 0. ``directions`` (n,): 0 to 3, from east to north.
         """
@@ -116,9 +116,11 @@ class PortalRules:
         if self.show_room and self.room_code == "one-hot":
             observations[rows, VIEW + rooms] = 1
         else:
-            observations[:, VIEW : VIEW + self.digits] = rooms[:, None] + 1 >> np.arange(self.digits) & 1
+            observations[:, VIEW : VIEW + self.number_length] = (
+                rooms[:, None] + 1 >> np.arange(self.number_length) & 1
+            )
         if self.show_direction:
-            observations[rows, VIEW + self.digits + directions] = 1
+            observations[rows, VIEW + self.number_length + directions] = 1
 
     @property
     def draws(self) -> int:
@@ -160,7 +162,7 @@ class PortalRules:
 
     def observation_space(self) -> spaces.Box:
         """The space of one observation."""
-        return spaces.Box(0, 1, (VIEW + self.digits + 4 * self.show_direction,), np.uint8)
+        return spaces.Box(0, 1, (VIEW + self.number_length + 4 * self.show_direction,), np.uint8)
 
 
 def room_things(size: int, colours: tuple[int, int]) -> list[list[int]]:

@@ -213,7 +213,8 @@ class PortalRooms(LayoutMiniGridEnv):
         x, y = (int(coordinate) for coordinate in self.agent_pos)
         colours = self.layout.colours[self._room]
         observation[:VIEW] = _seen(self.rules.room_size, colours, x, y, self.agent_dir)
-        self.rules.tell(observation[None], np.array([self._room]), np.array([self.agent_dir]))
+        room, direction = np.array([self._room]), np.array([self.agent_dir])
+        self.rules.write_number_and_direction(observation[None], room, direction)
         return observation
 
     def _facts(self) -> dict[str, Any]:

@@ -161,7 +161,7 @@ class PortalRoomsVector(NumpyVectorEnv):
         case = (case * len(COLOURS) + colours[:, 0]) * len(COLOURS) + colours[:, 1]
         observations = np.zeros((len(rows), *self.single_observation_space.shape), np.uint8)
         observations[:, :VIEW] = np.take(_views(size), case, axis=0)
-        self.rules.tell(observations, room, self._direction[indices])
+        self.rules.write_number_and_direction(observations, room, self._direction[indices])
         return observations, {
             "cue": self._came_through[indices].copy(),
             "room": room + 1,

@@ -68,12 +68,10 @@ _LONG = Measure(
     ),
 )
 _MAZES = (Measure("3 corridors"), Measure("10 corridors", ("--corridors", "10")))
-_ROOMS = (Measure("10 rooms", ("--num-envs", "200")),)
-_FIFTY_SHORT = (Measure("300 steps", ("--num-envs", "200")),)
-_FIFTY = (
-    Measure("1,000 steps", ("--num-envs", "200")),
-    Measure("actions drawn", ("--num-envs", "200", "--no-deterministic")),
-)
+_WIDE = ("--num-envs", "200")
+_ROOMS = (Measure("10 rooms", _WIDE),)
+_FIFTY_SHORT = (Measure("300 steps", _WIDE),)
+_FIFTY = (Measure("1,000 steps", _WIDE), Measure("actions drawn", (*_WIDE, "--no-deterministic")))
 _FEW = (Measure("4 lines"),)
 _LINES = tuple(
     Measure(f"{n:,} lines", ("--min-length", str(n), "--max-length", str(n))) for n in (60, 200, 1000)

@@ -23,10 +23,10 @@ def test_arrivals_one_by_one(make: Any) -> None:
 @given(st.integers(2, 1000))
 def test_every_room_has_a_number_of_its_own(rooms: int) -> None:
     rules = PortalRules(rooms, 3, room_code="binary", max_steps=10**6)
-    told = np.zeros((rooms, VIEW + rules.digits), np.uint8)
-    rules.tell(told, np.arange(rooms), np.zeros(rooms, np.int64))
-    assert told.shape[1] == VIEW + len(f"{rooms:b}") == rules.observation_space().shape[0]
-    assert [int("".join(map(str, number[::-1])), 2) for number in told[:, VIEW:]] == list(range(1, rooms + 1))
+    seen = np.zeros((rooms, VIEW + rules.number_length), np.uint8)
+    rules.write_number_and_direction(seen, np.arange(rooms), np.zeros(rooms, np.int64))
+    assert seen.shape[1] == VIEW + len(f"{rooms:b}") == rules.observation_space().shape[0]
+    assert [int("".join(map(str, number[::-1])), 2) for number in seen[:, VIEW:]] == list(range(1, rooms + 1))
 
 
 def test_it_is_what_the_one_hot_code_says_in_both_variants() -> None:
