@@ -18,6 +18,7 @@ _PAPER = "Sukhbaatar et al. 2021, arXiv 2105.06548, multi-room portal, with"
 _TEN = PortalSettings(rooms=10, room_size=3, max_steps=300, pays="first", frame_stack=2)
 _FIFTY = replace(_TEN, rooms=50, max_steps=1000, room_code="binary", show_direction=True)
 _FIFTY_SHORT = replace(_FIFTY, max_steps=300)
+_FIFTY_LONG = replace(_FIFTY, max_steps=2000)  # in 1,000 steps only the last laps reach the thirtieth room
 _MEMORY = ExpireSpanSettings(max_span=1024, ramp=8, init_fraction=0.5, heads=2)
 _PORTAL = replace(
     CORRIDOR,
@@ -62,12 +63,12 @@ RECIPES = (
     ),
     recipe(
         "portal-50",
-        "fifty rooms and 1,000 steps: `--trained-agent RUN` of `portal-50-short`",
+        "fifty rooms, 2,000 steps, judged by 1,000: `--trained-agent RUN` of `portal-50-short`",
         "return 55 of 60.2 is aimed at",
         replace(
             _SHORT,
             total_timesteps=8_000_000,
-            env=_FIFTY,
+            env=_FIFTY_LONG,
             eval_env=_FIFTY,
             algorithm=replace(_SHORT_PPO, learning_rate=5e-4, ent_coef=0.005),  # random steps are mistakes
             target=TargetSettings(mean_return=55.0, evaluations=2),
