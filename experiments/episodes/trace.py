@@ -43,9 +43,9 @@ SINCE_3 = ("heads", "words", "allowed", "probability", "removed", "without", "va
 class EpisodeTrace:
     """One episode of T steps under a memory of L layers (L = 0 for memories without spans).
 
-    ``observation`` (T, ...), ``action`` (T, ...), ``reward`` (T,), ``value`` (T,): the critic's;
-    ``cue`` (T,): the observation shows what must be remembered. ``span`` (L, T): life in steps given to the
-    state written at each step. ``alive`` (L, T): memories that each step could read, itself included.
+    ``observation`` (T, ...), or (T, 0) of a very long episode, ``action`` (T, ...), ``reward`` (T,), ``value`` (T,):
+    the critic's; ``cue`` (T,): the observation shows what must be remembered. ``span`` (L, T): life in steps given to
+    the state written at each step. ``alive`` (L, T): memories that each step could read, itself included.
     ``death`` (L, T): the first step after which the memory written at each step was gone; T if it is still
     there at the end. Which memories those are: see `alive_at`. ``about``: JSON-able facts: ``env``, ``settings``,
     ``seed``, ``success``, ``ramp``, ``max_span``, ``trained_steps``, ``recipe``, ``actions`` (their names).
@@ -138,6 +138,11 @@ class EpisodeTrace:
     def _check(name: str, values: npt.NDArray[Any], low: Any, high: Any) -> None:
         if values.size and not ((low <= values) & (values <= high)).all():
             raise ValueError(f"{name} refers to what is not in the episode")
+
+    @property
+    def observed(self) -> bool:
+        """Whether the observations were recorded; those of a very long episode are not."""
+        return self.observation.size > 0
 
     @property
     def steps(self) -> int:

@@ -208,7 +208,7 @@ def _replayed(
     policy: MemoryActorCriticPolicy, trace: EpisodeTrace, step: int
 ) -> tuple[PyTorchObs, MemoryState, Tensor, Tensor | None]:
     """What ``step`` is given: observation, memory, whether it is the first, masks; by acting through those before."""
-    if not trace.observation.size:
+    if not trace.observed:
         raise UserError(
             "the trace has no observations, which would take more than 16 MB; record a shorter episode, or read the "
             "trace's own `removed`, `without` and `shift`"

@@ -70,7 +70,7 @@ def draw_retention(trace: EpisodeTrace, path: Path, image_of: ImageOf | None = N
 
 def _drawer(trace: EpisodeTrace, image_of: ImageOf | None) -> Callable[[int], Picture] | None:
     """What draws the observation of a timestep, if anything does."""
-    if image_of is not None and trace.observation.size:  # those of a very long episode are not recorded
+    if image_of is not None and trace.observed:
         return lambda t: image_of(trace.observation[t])
     if trace.frames.size and trace.frame.size and (trace.frame >= 0).all():
         return lambda t: trace.frames[trace.frame[t]]

@@ -55,7 +55,7 @@ def pack(trace: EpisodeTrace) -> dict[str, Any]:
     """One episode: facts, arrays as gzip in base64 by name, pictures as PNG in base64."""
     T = trace.steps
     pictures, number = _pictures(trace)
-    components = trace.observation.reshape(T, -1) if trace.observation.size else np.zeros((T, 0))
+    components = trace.observation.reshape(T, -1) if trace.observed else np.zeros((T, 0))
     shown = (
         components if 0 < components.shape[1] <= MOST_VALUES and not trace.text.size else components[:, :0]
     )
@@ -106,7 +106,7 @@ def _pictures(trace: EpisodeTrace) -> tuple[Picture, Ints]:
         renumber = [frames.add(picture) for picture in trace.frames]
         at = np.asarray([*renumber, -1], np.int32)
         return frames.array(), at[trace.frame]
-    if trace.text.size or not trace.observation.size:
+    if trace.text.size or not trace.observed:
         return np.zeros((0, 1, 1, 3), np.uint8), np.full(trace.steps, -1, np.int32)
     frames = Frames(budget=PICTURE_BYTES)
     number = [frames.add(cells) for cells in _cells(trace.observation.reshape(trace.steps, -1))]

@@ -79,7 +79,7 @@ def film(trace: EpisodeTrace, image_of: ImageOf | None = None, most: int = MOST_
 
 def _seen(trace: EpisodeTrace, t: int, image_of: ImageOf | None) -> Picture | None:
     """What is seen at a step: as ``image_of`` draws it, otherwise as it was recorded; None if it is no picture."""
-    if image_of is not None and trace.observation.size:  # those of a very long episode are not recorded
+    if image_of is not None and trace.observed:
         return image_of(trace.observation[t])
     at = trace.frame[t] if trace.frame.size else -1
     return trace.frames[at] if at >= 0 else None
