@@ -73,14 +73,8 @@ _ROOMS = (Measure("10 rooms", _WIDE),)
 _FIFTY_SHORT = (Measure("300 steps", _WIDE),)
 _FIFTY = (Measure("1,000 steps", _WIDE), Measure("actions drawn", (*_WIDE, "--no-deterministic")))
 _AGAIN = (
-    "portal-50",
-    "--algorithm.learning-rate",
-    "3e-4",
-    "--total-timesteps",
-    "4000000",
-    "--target.hold",
-    "4000000",
-)
+    "portal-50", "--algorithm.learning-rate", "3e-4", "--total-timesteps", "4000000", "--target.hold", "4000000",
+)  # fmt: skip
 _FEW = (Measure("4 lines"),)
 _LINES = tuple(
     Measure(f"{n:,} lines", ("--min-length", str(n), "--max-length", str(n))) for n in (60, 200, 1000)
