@@ -128,9 +128,8 @@ def _summary(folder: Path) -> Iterator[list[str]]:
         for i, measure in enumerate(claim.measures if outcomes else ()):
             scores = [o.last[measure.name].score for o in outcomes]
             alive = [layer for o in outcomes for layer in o.last[measure.name].at_end or []]
-            reached = f"{len(targets)} of {len(outcomes)}" if targets or claim.target else "-"
             about = [
-                f"`{task}`", str(len(outcomes)), reached,
+                f"`{task}`", str(len(outcomes)), f"{len(targets)} of {len(outcomes)}",
                 _at(int(median(targets))) if targets else "-",
             ]  # fmt: skip
             yield [

@@ -103,8 +103,6 @@ def test_tables_are_written_from_outcomes(tmp_path: Path) -> None:
     rival = next(task for task, claim in CLAIMS.items() if claim.rival)
     scores = {measure.name: GOOD for measure in CLAIMS[rival].measures}
     replace(OUTCOME, task=rival, last=scores, best=scores).save(folder)
-    first_half = {"300 steps": GOOD}
-    replace(OUTCOME, task="portal-50-short", target=None, last=first_half, best=first_half).save(folder)
     page = tmp_path / PAGES[0]
     page.write_text(
         "before\n<!-- outcomes: tmaze -->\nold\n<!-- end -->\n<!-- outcomes: summary -->\n<!-- end -->\nafter\n"
@@ -115,7 +113,6 @@ def test_tables_are_written_from_outcomes(tmp_path: Path) -> None:
     assert "| 3 | 0.00 M | 0.990, 2 | 1.000 (0.980 to 1.000); 1.000 | 1.000 (0.980 to 1.000); 1.000 |" in text
     assert text.index("| 3 |") < text.index("| 12 |")
     assert "| `tmaze` | 2 | 2 of 2 | 0.00 M | 3 corridors | 1.000; 1.000 | 5.0 to 7.0 |" in text
-    assert "| `portal-50-short` | 1 | - | - | 300 steps |" in text, "it has no target to reach"
     assert rival not in text, "the table of all tasks is of ours"
     assert with_tables(text, folder) == text
     with pytest.raises(UserError, match="run this in a checkout"):
