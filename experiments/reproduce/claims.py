@@ -72,9 +72,6 @@ _WIDE = ("--num-envs", "200")
 _ROOMS = (Measure("10 rooms", _WIDE),)
 _FIFTY_SHORT = (Measure("300 steps", _WIDE),)
 _FIFTY = (Measure("1,000 steps", _WIDE), Measure("actions drawn", (*_WIDE, "--no-deterministic")))
-_AGAIN = (
-    "portal-50", "--algorithm.learning-rate", "3e-4", "--total-timesteps", "4000000", "--target.hold", "4000000",
-)  # fmt: skip
 _FEW = (Measure("4 lines"),)
 _LINES = tuple(
     Measure(f"{n:,} lines", ("--min-length", str(n), "--max-length", str(n))) for n in (60, 200, 1000)
@@ -87,8 +84,7 @@ CLAIMS: dict[str, Claim] = {
     "tmaze": Claim(_held("tmaze"), _MAZES, least=0.98, slack=0.005, alive=8),
     "portal": Claim(_held("portal"), _ROOMS, "mean_return", least=4.2, slack=0.05),
     "portal-50-short": Claim(("portal-50-short",), _FIFTY_SHORT, "mean_return", target=False),
-    "portal-50": Claim(_held("portal-50"), _FIFTY, "mean_return", target=False, begins="portal-50-short"),
-    "portal-50-again": Claim(_AGAIN, _FIFTY, "mean_return", target=False, begins="portal-50"),
+    "portal-50": Claim(("portal-50",), _FIFTY, "mean_return", target=False, begins="portal-50-short"),
     "instruction-short": Claim(("instruction-short",), _FEW, target=False),
     "instruction": Claim(_held("instruction"), _STRETCHED, least=0.9, slack=0.05, begins="instruction-short"),
     "corridor-a2c": Claim(("corridor-a2c",), (Measure("3-50 cells"),), target=False),
