@@ -35,7 +35,8 @@ _PORTAL = replace(
 )
 # The value's error grows with the returns. With vf_coef=0.5 it outweighs the policy, and good agents get worse.
 _SHORT_PPO = replace(_PORTAL.algorithm, vf_coef=0.05)
-_SHORT = replace(  # the price waits for last rooms, which are out of reach: so there is none
+# The price waits until 0.8 of the episodes end in the last room. They do not, so none is charged.
+_SHORT = replace(
     _PORTAL,
     algorithm=_SHORT_PPO,
     env=_FIFTY_SHORT,
