@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from expirespan.agents import SB3VecEnv, Workers
+from expirespan.agents.checkpoint.weights import differences, listed
 from expirespan.experiments.episodes.kept import kept_sentence
 from expirespan.experiments.episodes.showing import image_of
 from expirespan.experiments.episodes.trace import EpisodeTrace
@@ -30,7 +31,6 @@ from expirespan.experiments.training.header import header
 from expirespan.experiments.training.progress import ProgressBar
 from expirespan.experiments.training.session import Session, is_complete, session
 from expirespan.experiments.training.target import is_target
-from expirespan.quoting import said
 
 FIXED = (
     "seed", "trained_agent", "standardize", "least_deviation", "reward_scale", "normalize_reward", "num_envs", "env",
@@ -206,13 +206,13 @@ def _weights_of(path: str) -> dict[str, torch.Tensor]:
 
 
 def _begin_with(agent: Agent, weights: dict[str, torch.Tensor], config: Config) -> None:
-    try:
-        agent.policy.load_state_dict(weights)
-    except RuntimeError as error:
+    wrong = differences({"policy": weights}, {"policy": agent.policy.state_dict()})
+    if wrong:
         raise UserError(
-            f"trained-agent={config.trained_agent}: its policy is not that of these settings ({said(error, 300)}); "
+            f"trained-agent={config.trained_agent}: its policy is not that of these settings ({listed(wrong)}); "
             "choose the memory, heads and environment that it was trained with"
-        ) from None
+        )
+    agent.policy.load_state_dict(weights)
 
 
 def _check_resumable(config: Config, before: Config) -> None:
