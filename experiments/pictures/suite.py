@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from expirespan.experiments.evaluation.aggregate import Estimate, Floats
-from expirespan.experiments.pictures.palette import GREY, PALE, line
+from expirespan.experiments.pictures.palette import GREY, PALE, memory_lines
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ def draw_suite(lines: list[Line], title: str) -> Figure:
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, 3, sharey=True)
     unit, name = (1e6, "millions") if max(one.steps[-1] for one in lines) >= 1e6 else (1e3, "thousands")
-    for i, one in enumerate(lines):
-        style = line(i) | {"markersize": 5, "linewidth": 1.8}
+    for one, look in zip(lines, memory_lines([one.memory for one in lines]), strict=True):
+        style = look | {"markersize": 5, "linewidth": 1.8}
         label = f"{one.memory} ({one.runs} run{'s' * (one.runs != '1')} a task)"
         _curve(panels[0], one.steps / unit, one.score, style, label)
         _curve(panels[1], one.seconds / 60, one.score, style, label)

@@ -1,6 +1,6 @@
 """Success over memories alive, after the paper's Figure 3 (left), from corridor.json and windows.json.
 
-`python docs/results/controls/sizes.py` draws windows of many lengths, and the other memories of the corridor's study.
+`python docs/results/controls/sizes.py` draws windows of many lengths, Expire-Span, GRU and LSTM.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from expirespan.experiments.pictures.picture_file import write_picture
 HERE = Path(__file__).parent
 IMAGE = HERE.parents[1] / "images" / "memory-size.png"
 MEASURE = "3-200 cells"
+TITLE = (
+    f"Corridors of {MEASURE}, 2 M steps of training; step sizes searched, but those of windows of 16 and more"
+)
 LABELS = {"expire_span": "Expire-Span", "fixed_window": "fixed_window", "gru": "GRU", "lstm": "LSTM"}
 """The kinds that are drawn."""
 
@@ -46,7 +49,7 @@ def sizes(folder: Path = HERE) -> Comparison:
     groups = sorted(
         (group(*one) for one in runs.items()), key=lambda one: (one.alive is None, one.alive or 0.0)
     )
-    return Comparison(groups, "success", {"name": f"Corridors of {MEASURE}, 2 M steps of training"})
+    return Comparison(groups, "success", {"name": TITLE})
 
 
 if __name__ == "__main__":

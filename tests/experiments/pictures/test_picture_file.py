@@ -52,6 +52,17 @@ def test_lines_are_told_apart_without_colours() -> None:
     assert {line["color"] for line in lines} == set(palette.LAYERS)
 
 
+def test_a_memory_has_one_colour_in_every_picture() -> None:
+    many = ["gru", "none", "expire_span", "fixed_window:52", "mine", "fixed_window:107", "lstm"]
+    looks = dict(zip(many, palette.memory_lines(many), strict=True))
+    for memory in ("gru", "lstm", "expire_span", "fixed_window:52", "fixed_window:107"):
+        assert looks[memory]["color"] == palette.MEMORIES[memory.partition(":")[0]]
+    assert len({look["color"] for look in looks.values()}) == 6, "two windows share theirs"
+    assert len({look["marker"] for look in looks.values()}) == len(many)
+    assert looks["fixed_window:52"]["linestyle"] != looks["fixed_window:107"]["linestyle"]
+    assert len(palette.memory_lines([f"mine{i}" for i in range(30)])) == 30
+
+
 def drawn(monkeypatch: pytest.MonkeyPatch, module: Any) -> list[Figure]:
     figures: list[Figure] = []
     monkeypatch.setattr(module, "write_picture", lambda figure, path: figures.append(figure) or path)
