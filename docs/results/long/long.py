@@ -34,6 +34,10 @@ EVERY = 1000
 """Steps between two looks at the state."""
 
 
+KEPT = 2 * (3 * 64 * 4 + 12)
+"""Bytes of one step kept in both layers: hidden state, key and value of 64 numbers, and birth and span."""
+
+
 class Watched(PolicyPlayer):
     """Notes how many bytes the state has, and how many memories are alive, at every 1,000th step."""
 
@@ -89,7 +93,7 @@ def measure(folder: Path, length: int, episodes: int, stretch: str, seed: int) -
 
 
 def draw(rows: list[dict[str, Any]]) -> Path:
-    """Bytes of an environment's memories and time of a step, over the cells walked; each run a line.
+    """Bytes of an environment's memories, and times of its first and last tenth of steps; each run a line.
 
     A row that says by what it was ``disturbed`` (added by hand) has no line of times.
     """
@@ -107,17 +111,19 @@ def draw(rows: list[dict[str, Any]]) -> Path:
             pace.plot(
                 (length / 20, length * 0.95),
                 (ends["first_tenth"], ends["last_tenth"]),
+                marker="o",
                 color=colour,
                 alpha=0.7,
             )
-        seeds = ", ".join(str(row["seed"]) for row in timed)
-        pace.plot([], [], color=colour, label=f"{length:,} cells, seeds {seeds}")
+        seeds = f"seed{'s' * (len(timed) > 1)} {', '.join(str(row['seed']) for row in timed)}"
+        pace.plot(
+            [], [], color=colour, label=f"{length:,} cells, {same[0]['episodes']} environments,\n{seeds}"
+        )
     grown = np.geomspace(200, max(row["length"] for row in rows))
-    each = max(row["bytes"][-1][1] / row["most_alive"] for row in rows)
-    size.plot(grown, grown * each / 1024, color=GREY, linestyle="--")
+    size.plot(grown, grown * KEPT / 1024, color=GREY, linestyle="--")
     size.annotate(
         "if all were kept",
-        (grown[25], grown[25] * each / 1024),
+        (grown[25], grown[25] * KEPT / 1024),
         (8, -4),
         textcoords="offset points",
         color=GREY,
