@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 import torch
 
 torch.set_num_threads(1)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """A sample of the slow tests, for CI."""
+    parser.addoption("--every", type=int, default=1, help="of each slow test that has many cases, every N-th")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Half of the slow tests first, the others at the middle, where the second worker begins."""
+    step, seen = config.getoption("--every"), Counter[str]()
+    for item in list(items):
+        if item.get_closest_marker("slow"):
+            name = item.nodeid.partition("[")[0]
+            if seen[name] % step:
+                items.remove(item)
+            seen[name] += 1
     slow = [item for item in items if item.get_closest_marker("slow")]
     rest = [item for item in items if not item.get_closest_marker("slow")]
     half = len(rest) // 2

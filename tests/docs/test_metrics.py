@@ -101,6 +101,7 @@ def everything(folder: Path) -> Iterator[Any]:
     )
 
 
+@pytest.mark.slow
 def test_every_key_that_is_logged_is_explained(logged: set[str], tmp_path: Path) -> None:
     assert all(everything(tmp_path))
     logged |= {

@@ -75,6 +75,7 @@ def known() -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Training and eval env are not of the same type")
 @pytest.mark.parametrize("column", ["theirs", "ours"])
 def test_every_line_runs(column: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,20 +64,23 @@ def a_run(made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return made
 
 
-def starts_trainings(block: Block) -> bool:
-    """Whether it trains in several processes."""
-    return any(args[0] in ("sweep", "suite") or "--workers" in args for args in commands(block.text))
+def takes_long(block: Block) -> bool:
+    """Whether it trains, or makes a graph."""
+    if block.language == "python":
+        return "onnx" in block.text or ".learn(" in block.text
+    return any(args[0] in ("train", "sweep", "suite", "export") for args in commands(block.text))
 
 
-@pytest.mark.parametrize(
-    "block",
-    [
-        pytest.param(block, marks=[pytest.mark.slow] * starts_trainings(block))
-        for block in SHELL
+def cases(blocks: list[Block]) -> list[Any]:
+    """Those that are run."""
+    return [
+        pytest.param(block, marks=[pytest.mark.slow] * takes_long(block))
+        for block in blocks
         if block.reason is None
-    ],
-    ids=str,
-)
+    ]
+
+
+@pytest.mark.parametrize("block", cases(SHELL), ids=str)
 def test_shell_blocks(block: Block, a_run: Path, maze: Path) -> None:
     """Each command of a block, on a run of a few steps."""
     found = list(commands(block.text))
@@ -119,7 +122,7 @@ def memories() -> Iterator[None]:
     MEMORIES.update(before)
 
 
-@pytest.mark.parametrize("block", [b for b in PYTHON if b.reason is None], ids=str)
+@pytest.mark.parametrize("block", cases(PYTHON), ids=str)
 def test_python_blocks(block: Block, a_run: Path) -> None:
     """Each block in a namespace with the names that its text takes for granted."""
     text = block.text

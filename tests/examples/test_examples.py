@@ -44,6 +44,7 @@ runpy.run_path(sys.argv[1])["main"](1)
 """
 
 
+@pytest.mark.slow
 def test_the_graph_of_deploy_onnx_runs_where_there_is_no_torch(tmp_path, monkeypatch):
     """The file is written here, and played in a process that cannot import torch."""
     monkeypatch.chdir(tmp_path)

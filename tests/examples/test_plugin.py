@@ -86,6 +86,7 @@ def broken(folder: Path, **entries: str) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_command_line_uses_an_installed_package(site: Path, tmp_path: Path) -> None:
     """A recipe with its environment and a logger; resumed; a rule and a memory in a recipe of ours; scores."""
     recall = [*SMALL, "--loggers", "json_lines", "--total-timesteps", "128"]

@@ -46,6 +46,7 @@ def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "kind"), [("memory_ppo", MemoryPPO), ("memory_a2c", MemoryA2C)])
 def test_train_enjoy_and_optimize(
     zoo: Any, name: str, kind: type[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]

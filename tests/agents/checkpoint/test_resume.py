@@ -182,6 +182,7 @@ torch.save(agent.policy.state_dict(), {out!r})
 """
 
 
+@pytest.mark.slow
 def test_in_another_process(make_agent, tmp_path, request):
     agent = make_agent(env=corridors()).learn(TOTAL // 2)
     agent.save(tmp_path / "agent")

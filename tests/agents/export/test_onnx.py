@@ -86,6 +86,7 @@ def test_overflow_in_onnxruntime(small):
     assert 0 < found.overflowed < 300
 
 
+@pytest.mark.slow
 def test_the_file_describes_itself(small):
     _, path, about = small
     session = onnxruntime.InferenceSession(str(path))

@@ -57,6 +57,7 @@ def test_there_is_nothing_to_teach_where_spans_do_not_matter(make_agent, collect
         assert all(g.abs().max() < 1e-6 for grads in gradient.grads for g in grads)
 
 
+@pytest.mark.slow
 def test_the_divergence_brings_back_what_was_deleted(make_agent, collect):
     """Spans of 1.28 and a ramp of 2: what is 4 steps old is gone, and steps on the spans alone bring it back."""
     agent, buffer = forgetful_agent(make_agent, collect, shortest=1.0)

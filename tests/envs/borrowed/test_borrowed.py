@@ -65,6 +65,7 @@ def test_minigrids_view_is_one_hot_and_reward_is_success() -> None:
         assert info["is_success"] == (float(reward) > 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 100])
 def test_memory_rooms_side_by_side_are_minigrids(seed: int) -> None:
     """Random moves, and moves that mostly go forward, so that episodes end in both ways and by the clock."""

@@ -28,6 +28,7 @@ def test_bytes_by_hand():
     assert held["MemoryPPO"] < held["PPO"] + hidden_and_cell
 
 
+@pytest.mark.slow
 def test_the_file(tmp_path, capsys, monkeypatch):
     """Two workloads; in short corridors episodes end, in corridors of 90 cells none does within 8 steps."""
     monkeypatch.setattr(served, "LEAST_STEPS", 1)
@@ -65,6 +66,7 @@ def test_a2c_beside_that_of_sb3(monkeypatch):
     assert rows[2].ratio == (1, 1, 1) and {row.reference for row in rows} == {"A2C"}
 
 
+@pytest.mark.slow
 def test_every_memory(monkeypatch):
     monkeypatch.setattr(served, "LEAST_STEPS", 1)
     rows = agents.run(replace(SMALL, memories=True))

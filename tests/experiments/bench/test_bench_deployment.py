@@ -9,6 +9,7 @@ from expirespan.experiments.bench.options import DeploymentOptions
 from expirespan.experiments.settings.errors import UserError
 
 
+@pytest.mark.slow
 def test_every_way_is_timed() -> None:
     rows = deployment.run(DeploymentOptions(capacities=(9,), envs=(1, 2), steps=2, rounds=2))
     ways = ["policy file, PyTorch", "ONNX, capacity 9"]

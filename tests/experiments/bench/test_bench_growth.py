@@ -8,6 +8,7 @@ from expirespan.experiments.bench.growth import PRICES, Options, Row, config_of,
 from expirespan.experiments.training import process_memory
 
 
+@pytest.mark.slow
 def test_both_are_trained_and_their_process_measured() -> None:
     rows = run(Options(steps=512, num_envs=4, jobs=2))
     assert [row.agent for row in rows] == list(PRICES)

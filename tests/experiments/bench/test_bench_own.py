@@ -9,6 +9,7 @@ from expirespan.experiments.recipes import RECIPES
 from expirespan.experiments.settings.errors import UserError
 
 
+@pytest.mark.slow
 def test_all_agents_are_trained_and_evaluated() -> None:
     rows = run(Options(("cartpole",), seeds=(3,), total_timesteps=200, episodes=4, progress=False))
     own = RECIPES["own"].config

@@ -8,6 +8,7 @@ from expirespan.experiments.bench import tracking
 from expirespan.experiments.cli import main
 
 
+@pytest.mark.slow
 def test_the_file(tmp_path, capsys):
     before = [getattr(owner, name) for _, owner, name in tracking.PARTS]
     output = tmp_path / "bench.json"

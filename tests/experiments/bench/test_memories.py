@@ -82,6 +82,7 @@ def test_ratios_are_to_the_fixed_window_at_the_same_reach() -> None:
     assert [row[8] for row in rows] == ["1.00", "0.25", "1.00", "0.12"]
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "costs.json"
     sizes = "--reach 16 32 --width 8 --heads 2 --layers 1 --rows 1 --block 4 --repeats 1 --device cpu"

@@ -99,6 +99,7 @@ def cleanrl(folder, script=SCRIPT):
     return write(folder, {"cleanrl/ppo_trxl/ppo_trxl.py": script})
 
 
+@pytest.mark.slow
 def test_both_take_part(tmp_path, capsys):
     """Under their names, a round at a time, with what is not known left out."""
     checkouts = cleanrl(tmp_path / "one"), write(tmp_path / "two", PUFFERLIB)

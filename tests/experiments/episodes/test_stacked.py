@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from expirespan.experiments.episodes.playing import OraclePlayer
@@ -36,6 +37,7 @@ def test_the_oracle_sees_the_newest() -> None:
     assert abs(result.mean_return - 0.6) < 1e-6
 
 
+@pytest.mark.slow
 def test_a_resumed_run_ends_where_an_uninterrupted_one_does(tiny: Config) -> None:
     config = stacked(tiny)
     whole = train(config)

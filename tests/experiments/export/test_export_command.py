@@ -74,6 +74,7 @@ def test_without_options_it_lands_in_the_run(run: Run) -> None:
     assert (run.folder / "policy.zip").is_file()
 
 
+@pytest.mark.slow
 def test_the_graph_of_a_checkpoint(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", str(run.folder), "--format", "onnx", "--action-masks"]) == 0
     assert "300 steps in onnxruntime, 0 actions differ" in capsys.readouterr().out

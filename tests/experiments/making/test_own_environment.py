@@ -37,6 +37,7 @@ SMALL = "--num-envs 4 --total-timesteps 256 --algorithm.n-steps 16 --algorithm.b
 MORE = "--evaluation.episodes 4 --evaluation.num-envs 2 --memory.width 8 --wandb off --no-tensorboard --no-progress"
 
 
+@pytest.mark.slow
 def test_train_evaluate_and_resume(tmp_path: Path) -> None:
     """As a user does it, with the console script, which does not look in the working directory by itself."""
     (tmp_path / "my_module.py").write_text(MODULE % "my_module")

@@ -153,6 +153,7 @@ def test_commands_take_it_in_the_place_of_a_run(
     assert not any((folder / "traces").iterdir()), "episodes of another agent"
 
 
+@pytest.mark.slow
 def test_packing_a_run(tiny: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What is packed acts as the run's last checkpoint does, and training can begin with it."""
     run = train(tiny).run

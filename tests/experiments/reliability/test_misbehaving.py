@@ -130,6 +130,7 @@ def test_observations_of_other_spaces(value: Any, said: str) -> None:
     assert wrong_observation(small, np.array([1, 2])) == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_a_worker_of_stable_baselines_that_dies(
     method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

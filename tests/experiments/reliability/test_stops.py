@@ -48,6 +48,7 @@ def test_all_that_counts_is_compared(job: Job, whole: tuple[list[str], Facts]) -
     assert differences(expected, expected | {"more": 1}) == ["more is too much"]
 
 
+@pytest.mark.slow
 def test_stopped_here_and_there(job: Job, whole: tuple[list[str], Facts], tmp_path: Path) -> None:
     """Ten places spread over the run; the first to resume is killed in every second."""
     writes, expected = whole

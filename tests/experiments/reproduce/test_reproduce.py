@@ -136,6 +136,7 @@ def test_documented_outcomes_fit_their_claims() -> None:
         assert set(outcome.last) == {measure.name for measure in CLAIMS[outcome.task].measures}
 
 
+@pytest.mark.slow
 def test_a_task_is_trained_scored_and_compared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -225,6 +226,7 @@ def test_wrong_input_is_explained(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_training_that_fails_is_told_with_its_last_line(tmp_path: Path) -> None:
     """Such as one for which the disk is full: what cannot be seen before it starts."""
     from expirespan.experiments.reproduce.runner import Runner

@@ -275,6 +275,7 @@ def test_mistakes_are_told_early(tiny: SequenceConfig, tmp_path: Path) -> None:
     assert not Path(tiny.runs).exists(), "told before anything is trained or written"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the limit is set from Linux's own figures")
 def test_out_of_memory_keeps_the_last_checkpoint(tiny: SequenceConfig) -> None:
     """A memory that keeps everything grows until the system refuses more; the checkpoint before that can be loaded."""

@@ -134,6 +134,7 @@ def test_seconds_go_on_when_a_run_is_resumed(plan: Plan) -> None:
     assert seconds_at(run, [100, 150, 300, 400, 900]) == pytest.approx([4, 6, 11, 14, 14])
 
 
+@pytest.mark.slow
 def test_from_the_command_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -115,6 +115,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(whole: Path, tmp_path: Path) -> None
     assert logged(tmp_path) == logged(whole)
 
 
+@pytest.mark.slow
 def test_again_and_other_commands(
     whole: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

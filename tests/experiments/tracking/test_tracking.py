@@ -44,6 +44,7 @@ def read_offline(folder: Path, wait: float = 0.0) -> list[dict[str, str]]:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_spans_and_heat_map_reach_wandb_and_tensorboard(tiny: Config) -> None:
     run = train(replace(tiny, wandb="auto", tensorboard=True)).run
     rows = read_offline(run.folder, wait=60)

@@ -113,6 +113,7 @@ def rows_before(folder: Path) -> list[dict[str, Any]]:
     return [{key: json.loads(value) for key, value in row.items() if key not in TIMES} for row in found]
 
 
+@pytest.mark.slow
 def test_a_part_whose_process_was_killed(tmp_path: Path) -> None:
     """What the killed part has not on disk is in the one before, which is not superseded yet."""
     first = part(tmp_path, (10, 20))

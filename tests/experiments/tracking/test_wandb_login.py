@@ -121,6 +121,7 @@ def test_what_is_recorded_of_the_machine(
     assert [text for text in traces if text.encode() in recorded] == (traces if machine else [])
 
 
+@pytest.mark.slow
 def test_no_address_is_looked_up_without_a_login(tmp_path: Path) -> None:
     """The process that writes reports its own errors to nobody."""
     program = (

@@ -98,6 +98,7 @@ def history(run: Run) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     return rows, [{k: v for k, v in entry.items() if k not in timed} for entry in run.evaluations()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", [PPOSettings, A2CSettings])
 def test_a_run_with_breaks_is_the_run_without(
     tiny: Config, monkeypatch: pytest.MonkeyPatch, algorithm: type[PPOSettings | A2CSettings]
