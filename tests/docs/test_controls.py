@@ -115,6 +115,18 @@ def test_sizes_are_those_at_the_end_of_the_longest_episodes(tmp_path: Path) -> N
     assert (gru.label, gru.alive) == ("GRU", None)
 
 
+def test_what_carries_over_has_a_dot_for_each_seed(tmp_path: Path) -> None:
+    for study, measure in (("tmaze", "10 corridors"), ("corridor", "10,000 cells")):
+        rows = [{"memory": "gru", "measures": {measure: {"success": score}}} for score in (0.25, 0.75)]
+        (tmp_path / f"{study}.json").write_text(
+            json.dumps({"rows": rows, "chosen": {"gru": 1.0, "lstm": 1.0}})
+        )
+    for axes in script("carry").draw(tmp_path).axes:
+        gru, lstm = axes.lines[1:]
+        assert list(gru.get_xdata()) == [0.25, 0.75] and len(lstm.get_xdata()) == 0
+        assert [text.get_text() for text in axes.get_yticklabels()] == ["gru", "lstm"]
+
+
 def test_a_study_goes_on_with_what_its_file_lacks(
     controls: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
