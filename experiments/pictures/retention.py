@@ -119,8 +119,8 @@ def _draw_alive(axes: Axes, trace: EpisodeTrace) -> None:
     axes.plot([0, trace.steps - 1], [1, trace.steps], color=GREY, linewidth=1, linestyle=":")
     above = most > 0.7 * trace.steps  # to the left of the line, where the right is taken
     x = 0.8 * trace.steps if above else 1.1 * most
-    place = {"va": "bottom", "ha": "right"} if above else {"va": "center", "ha": "left"}
-    axes.text(x, x, "  if all were kept  ", fontsize=8, color=GREY, **place)
+    up, to = ("bottom", "right") if above else ("center", "left")
+    axes.text(x, x, "  if all were kept  ", fontsize=8, color=GREY, va=up, ha=to)
     for layer, alive in enumerate(trace.alive):
         style = DASHES[layer % len(DASHES)]
         at = np.unique(np.linspace(0, trace.steps, min(trace.steps, 400) + 1).astype(int))[:-1]
