@@ -84,7 +84,7 @@ CLAIMS: dict[str, Claim] = {
     "tmaze": Claim(_held("tmaze"), _MAZES, least=0.98, slack=0.005, alive=8),
     "portal": Claim(_held("portal"), _ROOMS, "mean_return", least=4.2, slack=0.05),
     "portal-50-short": Claim(("portal-50-short",), _FIFTY_SHORT, "mean_return", target=False),
-    "portal-50": Claim(("portal-50",), _FIFTY, "mean_return", target=False, begins="portal-50-short"),
+    "portal-50": Claim(("portal-50",), _FIFTY, "mean_return", 50.0, target=False, begins="portal-50-short"),
     "instruction-short": Claim(("instruction-short",), _FEW, target=False),
     "instruction": Claim(_held("instruction"), _STRETCHED, least=0.9, slack=0.05, begins="instruction-short"),
     "corridor-a2c": Claim(("corridor-a2c",), (Measure("3-50 cells"),), target=False),
