@@ -16,15 +16,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Half of the slow tests first, the others at the middle, where the second worker begins."""
-    step, seen = config.getoption("--every"), Counter[str]()
-    for item in list(items):
-        if item.get_closest_marker("slow"):
-            name = item.nodeid.partition("[")[0]
-            if seen[name] % step:
-                items.remove(item)
-            seen[name] += 1
-    slow = [item for item in items if item.get_closest_marker("slow")]
-    rest = [item for item in items if not item.get_closest_marker("slow")]
+    """Half of the slow tests first, the others at the middle, where the second worker begins; of each every N-th."""
+    slow, rest, left_out, seen = [], [], [], Counter[str]()
+    for item in items:
+        if not item.get_closest_marker("slow"):
+            rest.append(item)
+            continue
+        name = item.nodeid.partition("[")[0]
+        (left_out if seen[name] % config.getoption("--every") else slow).append(item)
+        seen[name] += 1
+    config.hook.pytest_deselected(items=left_out)
     half = len(rest) // 2
     items[:] = slow[::2] + rest[:half] + slow[1::2] + rest[half:]

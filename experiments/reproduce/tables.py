@@ -95,7 +95,7 @@ def _table(name: str, folder: Path) -> Iterator[list[str]]:
 def _by_seed(claim: Claim, outcomes: Sequence[Outcome]) -> Iterator[list[str]]:
     """One row for each seed, and one for all."""
     names = [measure.name for measure in claim.measures]
-    held = claim.least is not None
+    held = claim.target
     yield [
         "seed", *(["target reached at", "evaluations after it: least, number"] if held else ["steps"]),
         *(f"{name}, last checkpoint; best" for name in names), "alive per layer, mean; at the end", "seconds", "commit",

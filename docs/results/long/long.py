@@ -32,8 +32,6 @@ PICTURE = Path(__file__).parents[2] / "images" / "long.png"
 MARGIN = 4
 EVERY = 1000
 """Steps between two looks at the state."""
-
-
 KEPT = 2 * (3 * 64 * 4 + 12)
 """Bytes of one step kept in both layers: hidden state, key and value of 64 numbers, and birth and span."""
 
